@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Files → one value: CONTRACT section 4. A struct conf is read, checked and complete, or there is
+ * none; nothing changes while it lives. libconfuse stands behind this door and nowhere else.
+ */
+#ifndef COMMON_CONF_H
+#define COMMON_CONF_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct conf_variable {
+	char *name, *value;
+};
+struct conf_variables {
+	struct conf_variable *v;
+	size_t n;
+};
+struct conf_strings {
+	char **v;
+	size_t n;
+};
+
+/* Modes as a set: only-on and skip-on. */
+enum conf_mode { CONF_DEPLOY = 1, CONF_REDEPLOY = 2, CONF_ROLLBACK = 4 };
+
+enum conf_action { CONF_STEP_DEPLOY, CONF_STEP_EXEC, CONF_STEP_RUN };
+
+struct conf_step {
+	char *name;
+	enum conf_action action;
+	char *deploy, *to;		/* artifact and DIRECTORY, unexpanded */
+	struct conf_strings shared;	/* paths inside the release folder */
+	int keep;			/* release folders that stay; 0: all */
+	bool in_place;
+	struct conf_strings exec;	/* program and arguments, unexpanded */
+	char *run;			/* text for /bin/sh -eu */
+	int64_t timeout_us;		/* 0: none */
+	int attempts;			/* ≥ 1 */
+	int64_t delay_us;		/* between attempts */
+	char *directory;		/* unexpanded; "/" */
+	char *user;			/* effective (narrowest wins); "" where bmd-run cannot change it */
+	struct conf_variables environment;
+	unsigned only_on, skip_on;	/* sets of enum conf_mode; 0: not given */
+	bool irreversible, ignore_failure;
+	struct conf_strings artifacts;	/* put under $BM_ARTIFACTS for this step */
+};
+
+struct conf_plan {
+	char *name, *user;		/* user NULL: not given */
+	char *file;
+	int line;
+	struct conf_step *steps;
+	size_t nsteps;
+};
+
+enum conf_on_failure { CONF_HOLD, CONF_CONTINUE, CONF_AUTOMATIC /* "redeploy" */ };
+
+struct conf_stage {
+	char *name, *plan, *user;
+	struct conf_variables variables;
+	struct conf_strings open;	/* names that a job or build may set although the configuration does */
+	enum conf_on_failure on_failure;
+	bool require_reason, confirm;
+};
+
+struct conf_application {
+	char *name, *user;
+	char *file;
+	struct conf_variables variables;
+	struct conf_stage *stages;	/* in the order of `stages = {…}` */
+	size_t nstages;
+};
+
+enum conf_launcher { CONF_LAUNCHER_AUTO, CONF_LAUNCHER_SYSTEMD, CONF_LAUNCHER_FORK };
+
+struct conf {
+	char *path;			/* absolute, of the main file */
+	char *state_directory, *socket, *run_directory; /* absolute; run_directory resolved for the launcher */
+	enum conf_launcher launcher;	/* never AUTO once loaded */
+	int max_running;
+	int64_t grace_us, horizon_us;
+	char *default_application;	/* "" when none */
+	char *user;
+	struct conf_variables variables;
+	struct conf_strings operators, viewers; /* groups */
+	struct conf_application *applications;
+	size_t napplications;
+	struct conf_plan *plans;
+	size_t nplans;
+	struct conf_file {		/* what was read, to see later changes */
+		char *path;
+		int64_t mtime_us, size;
+		uint64_t inode;
+	} *files;
+	size_t nfiles;
+};
+
+/* Every mistake found, in the order of files and lines: "file:line: what, and what would be right". */
+struct conf_problems {
+	char **v;
+	size_t n;
+	bool fatal;			/* the main file itself, or its folders */
+};
+void conf_problems_clear(struct conf_problems *problems);
+
+enum conf_flags {
+	CONF_RUN_AS_ROOT = 1,		/* bmd-run would run as root under the fork launcher */
+	CONF_TOLERANT = 2,		/* at start: a broken application file takes its application out, a broken plan file those that use its plans */
+};
+
+/* Reads FILE, all *.conf files of applications.d and plans.d beside it. Returns 0 with a value (and, if TOLERANT, maybe
+   problems), or a negative errno with at least one problem and no value. Free with conf_free(). */
+int conf_load(const char *file, unsigned flags, struct conf **ret_conf, struct conf_problems *ret_problems);
+void conf_free(struct conf *conf); /* NULL is fine */
+
+const struct conf_application *conf_application(const struct conf *conf, const char *name);
+const struct conf_stage *conf_stage(const struct conf_application *application, const char *name);
+const struct conf_plan *conf_plan(const struct conf *conf, const char *name);
+
+/* Paths of files that differ from what CONF was read from, or are new or gone in its folders. New array of strings. */
+json_t *conf_changed(const struct conf *conf);
+
+/*
+ * What a run on a stage does: its plan with effective users, and the variables of stage, application and daemon
+ * merged (narrowest wins), as canonical JSON; the digest is the SHA-256 of that text in lower-case hex. bmd
+ * and bmd-run must agree on it. Returns new text (free()).
+ */
+char *conf_resolve(const struct conf *conf, const struct conf_application *application,
+		   const struct conf_stage *stage, char ret_digest[65]);
+/* The merged configuration variables of a stage: an object NAME → value. New reference. */
+json_t *conf_stage_variables(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage);
+/* The user that a step runs as: narrowest of step, plan, stage, application, bmd.conf; "" if none. Borrowed. */
+const char *conf_step_user(const struct conf *conf, const struct conf_application *application,
+			   const struct conf_stage *stage, const struct conf_plan *plan, const struct conf_step *step);
+/* May a job or build set NAME on this stage? (reserved names never; configured ones only if open) */
+bool conf_variable_open(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage, const char *name);
+
+/* Replaces $NAME, ${NAME}, $$ in TEXT from ENVIRONMENT (object of strings); an unset name is an error (CONFIGURATION). New text. */
+int conf_expand(const char *text, const json_t *environment, char **ret_text, struct err *err);
+
+#endif

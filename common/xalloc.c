@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: ISC */
+/* The one exit for want of memory. */
+#include "common/xalloc.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+#include <sysexits.h>
+
+void
+xalloc_die(void)
+{
+	static const char text[] = "out of memory\n";
+
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EX_OSERR);
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size ? size : 1);
+
+	if (!p)
+		xalloc_die();
+	return p;
+}
+
+void *
+xrealloc(void *p, size_t n, size_t size)
+{
+	if (!n || !size)
+		n = size = 1;
+	p = reallocarray(p, n, size);
+	if (!p)
+		xalloc_die();
+	return p;
+}
+
+char *
+xstrdup(const char *s)
+{
+	if (!s)
+		return NULL;
+	return xstrndup(s, strlen(s));
+}
+
+char *
+xstrndup(const char *s, size_t n)
+{
+	char *p = strndup(s, n);
+
+	if (!p)
+		xalloc_die();
+	return p;
+}
+
+char *
+xasprintf(const char *format, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, format);
+	n = vasprintf(&p, format, ap);
+	va_end(ap);
+	if (n < 0)
+		xalloc_die();
+	return p;
+}

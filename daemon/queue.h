@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The rules: what is due, what may start, what a finished run means for the others, what a request becomes. State changes
+ * happen only here, each compare-and-set. *Now* is an argument; the caller holds the open transaction, and
+ * speaks: what happened on its own is handed to TELL, a line each. After any change, look again: queue_look().
+ */
+#ifndef DAEMON_QUEUE_H
+#define DAEMON_QUEUE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "artifact/objects.h"
+#include "common/conf.h"
+#include "common/err.h"
+#include "daemon/history.h"
+#include "daemon/job.h"
+#include "daemon/store.h"
+
+struct queue;
+struct queue *queue_new(struct store *store, struct objects *objects);
+void queue_free(struct queue *queue);
+/* CONF is borrowed until the next call. */
+void queue_set_conf(struct queue *queue, const struct conf *conf);
+const struct conf *queue_conf(const struct queue *queue);
+struct store *queue_store(const struct queue *queue);
+void queue_set_tell(struct queue *queue, void (*tell)(const char *text, void *arg), void *arg);
+/* New ids exceed everything in the database and FOLDER_HIGHEST (of the run folders). */
+int queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err);
+
+struct queue_who {
+	int64_t uid;
+	char name[64]; /* login name, or "uid 1000" */
+};
+
+/* When a request wants a job to start. AT_US is checked against now and the horizon. */
+struct queue_when {
+	bool now;
+	int64_t at_us;
+	const char *text, *zone; /* NULL or as typed */
+	bool relative;
+	const char *boot;	 /* this boot's id */
+	int64_t boot_now_us;	 /* CLOCK_BOOTTIME */
+};
+
+struct queue_request {
+	bool redeploy;
+	const char *application;	/* NULL: the default or only one (redeploy) */
+	const char *release;		/* NULL: by section 6 (redeploy) */
+	int64_t build;			/* 0: a release without a number */
+	const char *stage;		/* NULL: the application's last (redeploy) */
+	struct queue_when when;		/* not looked at for a dry run without one */
+	bool has_when;
+	const char *reason;
+	const json_t *variables;	/* object or NULL */
+	bool confirmed, dry_run;
+	int64_t grace_us;		/* < 0: the configuration's */
+	bool has_if_changed;
+	enum job_if_changed if_changed;
+};
+
+struct queue_answer {
+	struct job job;			/* accepted (or, for a dry run, as it would be) */
+	bool has_live;
+	struct history_entry live;	/* what it replaces */
+	json_t *not_undone;		/* arrays in the form of the interface file */
+	json_t *ahead, *warnings;
+	json_t *preview;		/* only for a dry run */
+};
+void queue_answer_clear(struct queue_answer *answer);
+
+int queue_request(struct queue *queue, const struct queue_request *request, const struct queue_who *who, int64_t now_us,
+		  struct queue_answer *ret_answer, struct err *err);
+int queue_cancel(struct queue *queue, int64_t job, const char *reason, const struct queue_who *who, int64_t now_us,
+		 bool *ret_kill, struct job *ret_job, struct err *err); /* RET_KILL: it runs, sched must tell bmd-run */
+int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *when, const struct queue_who *who, int64_t now_us,
+		     struct job *ret_job, struct err *err);
+int queue_release(struct queue *queue, int64_t job, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
+int queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason, int64_t until_us,
+	       const struct queue_who *who, int64_t now_us, struct err *err);
+int queue_unlock(struct queue *queue, const char *application, const char *stage, const struct queue_who *who, int64_t now_us, struct err *err);
+/* BUILD NULL: unknown. */
+int queue_settle(struct queue *queue, const char *application, const char *stage, const struct build_ref *build, const char *reason,
+		 const struct queue_who *who, int64_t now_us, struct err *err);
+/* Rejects or (REASON NULL) restores a build; waiting jobs for it are held. RET_WARNINGS: array of sentences. */
+int queue_reject(struct queue *queue, const char *application, const struct build_ref *build, const char *reason, const struct queue_who *who,
+		 int64_t now_us, json_t **ret_warnings, struct err *err);
+/* A build of a request: RELEASE without number by "A release without a number", elsewhere-rule. */
+int queue_find_build(struct queue *queue, const char *application, const char *release, int64_t number, struct store_build *ret_build, struct err *err);
+int queue_find_application(struct queue *queue, const char *name, const struct conf_application **ret_application, struct err *err);
+int queue_find_stage(struct queue *queue, const char *application, const char *stage, const struct conf_application **ret_application,
+		     const struct conf_stage **ret_stage, struct err *err);
+
+/*
+ * Looks at everything at NOW: due jobs become queued, late ones missed, guarded ones held or superseded; the jobs
+ * that may start now are handed to START in order (the callee calls queue_starting() for each). RET_NEXT_US: when to look again even if
+ * nothing happens (INT64_MAX: never).
+ */
+int queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job, void *arg), void *arg, int64_t *ret_next_us, struct err *err);
+
+/* The life of a run. Each is compare-and-set on state and run id; -ESTALE means that somebody was faster. */
+int queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot, int64_t now_us, struct err *err);
+/* The request for bmd-run, complete. Clear with run_request_clear(). Fails (the job is held by the callee) when build or plan are no longer there. */
+int queue_run_request(struct queue *queue, const struct job *job, struct run_request *ret_request, struct err *err);
+int queue_running(struct queue *queue, int64_t job, const char *run, int64_t now_us, struct err *err);
+/* It did not start, no step ran: queued again with back-off 1 s … 60 s; the eighth time in a row, or with HOLD, held. */
+int queue_not_started(struct queue *queue, int64_t job, const char *run, const char *reason, bool hold, int64_t now_us, struct err *err);
+int queue_event(struct queue *queue, int64_t job, const char *run, const struct run_event *event, struct err *err);
+int queue_finished(struct queue *queue, const struct run_result *result, int64_t now_us, struct err *err);
+/* OCCUPIED: its processes may still be there, the stage stays occupied until settle. */
+int queue_lost(struct queue *queue, int64_t job, const char *run, const char *message, bool occupied, int64_t now_us, struct err *err);
+/* A result or folder of another run was found: the job is held. */
+int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_t now_us, struct err *err);
+/* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. */
+int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);
+/* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */
+json_t *queue_check(struct queue *queue, const char *application, const char *stage, int64_t now_us);
+
+/* In the form of the interface file; NOW for texts such as "in 6 h 20 min". New references. */
+json_t *queue_job_json(struct queue *queue, const struct job *job, bool steps, int64_t now_us);
+json_t *queue_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us);
+json_t *queue_build_json(struct queue *queue, const struct store_build *build, bool deployments);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Where time and helpers meet the queue: one ev_periodic for the earliest moment, the channels to bmd-run, the
+ * recovery after a crash, and those who wait for a job (wait, log -f). Reads the clock, commits through turn, and speaks.
+ */
+#ifndef DAEMON_SCHED_H
+#define DAEMON_SCHED_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "daemon/queue.h"
+#include "daemon/turn.h"
+
+struct sched;
+struct sched *sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn);
+void sched_free(struct sched *sched); /* runs go on without bmd */
+int64_t sched_now_us(void);	      /* the wall clock: ev_time() */
+
+/* Reads every run folder of a job that was starting or running, adopts, records, or names it lost. Before the first request. */
+int sched_recover(struct sched *sched, struct err *err);
+/* Look again: within this turn, after every change. */
+void sched_kick(struct sched *sched);
+/* Tells the bmd-run of a running job to stop it, after this turn's commit. */
+void sched_cancel(struct sched *sched, int64_t job, bool now, const char *by);
+/* CONF was swapped: limits, folders. */
+void sched_reload(struct sched *sched, const struct conf *conf);
+
+/* Watchers of a job: BACK is called after each commit that changed the job (state or event) or when its log may have grown. */
+struct sched_watch;
+struct sched_watch *sched_watch(struct sched *sched, int64_t job, void (*back)(int64_t job, void *arg), void *arg);
+void sched_unwatch(struct sched_watch *watch); /* NULL is fine */
+
+/* An upload: the connection FD is handed over (and closed here). */
+int sched_import(struct sched *sched, const char *kind, int client_fd, struct err *err);
+/* Re-hashes stored files; LINE is called for each JSON object that bmd-import says, with NULL at its end. */
+struct sched_verify;
+int sched_verify(struct sched *sched, const json_t *digests, void (*line)(const json_t *object, void *arg), void *arg,
+		 struct sched_verify **ret_verify, struct err *err);
+void sched_verify_stop(struct sched_verify *verify);
+
+#endif

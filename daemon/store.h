@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The database: the only file that knows SQLite. One connection, exclusive, WAL, FULL. Every mutating function runs inside
+ * the open transaction (store_begin … store_commit); store_savepoint parts one request from the others of its turn.
+ *
+ * Errors: -ENOSPC (NO_SPACE: nothing happened), -ENOENT, -EEXIST where said; any other failure of the database is
+ * STORE_BROKEN: no more promises can be made, the process must end and recover by reading.
+ * Times and ids are made by the caller. Lists answer at most LIMIT rows and go on by key.
+ */
+#ifndef DAEMON_STORE_H
+#define DAEMON_STORE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "daemon/history.h"
+#include "daemon/job.h"
+
+#define STORE_BROKEN (-EIO)
+
+struct store;
+
+/* Opens STATE_DIRECTORY/bmd.db, makes it where there is none, migrates (a copy before), reads the settings back, checks it. A damaged
+   or foreign file, a newer version, another holder are errors that say how to go on; the file is never replaced. */
+int store_open(const char *state_directory, struct store **ret_store, struct err *err);
+void store_close(struct store *store); /* NULL is fine */
+
+int store_begin(struct store *store, struct err *err);	  /* a no-op inside a transaction */
+int store_commit(struct store *store, int64_t now_us, struct err *err); /* also records now as "last alive"; a no-op outside */
+void store_rollback(struct store *store);
+bool store_in_transaction(const struct store *store);
+int store_savepoint(struct store *store, struct err *err);
+int store_release(struct store *store, struct err *err);
+void store_rollback_savepoint(struct store *store);
+int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
+
+/* Keys of requests: 1 and the answer given before (free()), 0 if KEY is new, -EEXIST (KEY_REUSED) when the body differs. */
+int store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply, struct err *err);
+int store_key_add(struct store *store, int64_t uid, const char *key, const char *digest, const char *reply, int64_t now_us, struct err *err);
+/* Drops keys older than 7 days and all but the newest 100,000. */
+int store_keys_prune(struct store *store, int64_t now_us, struct err *err);
+
+/* Builds */
+struct store_artifact {
+	char name[64], digest[65];
+	int64_t files, bytes;
+};
+struct store_build {
+	int64_t id;
+	char application[64];
+	struct build_ref build;
+	bool rejected;
+	char *rejected_by, *rejected_reason; /* NULL unless rejected */
+	int64_t rejected_us;
+	int64_t created_us;
+	char created_by[64];
+	int64_t uid;
+	char *note;		  /* NULL when none */
+	json_t *variables;	  /* object */
+	struct store_artifact *artifacts;
+	size_t nartifacts;
+};
+void store_build_clear(struct store_build *build);
+/* Number 0: the next of its release; BUILD is updated. -EEXIST when that number is there. */
+int store_build_add(struct store *store, struct store_build *build, struct err *err);
+int store_build_get(struct store *store, const char *application, const struct build_ref *ref, struct store_build *ret_build, struct err *err); /* -ENOENT (NO_SUCH_BUILD) */
+int store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason, struct err *err); /* REASON NULL: restored */
+/* Newest first, below AFTER_ID (0: from the newest). RELEASE NULL: all. Calls BACK until it returns non-zero. */
+int store_build_each(struct store *store, const char *application, const char *release, int64_t after_id, int limit,
+		     int (*back)(const struct store_build *build, void *arg), void *arg, struct err *err);
+/* Number of builds of RELEASE, and its newest that is not rejected / that succeeded on STAGE (0: none). */
+int store_release_look(struct store *store, const char *application, const char *release, const char *stage,
+		       int64_t *ret_builds, int64_t *ret_newest_active, int64_t *ret_newest_succeeded, struct err *err);
+/* Distinct releases of an application, newest first, at most LIMIT: array of strings, for suggestions. */
+int store_releases(struct store *store, const char *application, int limit, json_t **ret_releases, struct err *err);
+
+/* Jobs */
+int store_job_highest(struct store *store, int64_t *ret_id, struct err *err);
+int store_job_add(struct store *store, const struct job *job, struct err *err); /* job->id is the caller's */
+int store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *err); /* -ENOENT (NO_SUCH_JOB) */
+/* Writes every column of JOB, if its state in the database is EXPECTED and its run id is RUN (NULL: any); else -ESTALE. */
+int store_job_update(struct store *store, const struct job *job, enum job_state expected, const char *run, struct err *err);
+/* Jobs in STATE, in order of due time and id, with due ≤ DUE_US (INT64_MAX: all), after (AFTER_DUE, AFTER_ID). */
+int store_job_each_state(struct store *store, enum job_state state, int64_t due_us, int64_t after_due_us, int64_t after_id, int limit,
+			 int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* Jobs of one stage that are not final, in order of due time and id. */
+int store_job_each_open(struct store *store, const char *application, const char *stage,
+			int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* All jobs that are not final, application NULL: all; for listings, by (due, id), paged as above. */
+int store_job_each_waiting(struct store *store, const char *application, int64_t after_due_us, int64_t after_id, int limit,
+			   int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* Final jobs, newest finished first; STAGE, APPLICATION NULL: all; finished ≥ SINCE_US; before (BEFORE_US, BEFORE_ID) unless 0. */
+int store_job_each_final(struct store *store, const char *application, const char *stage, int64_t since_us, int64_t before_us, int64_t before_id, int limit,
+			 int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* Every job of a build, newest first: its promotions. */
+int store_job_each_build(struct store *store, const char *application, const struct build_ref *build, int limit,
+			 int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* Earliest due time of a scheduled job; INT64_MAX if none. */
+int store_job_next_due(struct store *store, int64_t *ret_due_us, struct err *err);
+int store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct err *err); /* open states only */
+/* The last finished job of a stage that is failed or lost and younger than the live entry; 0 if none. */
+int store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
+bool store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build);
+/* The last run of a build on a stage that began a step: id (0: none), plan digest, finish. */
+int store_last_run(struct store *store, const char *application, const char *stage, const struct build_ref *build,
+		   int64_t *ret_job, char ret_plan_digest[65], int64_t *ret_finished_us, struct err *err);
+
+/* Steps of runs */
+struct store_step {
+	int index;
+	char name[64], state[16]; /* running succeeded failed cancelled ignored skipped */
+	int64_t started_us, finished_us;
+	int exit_code, signal, attempt;
+	bool irreversible;
+	char *message;
+};
+int store_step_put(struct store *store, int64_t job, const struct store_step *step, struct err *err);
+int store_step_each(struct store *store, int64_t job, int (*back)(const struct store_step *step, void *arg), void *arg, struct err *err);
+/* Irreversible steps that began on the stage in runs that started after SINCE_JOB's finish: job, build, step name; newest first. */
+int store_irreversible_each(struct store *store, const char *application, const char *stage, int64_t since_us,
+			    int (*back)(int64_t job, const struct build_ref *build, const char *step, void *arg), void *arg, struct err *err);
+
+/* Stages */
+struct store_stage {
+	char application[64], stage[64];
+	char *locked_by, *lock_reason;	/* NULL when not locked */
+	int64_t locked_us, lock_until_us; /* until 0: open end */
+	bool dirty;
+	int64_t dirty_job, dirty_us;	/* job 0: settled as unknown */
+	int64_t occupied_job;		/* a dead run whose processes may still be there; 0: none */
+};
+void store_stage_clear(struct store_stage *stage);
+/* A stage that was never written is clean and free. */
+int store_stage_get(struct store *store, const char *application, const char *stage, struct store_stage *ret_stage, struct err *err);
+int store_stage_put(struct store *store, const struct store_stage *stage, struct err *err);
+/* Stack, dirty and running filled in, with rejections as they are now. history_clear() it. */
+int store_history_get(struct store *store, const char *application, const char *stage, struct history *ret_history, struct err *err);
+/* Writes the stack as it is now (only what differs). */
+int store_history_put(struct store *store, const struct history *history, struct err *err);
+/* Where builds are live: calls BACK for each stage with something live, APPLICATION NULL: all. */
+int store_live_each(struct store *store, const char *application,
+		    int (*back)(const char *application, const char *stage, const struct history_entry *live, void *arg), void *arg, struct err *err);
+
+/* For tests: EXPLAIN QUERY PLAN of every prepared statement, as "SQL\nplan\n" lines. free(). */
+char *store_explain(struct store *store);
+
+#endif
