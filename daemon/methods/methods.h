@@ -16,6 +16,7 @@
 	X(ListBuilds,      VIEWER,   READ)                                                         \
 	X(GetBuild,        VIEWER,   READ)                                                         \
 	X(Upload,          OPERATOR, UPGRADE)                                                      \
+	X(ListArtifacts,   VIEWER,   READ)                                                         \
 	X(AddBuild,        OPERATOR, MUTATE)                                                       \
 	X(RejectBuild,     OPERATOR, MUTATE)                                                       \
 	X(RestoreBuild,    OPERATOR, MUTATE)                                                       \
