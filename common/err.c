@@ -1,1 +1,219 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * The table of errors, read in both directions: symbol → name, exit code and errno; name → symbol.
+ * An error owns its fields; its sentence lies in it, so that making one never fails.
+ */
+#include "common/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+
+static const struct {
+	const char *name;
+	int exit, number;
+} table[ERR_MAX_] = {
+#define X(symbol, name, exit, number) [ERR_##symbol] = {name, exit, number},
+    ERR_TABLE(X)
+#undef X
+};
+
+/* Drops the half of a character that snprintf may have left at the end of a full buffer. */
+static void
+cut_at_character(char *s)
+{
+	size_t n = strlen(s), start = n;
+
+	while (start > 0 && n - start < 3 && ((unsigned char)s[start - 1] & 0xc0) == 0x80)
+		start--;
+	if (start == 0)
+		return;
+	unsigned char lead = (unsigned char)s[--start];
+	size_t whole = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+	if (whole > n - start)
+		s[start] = '\0';
+}
+
+/* Formats into ROOM bytes at S, cut at a character. */
+static void _printf_(3, 0) format_cut(char *s, size_t room, const char *format, va_list ap)
+{
+	int n = vsnprintf(s, room, format, ap);
+
+	if (n < 0)
+		s[0] = '\0';
+	else if ((size_t)n >= room)
+		cut_at_character(s);
+}
+
+/* Replaces the sentence. Formats aside first: an argument may point into the one that is there. */
+static void _printf_(2, 3) set_text(struct err *err, const char *format, ...)
+{
+	char text[sizeof(err->text)];
+	va_list ap;
+
+	va_start(ap, format);
+	format_cut(text, sizeof(text), format, ap);
+	va_end(ap);
+	memcpy(err->text, text, strlen(text) + 1);
+}
+
+int
+err_set(struct err *err, enum err_code code, const char *format, ...)
+{
+	va_list ap;
+
+	if (err) {
+		char text[sizeof(err->text)];
+		va_start(ap, format);
+		format_cut(text, sizeof(text), format, ap);
+		va_end(ap);
+		memcpy(err->text, text, strlen(text) + 1);
+		json_decref(err->fields);
+		err->fields = NULL;
+		err->code = code;
+	}
+	return -table[code].number;
+}
+
+int
+err_errno(struct err *err, int number, const char *format, ...)
+{
+	char text[sizeof(err->text)], reason[128];
+	va_list ap;
+
+	if (!err)
+		return -number;
+	va_start(ap, format);
+	format_cut(text, sizeof(text), format, ap);
+	va_end(ap);
+	(void)err_set(err, number == ENOSPC || number == EDQUOT ? ERR_NO_SPACE : ERR_FAILED,
+		      "%.800s: %s", text, strerror_r(number, reason, sizeof(reason)));
+	return -number;
+}
+
+void
+err_field(struct err *err, const char *name, json_t *value)
+{
+	if (!err) {
+		json_decref(value);
+		return;
+	}
+	if (!err->fields)
+		err->fields = json_object();
+	if (!err->fields || json_object_set_new(err->fields, name, value) < 0)
+		xalloc_die();
+}
+
+void
+err_clear(struct err *err)
+{
+	if (!err)
+		return;
+	json_decref(err->fields);
+	err->fields = NULL;
+	err->code = ERR_NONE;
+	err->text[0] = '\0';
+}
+
+void
+err_prefix(struct err *err, const char *format, ...)
+{
+	char prefix[sizeof(err->text)];
+	va_list ap;
+
+	if (!err)
+		return;
+	va_start(ap, format);
+	format_cut(prefix, sizeof(prefix), format, ap);
+	va_end(ap);
+	set_text(err, "%s: %s", prefix, err->text);
+}
+
+const char *
+err_name(enum err_code code)
+{
+	return table[code == ERR_NONE ? ERR_FAILED : code].name;
+}
+
+int
+err_exit(enum err_code code)
+{
+	return table[code].exit;
+}
+
+enum err_code
+err_from_name(const char *name)
+{
+	for (unsigned i = ERR_NONE + 1; i < ERR_MAX_; i++)
+		if (!strcmp(table[i].name, name))
+			return (enum err_code)i;
+	return ERR_NONE;
+}
+
+json_t *
+err_to_json(const struct err *err)
+{
+	json_t *parameters = err->fields ? json_copy(err->fields) : json_object();
+
+	if (!parameters || json_object_set_new(parameters, "message", json_text(err->text)) < 0)
+		xalloc_die();
+	json_t *object =
+	    json_pack("{s:s, s:o}", "error", err_name(err->code), "parameters", parameters);
+	if (!object)
+		xalloc_die();
+	return object;
+}
+
+/* A sentence for an error that brought none, from a peer that is no bmd: its name and its text
+ * fields. */
+static void
+foreign_text(struct err *err, const char *name)
+{
+	const char *key, *separator = ": ";
+	json_t *value;
+
+	set_text(err, "%s", name);
+	json_object_foreach (err->fields, key, value) {
+		if (!json_is_string(value))
+			continue;
+		set_text(err, "%s%s%s %s", err->text, separator, key, json_string_value(value));
+		separator = ", ";
+	}
+}
+
+/* One level is copied, its values are shared; the message is no field. */
+static void
+copy_fields(struct err *err, const json_t *parameters)
+{
+	err->fields = json_copy((json_t *)(uintptr_t)parameters);
+	if (!err->fields)
+		xalloc_die();
+	(void)json_object_del(err->fields, "message");
+}
+
+int
+err_from_json(const json_t *object, struct err *ret_err)
+{
+	const char *name = json_get_string(object, "error");
+	const json_t *parameters = json_object_get(object, "parameters");
+	struct err err = ERR_INIT;
+
+	if (!name || (parameters && !json_is_object(parameters) && !json_is_null(parameters)))
+		return -EPROTO;
+	err.code = err_from_name(name);
+	const char *message = json_get_string(parameters, "message");
+	if (json_is_object(parameters))
+		copy_fields(&err, parameters);
+	if (message)
+		set_text(&err, "%s", message);
+	else
+		foreign_text(&err, name);
+	if (err.code == ERR_NONE)
+		err.code = ERR_FAILED;
+	err_clear(ret_err);
+	*ret_err = err;
+	return 0;
+}
