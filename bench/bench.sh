@@ -1,0 +1,99 @@
+#!/bin/sh
+# The first figures, as a table: each beside the nearest thing that everybody has. Run by `make bench`.
+#   N=51     pairs of whole-process times          REQUESTS=20000   pipelined requests
+#   JOBS=1000  timed jobs for lateness             WAITING=100000   scheduled jobs for memory
+. "$top_srcdir/tests/it/lib.sh"
+N=${N:-51} REQUESTS=${REQUESTS:-20000} JOBS=${JOBS:-1000} WAITING=${WAITING:-100000}
+bench=$top_builddir/bench
+row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4"; }
+rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$BMD_PID/status"; }
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+per_second() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.0f", n / s }'; }
+seconds() { # COMMAND…: its time
+    t0=$(date +%s.%N); "$@" >/dev/null 2>&1; t1=$(date +%s.%N)
+    echo "$t0 $t1" | awk '{ print $2 - $1 }'
+}
+
+configure 'max-running = 8' 'horizon = "300d"'
+stages=$(seq -s, -f '"s%g"' 1 20)
+{
+    echo "    stages = {$stages, \"production\"}"
+    for s in $(seq 1 20); do echo "    stage \"s$s\" { plan = \"one\" }"; done
+    echo '    stage "production" { plan = "one" }'
+} | application app
+plan one <<'CONF'
+    step "one" { run = 'true' }
+CONF
+bmd_start
+bmctl build add app 1.0 >/dev/null && bmctl build add app 1.0 >/dev/null || FAIL "adding builds"
+bmctl deploy app 1.0/1 --to production --now --wait >/dev/null || FAIL "deploy"
+bmctl deploy app 1.0/2 --to production --now --wait >/dev/null || FAIL "deploy"
+
+echo "| what | bmd | beside | N, how |"
+echo "|---|---|---|---|"
+
+# 1. A whole re-deploy beside the bare step. (An exact build, so that each run is the same.)
+set -- $("$bench/pairs" "$N" "bmctl redeploy app 1.0/2 --now --wait" "sh -eu -c true")
+row "\`bmctl redeploy --now --wait\`, one-step plan, whole process" "$1 ms (median)" \
+    "the bare step: $2 ms; difference $3 ms" "$N pairs"
+
+# 2. Memory and wake-ups, idle.
+idle=$(rss_kib)
+before=$(awk '/ctxt_switches/ { s += $2 } END { print s }' "/proc/$BMD_PID/status")
+sleep 10
+after=$(awk '/ctxt_switches/ { s += $2 } END { print s }' "/proc/$BMD_PID/status")
+row "memory of bmd, idle" "$((idle / 1024)).$((idle % 1024 * 10 / 1024)) MiB" "" "VmRSS"
+row "wake-ups of bmd, idle" "$((after - before)) in 10 s" "" "context switches"
+
+# 3. Durable requests a second.
+for i in 1 2 3 4 5; do
+    set -- $("$bench/pipeline" "$BMD_SOCKET" app 1.0 1 production "$REQUESTS" 1000 86400)
+    is accepted "$REQUESTS" "$1"
+    per_second "$1" "$2"
+done >"$HOME_DIR/pipelined"
+row "durable requests a second, one connection, pipelined" "$(median <"$HOME_DIR/pipelined")" "" "5 × $REQUESTS"
+many() { for i in $(seq 200); do "$@"; done; }
+for i in 1 2 3 4 5; do
+    seconds many bmctl deploy app 1.0/1 --to production --at +20h --no-follow >>"$HOME_DIR/by-bmctl"
+    if command -v at >/dev/null; then
+        one_at() { echo true | at now + 20 hours; }
+        seconds many one_at >>"$HOME_DIR/by-at"
+        for id in $(atq | cut -f1); do atrm "$id"; done
+    fi
+    if command -v tsp >/dev/null; then
+        TS_SOCKET=$HOME_DIR/tsp; TMPDIR=$HOME_DIR; export TS_SOCKET
+        tsp sleep 1000 >/dev/null
+        seconds many tsp true >>"$HOME_DIR/by-tsp"
+        tsp -k; tsp -K
+    fi
+done
+rate() { [ -f "$1" ] && per_second 200 "$(median <"$1")" || echo "not here"; }
+row "requests a second by separate processes" "$(rate "$HOME_DIR/by-bmctl") (durable)" \
+    "at: $(rate "$HOME_DIR/by-at") (file, not synced), tsp: $(rate "$HOME_DIR/by-tsp") (memory)" "5 × 200"
+
+# 4. Memory with many waiting jobs.
+have=$(bmctl call GetStatus | jq .waiting)
+if [ "$have" -lt "$WAITING" ]; then
+    "$bench/pipeline" "$BMD_SOCKET" app 1.0 1 production $((WAITING - have)) 1000 86400 >/dev/null
+fi
+full=$(rss_kib)
+row "memory of bmd, $(bmctl call GetStatus | jq .waiting) scheduled jobs" "$((full / 1024)).$((full % 1024 * 10 / 1024)) MiB" "" "VmRSS"
+
+# 5. Lateness: JOBS jobs, one every 30 ms, over 20 stages, with those many waiting.
+start=$(($(date +%s) + 5 + JOBS / 100))
+i=0
+while [ $i -lt "$JOBS" ]; do
+    ms=$((i * 30))
+    at=$(TZ=UTC date -d "@$((start + ms / 1000)).$(printf %03d $((ms % 1000)))" +%Y-%m-%dT%H:%M:%S.%NZ | sed 's/000Z$/Z/')
+    printf '{"method":"io.bmd.Control.Deploy","parameters":{"key":"late-%s","application":"app","release":"1.0","build":1,"stage":"s%s","at":"%s","if_changed":"run"}}\0' \
+        $i $((i % 20 + 1)) "$at"
+    i=$((i + 1))
+done | socat -t 60 - "UNIX-CONNECT:$BMD_SOCKET" | tr '\0' '\n' | jq -r '.parameters.job.id' >"$HOME_DIR/ids"
+is "timed jobs" "$JOBS" "$(wc -l <"$HOME_DIR/ids")"
+bmctl wait $(cat "$HOME_DIR/ids") >/dev/null || FAIL "a timed job did not succeed"
+for id in $(cat "$HOME_DIR/ids"); do
+    printf '{"method":"io.bmd.Control.GetJob","parameters":{"job":%s}}\0' "$id"
+done | socat -t 60 - "UNIX-CONNECT:$BMD_SOCKET" | tr '\0' '\n' | jq -r '.parameters.job.lateness_us' | sort -n |
+    awk '{ v[NR] = $1 / 1000 } END { printf "p50 %.1f ms, p99 %.1f ms, max %.1f ms", v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)], v[NR] }' >"$HOME_DIR/late"
+row "lateness of timed jobs: due until the first step may begin" "$(cat "$HOME_DIR/late")" "" "$JOBS jobs, one every 30 ms"
+bmd_stop
