@@ -1,1 +1,104 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * One line, one write(2): to the journal with its priority in front, to anything else with the program's
+ * name. The journal is recognised by $JOURNAL_STREAM, which names the device and inode it gave as
+ * stderr; a redirected stderr does not match and gets plain lines. A line is cut at LINE_MAX_BYTES.
+ */
+#include "daemon/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+
+#include "common/json.h"
+
+#define LINE_MAX_BYTES 4096
+
+static struct {
+	const char *program;
+	bool journal;
+} log_to = {"bmd", false};
+
+static bool
+stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+		return false;
+	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+void
+log_init(const char *program)
+{
+	log_to.program = program;
+	log_to.journal = stderr_is_journal();
+}
+
+static const char *
+word(int priority)
+{
+	return priority == LOG_ERR ? "error: " : priority == LOG_WARNING ? "warning: " : "";
+}
+
+static _printf_(2, 0) void
+line(int priority, const char *format, va_list args)
+{
+	int saved = errno;
+	char text[LINE_MAX_BYTES], out[LINE_MAX_BYTES];
+	_cleanup_free_ char *safe = NULL;
+	int n;
+
+	vsnprintf(text, sizeof(text), format, args);
+	safe = json_terminal(text);
+	if (log_to.journal)
+		n = snprintf(out, sizeof(out) - 1, "<%d>%s", priority, safe);
+	else
+		n = snprintf(out, sizeof(out) - 1, "%s: %s%s", log_to.program, word(priority), safe);
+	if (n < 0)
+		n = 0;
+	if ((size_t)n > sizeof(out) - 2)
+		n = sizeof(out) - 2;
+	out[n++] = '\n';
+	/* Where the log cannot be written there is nobody left to tell. */
+	while (write(STDERR_FILENO, out, (size_t)n) < 0 && errno == EINTR)
+		;
+	errno = saved;
+}
+
+void
+log_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line(LOG_ERR, format, args);
+	va_end(args);
+}
+
+void
+log_warning(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line(LOG_WARNING, format, args);
+	va_end(args);
+}
+
+void
+log_info(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line(LOG_INFO, format, args);
+	va_end(args);
+}
