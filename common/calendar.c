@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The C library answers one question here: what is the offset of a zone at an instant. It is asked by way of $TZ, which is
+ * put back at once; the library keeps the zone it loaded last, so that asking about the same one again is cheap.
+ * mktime(3) is not used: for a repeated hour its answer depends on what the process converted before.
+ */
+#include "common/calendar.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/scope.h"
+#include "common/when.h"
+#include "common/xalloc.h"
+
+#define ZONEINFO "/usr/share/zoneinfo/"
+
+/* Days of 400 years, and from 0000-03-01 to 1970-01-01: years are counted from March, so that the leap day is the last. */
+#define ERA_DAYS 146097
+#define EPOCH_DAYS 719468
+
+int64_t
+calendar_days(int64_t year, int month, int day)
+{
+	int64_t era, year_of_era, day_of_year;
+
+	if (month <= 2)
+		year--;
+	era = (year >= 0 ? year : year - 399) / 400;
+	year_of_era = year - era * 400;
+	day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+	return era * ERA_DAYS + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
+	       day_of_year - EPOCH_DAYS;
+}
+
+int
+calendar_month_length(int64_t year, int month)
+{
+	static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+
+	if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
+		return 29;
+	return length[month - 1];
+}
+
+struct civil
+calendar_civil(int64_t wall_s)
+{
+	int64_t days = wall_s / CALENDAR_DAY, rest = wall_s % CALENDAR_DAY;
+	int64_t era, day_of_era, year_of_era, day_of_year, month;
+	struct civil c;
+
+	if (rest < 0) {
+		rest += CALENDAR_DAY;
+		days--;
+	}
+	c.hour = (int)(rest / 3600);
+	c.minute = (int)(rest / 60 % 60);
+	c.second = (int)(rest % 60);
+	c.weekday = (int)(((days + 4) % 7 + 7) % 7);
+	days += EPOCH_DAYS;
+	era = (days >= 0 ? days : days - (ERA_DAYS - 1)) / ERA_DAYS;
+	day_of_era = days - era * ERA_DAYS;
+	year_of_era =
+	    (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	month = (5 * day_of_year + 2) / 153;
+	c.day = (int)(day_of_year - (153 * month + 2) / 5 + 1);
+	c.month = (int)(month < 10 ? month + 3 : month - 9);
+	c.year = year_of_era + era * 400 + (c.month <= 2);
+	return c;
+}
+
+/* posix/ and right/ are other compilations of the same names; right/ counts leap seconds and would be wrong by them. */
+static bool
+zone_name(const char *zone)
+{
+	size_t n = strnlen(zone, WHEN_ZONE_MAX);
+
+	if (n >= WHEN_ZONE_MAX || !strchr(zone, '/') || zone[0] == '/' || zone[n - 1] == '/')
+		return false;
+	if (strspn(zone, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+-/") != n)
+		return false;
+	return strncmp(zone, "posix/", 6) != 0 && strncmp(zone, "right/", 6) != 0;
+}
+
+bool
+calendar_zone_valid(const char *zone)
+{
+	char path[sizeof(ZONEINFO) + WHEN_ZONE_MAX], magic[4];
+	_cleanup_close_ int fd = -1;
+	struct stat st;
+
+	if (!strcmp(zone, "UTC"))
+		return true;
+	if (!zone_name(zone))
+		return false;
+	snprintf(path, sizeof(path), ZONEINFO "%s", zone);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       read(fd, magic, sizeof(magic)) == sizeof(magic) && !memcmp(magic, "TZif", 4);
+}
+
+int
+calendar_offset(const char *zone, int64_t utc_s)
+{
+	char tz[sizeof(ZONEINFO) + WHEN_ZONE_MAX + 1];
+	_cleanup_free_ char *saved = NULL;
+	time_t t = (time_t)utc_s;
+	struct tm tm;
+	bool known;
+
+	if (!strcmp(zone, "UTC") || !zone_name(zone))
+		return 0;
+	snprintf(tz, sizeof(tz), ":" ZONEINFO "%s", zone);
+	saved = xstrdup(getenv("TZ"));
+	if (setenv("TZ", tz, 1) < 0)
+		xalloc_die();
+	tzset(); /* reads the file only if the zone is another one than the last */
+	known = localtime_r(&t, &tm) != NULL;
+	/* No tzset() after this: localtime_r() does not look at $TZ, and all who do look call it themselves. */
+	if (saved)
+		setenv("TZ", saved, 1);
+	else
+		unsetenv("TZ");
+	return known ? (int)tm.tm_gmtoff : 0;
+}
+
+static void
+add_instant(struct calendar_instants *instants, int64_t utc_s)
+{
+	int i = instants->n;
+
+	for (int k = 0; k < instants->n; k++)
+		if (instants->utc_s[k] == utc_s)
+			return;
+	if (i == 2) /* three would need two changes of the clock within a day */
+		return;
+	for (; i > 0 && instants->utc_s[i - 1] > utc_s; i--)
+		instants->utc_s[i] = instants->utc_s[i - 1];
+	instants->utc_s[i] = utc_s;
+	instants->n++;
+}
+
+/*
+ * The offsets that hold a day before and a day after (and between) are tried, and the instants that convert back
+ * are kept. That needs no notion of daylight-saving time, which half an hour, negative ones and skipped days defy.
+ */
+struct calendar_instants
+calendar_instants(const char *zone, int64_t wall_s)
+{
+	struct calendar_instants instants = {0};
+	int before = calendar_offset(zone, wall_s - CALENDAR_DAY);
+
+	for (int hours = -24; hours <= 24; hours += 12) {
+		int offset = calendar_offset(zone, wall_s + hours * 3600);
+		int64_t utc_s = wall_s - offset;
+
+		if (calendar_offset(zone, utc_s) == offset)
+			add_instant(&instants, utc_s);
+	}
+	if (instants.n == 0) {
+		/* The clock that ran before the gap, had it gone on: that reads later by the gap on the clock after it. */
+		instants.utc_s[0] = wall_s - before;
+		instants.gap_s = calendar_offset(zone, instants.utc_s[0]) - before;
+	}
+	return instants;
+}
