@@ -38,7 +38,10 @@ cut_at_character(char *s)
 }
 
 /* Formats into ROOM bytes at S, cut at a character. */
-static void _printf_(3, 0) format_cut(char *s, size_t room, const char *format, va_list ap)
+static void format_cut(char *s, size_t room, const char *format, va_list ap) _printf_(3, 0);
+
+static void
+format_cut(char *s, size_t room, const char *format, va_list ap)
 {
 	int n = vsnprintf(s, room, format, ap);
 
@@ -49,7 +52,10 @@ static void _printf_(3, 0) format_cut(char *s, size_t room, const char *format, 
 }
 
 /* Replaces the sentence. Formats aside first: an argument may point into the one that is there. */
-static void _printf_(2, 3) set_text(struct err *err, const char *format, ...)
+static void set_text(struct err *err, const char *format, ...) _printf_(2, 3);
+
+static void
+set_text(struct err *err, const char *format, ...)
 {
 	char text[sizeof(err->text)];
 	va_list ap;
