@@ -44,6 +44,9 @@ struct manifest {
 
 void manifest_clear(struct manifest *manifest);
 
+/* PATH for a sentence: escaped for terminals, shortened. free() */
+char *manifest_shown(const char *path);
+
 /* Is PATH one that may stand in a manifest? Error UPLOAD with field "path". */
 int manifest_check_path(const char *path, struct err *err);
 void manifest_add_file(struct manifest *manifest, const char *path, bool executable, int64_t size, const char *digest);
@@ -54,7 +57,7 @@ void manifest_add_directory(struct manifest *manifest, const char *path);
 int manifest_finish(struct manifest *manifest, struct err *err);
 
 char *manifest_format(const struct manifest *manifest, size_t *ret_n); /* free() */
-/* Strict: only what manifest_format() makes of a finished manifest. */
+/* Strict: only what manifest_format() makes of a finished manifest; else -EBADMSG. */
 int manifest_parse(const char *text, size_t n, struct manifest *ret_manifest, struct err *err);
 const struct manifest_entry *manifest_find(const struct manifest *manifest, const char *path);
 

@@ -3,6 +3,7 @@
  * The content-addressed store of files: STATE/store/objects/ab/cdef… (0444, named by SHA-256) and
  * STATE/store/manifests/DIGEST. store/ itself is 0700, what is below is 0755, so that a child of another
  * user reaches objects through an inherited descriptor and by no path. Written once, never changed.
+ * STATE/store/incoming/ is where imports stage.
  */
 #ifndef ARTIFACT_OBJECTS_H
 #define ARTIFACT_OBJECTS_H
@@ -22,16 +23,27 @@ int objects_open(const char *state_directory, bool create, struct objects **ret_
 struct objects *objects_from_fd(int objects_fd);
 void objects_close(struct objects *objects);
 int objects_fd(const struct objects *objects); /* of store/objects; borrowed */
-/* Removes what interrupted imports left (temporary files that nobody has locked). */
+/* Removes what interrupted imports left (staging folders that nobody has locked). */
 int objects_sweep(struct objects *objects, struct err *err);
 
-/* A new object: written under a temporary name, hashed while written, fsynced, renamed. An object that is already there whole (same size) is kept. */
+/*
+ * An import: new objects lie in a locked staging folder until all of them and their manifest are known to be good;
+ * objects_publish() then makes everything durable in the order objects, folders, manifest. Whatever ends it otherwise,
+ * a crash too, leaves nothing that counts.
+ */
+struct objects_import;
+int objects_import_open(struct objects *objects, struct objects_import **ret_import, struct err *err);
+/* Adds one object, hashed while it is written. What the store holds already is hashed again before it is believed: a damaged object is
+   replaced. One writer of an import at a time. */
 struct objects_writer;
-int objects_writer_open(struct objects *objects, struct objects_writer **ret_writer, struct err *err);
+struct objects_writer *objects_writer_open(struct objects_import *import);
 int objects_writer_add(struct objects_writer *writer, const void *bytes, size_t n, struct err *err);
 /* Ends WRITER in any case. */
 int objects_writer_end(struct objects_writer *writer, char ret_digest[DIGEST_SIZE], int64_t *ret_size, struct err *err);
-void objects_writer_abort(struct objects_writer *writer);
+void objects_writer_abort(struct objects_writer *writer); /* NULL is fine */
+/* Everything durable and in its place, the manifest with TEXT last. */
+int objects_publish(struct objects_import *import, const char *text, size_t n, char ret_digest[DIGEST_SIZE], struct err *err);
+void objects_import_close(struct objects_import *import); /* removes what was not published; NULL is fine */
 
 /* Opens an object for reading. -ENOENT when it is missing. */
 int objects_open_object(const struct objects *objects, const char *digest);
@@ -40,8 +52,7 @@ int objects_verify(const struct objects *objects, const char *digest, int64_t si
 /* Only stat: 0, -ENOENT, or -EBADMSG for a wrong size. */
 int objects_present(const struct objects *objects, const char *digest, int64_t size);
 
-/* A manifest's text: stored durably under its digest / read back and checked against it (-EBADMSG). */
-int objects_put_manifest(struct objects *objects, const char *text, size_t n, char ret_digest[DIGEST_SIZE], struct err *err);
+/* A manifest's text, checked against its digest. -ENOENT when it is missing, -EBADMSG when it is damaged. free() */
 int objects_get_manifest(const struct objects *objects, const char *digest, char **ret_text, size_t *ret_n, struct err *err);
 
 #endif
