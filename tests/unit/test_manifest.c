@@ -172,7 +172,7 @@ START_TEST(trees)
 }
 END_TEST
 
-START_TEST(text)
+START_TEST(as_text)
 {
 	struct manifest manifest = {0}, again = {0};
 	const struct manifest_entry *entry;
@@ -317,4 +317,4 @@ START_TEST(large)
 }
 END_TEST
 
-UNIT_MAIN("manifest", paths, long_paths, trees, text, strict, diff, large)
+UNIT_MAIN("manifest", paths, long_paths, trees, as_text, strict, diff, large)

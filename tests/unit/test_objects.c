@@ -84,7 +84,7 @@ add(const void *bytes, size_t n, char ret_digest[DIGEST_SIZE])
 	objects_import_close(import);
 }
 
-START_TEST(round)
+START_TEST(in_and_out)
 {
 	static const size_t sizes[] = {0, 1, 5000, 256 * 1024, 256 * 1024 + 1, 3000000};
 	char *bytes = xcalloc(1, 3000000);
@@ -252,7 +252,7 @@ START_TEST(many)
 }
 END_TEST
 
-START_TEST(manifests)
+START_TEST(damaged_manifest)
 {
 	struct err err = ERR_INIT;
 	char digest[DIGEST_SIZE], *back = NULL;
@@ -303,8 +303,8 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = {round, reads, healing,   nothing_left,
-				      sweep, many,  manifests, modes};
+	const TTest *const tests[] = {in_and_out, reads, healing,	   nothing_left,
+				      sweep,	  many,	 damaged_manifest, modes};
 	Suite *suite = suite_create("objects");
 	TCase *tcase = tcase_create("objects");
 
