@@ -206,6 +206,12 @@ has_children(const struct manifest *manifest, size_t start, const char *key)
 	return i < manifest->n && compare(manifest->v[i].path, key, n, true) == 0;
 }
 
+bool
+manifest_has_below(const struct manifest *manifest, const char *path)
+{
+	return has_children(manifest, 0, path);
+}
+
 /* Sorts; folders given twice become one, anything else twice is refused. */
 static int
 sort(struct manifest *manifest, struct err *err)

@@ -60,6 +60,8 @@ char *manifest_format(const struct manifest *manifest, size_t *ret_n); /* free()
 /* Strict: only what manifest_format() makes of a finished manifest; else -EBADMSG. */
 int manifest_parse(const char *text, size_t n, struct manifest *ret_manifest, struct err *err);
 const struct manifest_entry *manifest_find(const struct manifest *manifest, const char *path);
+/* Is anything below the folder PATH? */
+bool manifest_has_below(const struct manifest *manifest, const char *path);
 
 /* Walks two manifests by path: calls BACK with the older and the newer entry (NULL where there is none) for each that differs. */
 void manifest_diff(const struct manifest *old, const struct manifest *new,

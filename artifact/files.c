@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Trees of files below a descriptor. Filling follows the sorted manifest with a stack of open folders,
+ * so that each folder is made and opened once. What is written to a file is hashed: bytes that were
+ * read are hashed on their way, a reflink is read back. Comparing walks the disk and asks the manifest,
+ * and goes down only into folders that the manifest has: its depth is bounded by the manifest's.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "artifact/files.h"
+#include "common/xalloc.h"
+
+#define COPY_SIZE     (256 * 1024)
+#define FSYNC_MAX     32  /* files up to which each is fsynced; more are flushed by one syncfs */
+#define NAMED_MAX     5	  /* differences that a line names */
+#define REMOVE_DEPTH  500 /* folders in folders that are removed; each takes a descriptor */
+#define FOLDER_FLAGS  (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+
+static void
+close_dir(DIR *dir)
+{
+	closedir(dir);
+}
+DEFINE_CLEANUP(DIR *, cleanup_dir, close_dir)
+
+/* A listing of the folder FD, which stays the caller's. */
+static DIR *
+list(int fd)
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	if (dir == NULL && copy >= 0)
+		close(copy);
+	return dir;
+}
+
+static bool
+is_dot(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Is PATH the folder FOLDER or below it? */
+static bool
+within(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+bool
+files_is_shared(const struct files_shared *shared, const char *path)
+{
+	for (size_t i = 0; i < shared->n; i++)
+		if (within(path, shared->v[i]))
+			return true;
+	return false;
+}
+
+bool
+files_holds_shared(const struct files_shared *shared, const char *path)
+{
+	for (size_t i = 0; i < shared->n; i++)
+		if (within(shared->v[i], path))
+			return true;
+	return false;
+}
+
+/* ---- the way down */
+
+struct files_cursor {
+	int root;
+	bool fsync, replace;
+	int error; /* of an fsync */
+	size_t depth;
+	int fd[MANIFEST_DEPTH_MAX];
+	size_t end[MANIFEST_DEPTH_MAX]; /* of each folder's path in PATH */
+	char path[MANIFEST_PATH_MAX + 1];
+};
+
+struct files_cursor *
+files_cursor_new(int root, bool fsync_, bool replace)
+{
+	struct files_cursor *cursor = xcalloc(1, sizeof(*cursor));
+
+	cursor->root = root;
+	cursor->fsync = fsync_;
+	cursor->replace = replace;
+	return cursor;
+}
+
+static void
+leave(struct files_cursor *cursor)
+{
+	int fd = cursor->fd[--cursor->depth];
+
+	if (cursor->fsync && fsync(fd) < 0 && cursor->error == 0)
+		cursor->error = -errno;
+	close(fd);
+}
+
+/* Folders get 0755 whatever the umask is; a setgid bit, which they inherit, stays. */
+static int
+open_made(int at, const char *name)
+{
+	_cleanup_close_ int fd = openat(at, name, FOLDER_FLAGS);
+	struct stat st;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & 0777) != 0755 && fchmod(fd, 0755 | (st.st_mode & S_ISGID)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+static int
+enter(struct files_cursor *cursor, const char *name, size_t end)
+{
+	int at = cursor->depth > 0 ? cursor->fd[cursor->depth - 1] : cursor->root;
+	int fd = -1, r;
+
+	if (cursor->depth == MANIFEST_DEPTH_MAX)
+		return -ENAMETOOLONG;
+	for (int i = 0; i < 2 && fd < 0; i++) {
+		if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		fd = open_made(at, name);
+		if (fd >= 0)
+			break;
+		if (!cursor->replace || (fd != -ENOTDIR && fd != -ELOOP))
+			return fd;
+		r = files_remove(at, name);
+		if (r < 0)
+			return r;
+	}
+	if (fd < 0)
+		return fd;
+	cursor->fd[cursor->depth] = fd;
+	cursor->end[cursor->depth++] = end;
+	return 0;
+}
+
+int
+files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
+	size_t at;
+
+	while (cursor->depth > 0) {
+		size_t end = cursor->end[cursor->depth - 1];
+
+		if (end <= n && memcmp(cursor->path, path, end) == 0 && path[end] == '/')
+			break;
+		leave(cursor);
+	}
+	at = cursor->depth > 0 ? cursor->end[cursor->depth - 1] + 1 : 0;
+	memcpy(cursor->path, path, n);
+	cursor->path[n] = '\0';
+	while (at < n) {
+		size_t end = at + strcspn(cursor->path + at, "/");
+		int r;
+
+		cursor->path[end] = '\0';
+		r = enter(cursor, cursor->path + at, end);
+		if (r < 0)
+			return r;
+		if (end < n)
+			cursor->path[end] = '/';
+		at = end + 1;
+	}
+	*ret_fd = cursor->depth > 0 ? cursor->fd[cursor->depth - 1] : cursor->root;
+	*ret_name = slash != NULL ? slash + 1 : path;
+	return 0;
+}
+
+int
+files_cursor_close(struct files_cursor *cursor)
+{
+	int r;
+
+	while (cursor->depth > 0)
+		leave(cursor);
+	r = cursor->error;
+	free(cursor);
+	return r;
+}
+
+/* ---- copying */
+
+static int
+write_all(int fd, const char *bytes, size_t n)
+{
+	while (n > 0) {
+		ssize_t done = write(fd, bytes, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		bytes += done;
+		n -= (size_t)done;
+	}
+	return 0;
+}
+
+/* Hashes SIZE bytes of FROM, writing them to TO unless that is -1. -EBADMSG when they are not those of DIGEST; an error in reading
+   counts as that, because a sector that cannot be read is damage. */
+static int
+hash_through(int from, int to, int64_t size, const char *expected)
+{
+	size_t room = size < COPY_SIZE ? (size_t)size + 1 : COPY_SIZE;
+	_cleanup_free_ char *buffer = xrealloc(NULL, room, 1);
+	struct digest *digest = digest_new();
+	char found[DIGEST_SIZE];
+	int r = 0;
+
+	while (size > 0 && r >= 0) {
+		ssize_t n = read(from, buffer, size < COPY_SIZE ? (size_t)size : COPY_SIZE);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			r = -EBADMSG;
+			break;
+		}
+		digest_add(digest, buffer, (size_t)n);
+		if (to >= 0)
+			r = write_all(to, buffer, (size_t)n);
+		size -= n;
+	}
+	digest_end(digest, found);
+	if (r < 0)
+		return r;
+	return strcmp(found, expected) == 0 ? 0 : -EBADMSG;
+}
+
+static int
+copy(const struct objects *objects, const struct manifest_entry *entry, int to)
+{
+	_cleanup_close_ int from = objects_open_object(objects, entry->digest);
+	struct stat st;
+
+	if (from == -ENOENT)
+		return -EBADMSG;
+	if (from < 0)
+		return from;
+	if (fstat(from, &st) < 0)
+		return -errno;
+	if (st.st_size != entry->size)
+		return -EBADMSG;
+	if (entry->size == 0)
+		return 0;
+	/* Where the file system can share extents the copy is read back; where it cannot, for whatever reason, it is written. */
+	if (ioctl(to, FICLONE, from) == 0)
+		return hash_through(to, -1, entry->size, entry->digest);
+	return hash_through(from, to, entry->size, entry->digest);
+}
+
+int
+files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder, const char *name, bool fsync_,
+	   struct err *err)
+{
+	_cleanup_close_ int to = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = to < 0 ? -errno : copy(objects, entry, to);
+	_cleanup_free_ char *shown = NULL;
+
+	if (r >= 0 && (fchmod(to, entry->executable ? 0755 : 0644) < 0 || (fsync_ && fsync(to) < 0)))
+		r = -errno;
+	if (r >= 0)
+		return 0;
+	if (to >= 0)
+		unlinkat(folder, name, 0);
+	shown = manifest_shown(entry->path);
+	if (r == -EBADMSG) {
+		err_set(err, ERR_FAILED,
+			"%s: its content is missing from the store or damaged there (object %s); add the build again to heal it",
+			shown, entry->digest);
+		err_field(err, "path", json_string(entry->path));
+		return r;
+	}
+	return err_errno(err, -r, "%s: cannot be placed", shown);
+}
+
+static int
+fill_entry(struct files_cursor *cursor, const struct objects *objects, const struct manifest_entry *entry, bool fsync_,
+	   struct err *err)
+{
+	_cleanup_free_ char *shown = NULL;
+	const char *name;
+	int folder, r;
+
+	r = files_cursor_parent(cursor, entry->path, &folder, &name);
+	if (r >= 0 && entry->kind == MANIFEST_FILE)
+		return files_copy(objects, entry, folder, name, fsync_, err);
+	if (r >= 0 && entry->kind == MANIFEST_LINK)
+		r = symlinkat(entry->target, folder, name) < 0 ? -errno : 0;
+	else if (r >= 0) {
+		r = mkdirat(folder, name, 0755) < 0 ? -errno : open_made(folder, name);
+		if (r >= 0)
+			close(r);
+	}
+	if (r >= 0)
+		return 0;
+	shown = manifest_shown(entry->path);
+	return err_errno(err, -r, "%s: cannot be placed", shown);
+}
+
+int
+files_fill(int root, const char *where, const struct objects *objects, const struct manifest *manifest,
+	   const struct files_shared *shared, bool durable, struct err *err)
+{
+	bool each = durable && manifest->n <= FSYNC_MAX;
+	struct files_cursor *cursor = files_cursor_new(root, each, false);
+	int r = 0, closed;
+
+	for (size_t i = 0; i < manifest->n && r >= 0; i++)
+		if (!files_is_shared(shared, manifest->v[i].path))
+			r = fill_entry(cursor, objects, &manifest->v[i], each, err);
+	closed = files_cursor_close(cursor);
+	if (r < 0) {
+		err_prefix(err, "%s", where);
+		return r;
+	}
+	if (closed >= 0 && durable && (each ? fsync(root) : syncfs(root)) < 0)
+		closed = -errno;
+	return closed < 0 ? err_errno(err, -closed, "%s: cannot be written to disk", where) : 0;
+}
+
+/* ---- comparing */
+
+struct comparison {
+	const struct manifest *manifest;
+	const struct files_shared *shared;
+	struct files_report *report;
+	size_t length; /* of the folder that is looked at, with its slash */
+	char path[MANIFEST_PATH_MAX + NAME_MAX + 2];
+};
+
+static void
+differs(struct files_report *report, const char *path, const char *how)
+{
+	_cleanup_free_ char *shown = NULL, *before = report->text;
+
+	if (report->differences++ >= NAMED_MAX)
+		return;
+	shown = manifest_shown(path);
+	report->text = xasprintf("%s%s%s (%s)", before != NULL ? before : "", before != NULL ? ", " : "", shown, how);
+}
+
+static int
+compare_folder(struct comparison *c, int fd);
+
+/* Why the file NAME is not ENTRY's; NULL if it is. */
+static const char *
+file_differs(int folder, const char *name, const struct stat *st, const struct manifest_entry *entry)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (!S_ISREG(st->st_mode))
+		return "no longer a file";
+	if (st->st_size != entry->size)
+		return "other size";
+	if ((st->st_mode & 07777) != (entry->executable ? 0755 : 0644))
+		return "other mode";
+	fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return "cannot be read";
+	return hash_through(fd, -1, entry->size, entry->digest) < 0 ? "other content" : NULL;
+}
+
+static const char *
+link_differs(int folder, const char *name, const struct stat *st, const struct manifest_entry *entry)
+{
+	char target[MANIFEST_PATH_MAX + 2];
+	ssize_t n;
+
+	if (!S_ISLNK(st->st_mode))
+		return "no longer a link";
+	n = readlinkat(folder, name, target, sizeof(target) - 1);
+	if (n < 0)
+		return "cannot be read";
+	target[n] = '\0';
+	return strcmp(target, entry->target) != 0 ? "other target" : NULL;
+}
+
+/* Goes down into a folder that the manifest has. Its mode is checked as it is passed. */
+static int
+compare_below(struct comparison *c, int folder, const char *name, const struct stat *st, const char **ret_how)
+{
+	_cleanup_close_ int fd = openat(folder, name, FOLDER_FLAGS);
+	size_t before = c->length, n = strlen(c->path);
+	int r;
+
+	if (fd < 0) {
+		*ret_how = "cannot be read";
+		return 0;
+	}
+	if ((st->st_mode & 0777) != 0755)
+		*ret_how = "other mode";
+	c->path[n] = '/';
+	c->length = n + 1;
+	r = compare_folder(c, fd);
+	c->path[n] = '\0';
+	c->length = before;
+	return r;
+}
+
+static int
+compare_one(struct comparison *c, int folder, const char *name)
+{
+	const struct manifest_entry *entry = manifest_find(c->manifest, c->path);
+	struct files_report *report = c->report;
+	const char *how = NULL;
+	bool expected;
+	struct stat st;
+	int r = 0;
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	expected = manifest_has_below(c->manifest, c->path) || files_holds_shared(c->shared, c->path);
+	if (entry == NULL && !(expected && S_ISDIR(st.st_mode))) {
+		differs(report, c->path, expected ? "no longer a folder" : "added");
+		return report->extra != NULL ? report->extra(folder, name, c->path, report->arg) : 0;
+	}
+	if (entry != NULL && entry->kind == MANIFEST_FILE)
+		how = file_differs(folder, name, &st, entry);
+	else if (entry != NULL && entry->kind == MANIFEST_LINK)
+		how = link_differs(folder, name, &st, entry);
+	else if (S_ISDIR(st.st_mode))
+		r = compare_below(c, folder, name, &st, &how);
+	else
+		how = "no longer a folder";
+	if (how != NULL)
+		differs(report, c->path, how);
+	if (entry != NULL)
+		report->state[entry - c->manifest->v] = how != NULL ? FILES_CHANGED : FILES_SAME;
+	return r;
+}
+
+static int
+compare_folder(struct comparison *c, int fd)
+{
+	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (dir == NULL)
+		return -errno;
+	while (r >= 0 && (errno = 0, entry = readdir(dir)) != NULL) {
+		if (is_dot(entry->d_name))
+			continue;
+		memcpy(c->path + c->length, entry->d_name, strlen(entry->d_name) + 1);
+		if (!files_is_shared(c->shared, c->path))
+			r = compare_one(c, fd, entry->d_name);
+	}
+	return r < 0 ? r : -errno;
+}
+
+int
+files_compare(int root, const struct manifest *manifest, const struct files_shared *shared, struct files_report *report)
+{
+	struct comparison *c = xcalloc(1, sizeof(*c));
+	int r;
+
+	*c = (struct comparison){.manifest = manifest, .shared = shared, .report = report};
+	report->state = xcalloc(manifest->n + 1, 1);
+	r = compare_folder(c, root);
+	free(c);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < manifest->n; i++)
+		if (report->state[i] == FILES_MISSING && !files_is_shared(shared, manifest->v[i].path))
+			differs(report, manifest->v[i].path, "missing");
+	if (report->differences > NAMED_MAX) {
+		_cleanup_free_ char *before = report->text;
+
+		report->text = xasprintf("%s and %zu more", before, report->differences - NAMED_MAX);
+	}
+	return 0;
+}
+
+void
+files_report_clear(struct files_report *report)
+{
+	free(report->state);
+	free(report->text);
+	*report = (struct files_report){0};
+}
+
+/* ---- removing */
+
+static int remove_below(int folder, const char *name, int depth);
+
+static int
+remove_content(int fd, int depth)
+{
+	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (dir == NULL)
+		return -errno;
+	while (r >= 0 && (errno = 0, entry = readdir(dir)) != NULL)
+		if (!is_dot(entry->d_name))
+			r = remove_below(fd, entry->d_name, depth + 1);
+	return r < 0 ? r : -errno;
+}
+
+static int
+remove_below(int folder, const char *name, int depth)
+{
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	if (unlinkat(folder, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return -errno;
+	if (depth > REMOVE_DEPTH)
+		return -ELOOP;
+	fd = openat(folder, name, FOLDER_FLAGS);
+	if (fd < 0 && errno == EACCES && fchmodat(folder, name, 0700, 0) == 0)
+		fd = openat(folder, name, FOLDER_FLAGS);
+	if (fd < 0)
+		return errno == ENOTDIR || errno == ELOOP ? -EPERM : -errno;
+	fchmod(fd, 0700);
+	r = remove_content(fd, depth);
+	if (r < 0)
+		return r;
+	return unlinkat(folder, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int
+files_remove(int folder, const char *name)
+{
+	return remove_below(folder, name, 0);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Trees of files below a descriptor: filled from a manifest, compared with one, removed. Every step down is an *at()
+ * call with O_NOFOLLOW, so that nothing that somebody puts into a tree leads out of it. Blocking.
+ */
+#ifndef ARTIFACT_FILES_H
+#define ARTIFACT_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "artifact/manifest.h"
+#include "artifact/objects.h"
+#include "common/err.h"
+
+/* Paths that are somebody else's: neither placed, compared nor removed, nor what is below them. */
+struct files_shared {
+	const char *const *v;
+	size_t n;
+};
+bool files_is_shared(const struct files_shared *shared, const char *path);
+/* Is a shared path below the folder PATH? */
+bool files_holds_shared(const struct files_shared *shared, const char *path);
+
+/* The folders on the way to a path, open; paths in sorted order make and open each once. */
+struct files_cursor;
+/* Folders below ROOT (borrowed). FSYNC: each is fsynced when it is left. REPLACE: what is in the way of a folder is removed. */
+struct files_cursor *files_cursor_new(int root, bool fsync, bool replace);
+/* Makes (0755) and opens the parents of PATH: their descriptor, borrowed until the next call, and the last component. */
+int files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd, const char **ret_name);
+/* Leaves all folders: 0, or -errno of an fsync that failed now or before. */
+int files_cursor_close(struct files_cursor *cursor);
+
+/* Copies one object to the new file NAME below FOLDER; what is written is hashed. -EBADMSG: the object is missing or damaged. */
+int files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder, const char *name, bool fsync,
+	       struct err *err);
+/* Fills the empty folder ROOT, which sentences call WHERE. DURABLE: all of it is on disk when this returns 0. */
+int files_fill(int root, const char *where, const struct objects *objects, const struct manifest *manifest,
+	       const struct files_shared *shared, bool durable, struct err *err);
+
+/* What a comparison found for each entry of the manifest. */
+enum files_state { FILES_MISSING, FILES_SAME, FILES_CHANGED };
+struct files_report {
+	unsigned char *state;	/* of each entry, enum files_state */
+	size_t differences;
+	char *text;		/* the first of them as one line; NULL when there are none */
+	/* For each thing that is not in the manifest (a folder with all below it); may be NULL. */
+	int (*extra)(int folder, const char *name, const char *path, void *arg);
+	void *arg;
+};
+/* Compares the folder ROOT with MANIFEST: kinds, modes, sizes, contents, targets. 0, or -errno of what stopped it. */
+int files_compare(int root, const struct manifest *manifest, const struct files_shared *shared, struct files_report *report);
+void files_report_clear(struct files_report *report);
+
+/* Removes NAME below FOLDER and, if it is a folder, everything in it. Also what has no write permission. -ENOENT is success. */
+int files_remove(int folder, const char *name);
+
+#endif
