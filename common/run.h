@@ -5,7 +5,7 @@
  *
  *	bmd → bmd-run		request, then go (end of file instead: leave)
  *	bmd-run → bmd		ready | refused, then event …, then result
- *	anyone of bmd's uid → JOB/control	follow (events from the first), cancel
+ *	anyone of bmd's uid → JOB/control	follow (events after "after", then live ones, then the result), cancel
  *
  * The run folder JOB/: lock (OFD lock for as long as bmd-run lives), started (O_EXCL: the claim),
  * events (a line each), log (see runlog.h), result, control (socket).
@@ -60,8 +60,8 @@ json_t *run_refused_pack(const char *code, const char *message);
  * {"type": "event", "seq": 1…, "time": µs, "event": NAME, "step": index from 0, "name": step's name, …}
  *	begun		the run began (no step)
  *	step-begun	attempt (1…), irreversible
- *	step-skipped	why: "only-on" | "skip-on"
- *	step-ended	state: succeeded | failed | cancelled | ignored, exit_code|null, signal|null, message
+ *	step-skipped	why: "only-on" | "skip-on" (in the struct: state)
+ *	step-ended	once a step, after its last attempt. state: succeeded | failed | cancelled | ignored, exit_code|null, signal|null, message
  */
 struct run_event {
 	int64_t seq, time_us;
@@ -107,10 +107,13 @@ int run_started_unpack(const json_t *object, struct run_started *ret_started, st
 void run_boot_id(char ret_id[40]);
 void run_new_id(char ret_id[RUN_ID_SIZE]);
 
+/* Makes the run directory (0711) where it is missing; its parent must exist. Once, at bmd's start under the launcher fork. */
+int run_directory_make(const char *directory, struct err *err);
+
 /* The state of a run folder, as the recovery rules of ARCHITECTURE "A run" need it. DIRECTORY is the run directory. */
 struct run_folder {
 	bool exists, locked;		/* locked: some bmd-run lives */
-	bool has_started, has_result;
+	bool has_started, has_result;	/* a claim that cannot be read has started.run "" */
 	struct run_started started;
 	struct run_result result;
 };

@@ -26,12 +26,14 @@ struct runlog; /* the writing side, in bmd-run */
 int runlog_open(int folder_fd, struct runlog **ret_log, struct err *err);
 /* Never fails and never blocks for long: what cannot be written is counted as dropped. STREAM: "out", "err", "bmd". */
 void runlog_line(struct runlog *log, int64_t now_us, const char *stream, const char *step, const void *text, size_t n);
+/* Lines are gathered in a buffer; this writes them out. Once a read of the step's output, not once a line. */
+void runlog_flush(struct runlog *log);
 int64_t runlog_dropped(const struct runlog *log); /* bytes that are no longer on disk or never were */
 void runlog_close(struct runlog *log);
 
 /*
- * The reading side: lines from cursor AFTER on, at most LIMIT bytes of text, as an array of
- * {time (RFC 3339), step, stream, text}; a gap is a line of stream "gap" whose text says how much is missing.
+ * The reading side: lines from cursor AFTER on, at most about LIMIT bytes of JSON, as an array of
+ * {time (RFC 3339), step ("" for the run itself), stream, text}; at least one line if there is one. A gap is a line of stream "gap" whose text says how much is missing.
  * RET_NEXT is the cursor behind them. A run without a log has no lines. 0 or -errno.
  */
 int runlog_read(const char *run_directory, int64_t job, int64_t after, size_t limit,
