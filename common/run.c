@@ -37,15 +37,30 @@ struct field {
 	int64_t low, high;
 };
 
-#define F_TEXT(type, member, check)                                                                \
-	{#member, TEXT, offsetof(type, member), sizeof(((type *)0)->member), check, 0, 0}
-#define F_LONG(type, member, limit)                                                                \
-	{#member, LONG_TEXT, offsetof(type, member), 0, NULL, 0, limit}
-#define F_INTEGER(type, member, key, low) {key, INTEGER, offsetof(type, member), 0, NULL, low, INT64_MAX}
-#define F_NUMBER(type, member, low, high)                                                          \
-	{#member, NUMBER, offsetof(type, member), 0, NULL, low, high}
-#define F_FLAG(type, member) {#member, FLAG, offsetof(type, member), 0, NULL, 0, 0}
-#define F_BUILD(type, member, low) {#member, BUILD, offsetof(type, member), 0, NULL, low, 0}
+#define F_TEXT(type, member, check)                                                             \
+	{                                                                                       \
+#member, TEXT, offsetof(type, member), sizeof(((type *)0)->member), check, 0, 0 \
+	}
+#define F_LONG(type, member, limit)                                           \
+	{                                                                     \
+#member, LONG_TEXT, offsetof(type, member), 0, NULL, 0, limit \
+	}
+#define F_INTEGER(type, member, key, low)                                     \
+	{                                                                     \
+		key, INTEGER, offsetof(type, member), 0, NULL, low, INT64_MAX \
+	}
+#define F_NUMBER(type, member, low, high)                                   \
+	{                                                                   \
+#member, NUMBER, offsetof(type, member), 0, NULL, low, high \
+	}
+#define F_FLAG(type, member)                                         \
+	{                                                            \
+#member, FLAG, offsetof(type, member), 0, NULL, 0, 0 \
+	}
+#define F_BUILD(type, member, low)                                      \
+	{                                                               \
+#member, BUILD, offsetof(type, member), 0, NULL, low, 0 \
+	}
 
 static bool
 run_id_valid(const char *s)
@@ -71,15 +86,15 @@ mode_valid(const char *s)
 static bool
 event_valid(const char *s)
 {
-	return one_of(s,
-	    (const char *const[]){"begun", "step-begun", "step-skipped", "step-ended", NULL});
+	return one_of(s, (const char *const[]){"begun", "step-begun", "step-skipped", "step-ended",
+					       NULL});
 }
 
 static bool
 event_state_valid(const char *s)
 {
 	return one_of(s, (const char *const[]){"", "only-on", "skip-on", "succeeded", "failed",
-			     "cancelled", "ignored", NULL});
+					       "cancelled", "ignored", NULL});
 }
 
 static bool
@@ -138,10 +153,8 @@ static const struct field result_fields[] = {
 };
 
 static const struct field started_fields[] = {
-    F_TEXT(struct run_started, run, run_id_valid),
-    F_TEXT(struct run_started, boot, NULL),
-    F_INTEGER(struct run_started, pid, "pid", 1),
-    F_TEXT(struct run_started, cgroup, NULL),
+    F_TEXT(struct run_started, run, run_id_valid),     F_TEXT(struct run_started, boot, NULL),
+    F_INTEGER(struct run_started, pid, "pid", 1),      F_TEXT(struct run_started, cgroup, NULL),
     F_INTEGER(struct run_started, time_us, "time", 0),
 };
 
@@ -288,13 +301,13 @@ static int
 malformed(const char *type, const char *member, struct err *err)
 {
 	err_set(err, ERR_FAILED, "a message \"%s\" of a run is malformed at its member \"%s\"",
-	    type, member);
+		type, member);
 	return -EPROTO;
 }
 
 static int
 unpack(const json_t *object, const char *type, const struct field *fields, size_t n, void *base,
-    struct err *err)
+       struct err *err)
 {
 	const char *is = json_get_string(object, "type");
 
@@ -313,8 +326,8 @@ artifacts_pack(const struct run_request *request)
 
 	for (size_t i = 0; i < request->nartifacts; i++)
 		json_array_append_new(array,
-		    json_pack("{s:s, s:s}", "name", request->artifacts[i].name, "digest",
-			request->artifacts[i].digest));
+				      json_pack("{s:s, s:s}", "name", request->artifacts[i].name,
+						"digest", request->artifacts[i].digest));
 	return array;
 }
 
@@ -376,14 +389,14 @@ keep_unpack(const json_t *array, struct run_request *request)
 		return -EPROTO;
 	request->keep = xcalloc(n ? n : 1, sizeof(*request->keep));
 	for (size_t i = 0; i < n; i++)
-		if (build_unpack(json_array_get(array, i), true,
-			&request->keep[request->nkeep++]) < 0)
+		if (build_unpack(json_array_get(array, i), true, &request->keep[request->nkeep++]) <
+		    0)
 			return -EPROTO;
 	return 0;
 }
 
 static int
-variables_unpack(const json_t *object, json_t **ret)
+variables_unpack(json_t *object, json_t **ret)
 {
 	const char *name;
 	json_t *value;
@@ -394,14 +407,13 @@ variables_unpack(const json_t *object, json_t **ret)
 	}
 	if (!json_is_object(object) || json_object_size(object) > NAMES_VARIABLES_MAX)
 		return -EPROTO;
-	json_object_foreach((json_t *)object, name, value)
-	{
+	json_object_foreach (object, name, value) {
 		if (!names_variable(name) || names_variable_reserved(name) ||
 		    !json_is_string(value) ||
 		    !names_text(json_string_value(value), NAMES_VALUE_MAX, true))
 			return -EPROTO;
 	}
-	*ret = json_copy((json_t *)object);
+	*ret = json_copy(object);
 	return 0;
 }
 
@@ -415,7 +427,7 @@ request_unpack(const json_t *object, struct run_request *request, struct err *er
 	if (variables_unpack(json_object_get(object, "job_variables"), &request->job_variables) < 0)
 		return malformed("request", "job_variables", err);
 	if (variables_unpack(json_object_get(object, "build_variables"),
-		&request->build_variables) < 0)
+			     &request->build_variables) < 0)
 		return malformed("request", "build_variables", err);
 	if (artifacts_unpack(json_object_get(object, "artifacts"), request) < 0)
 		return malformed("request", "artifacts", err);
@@ -545,7 +557,8 @@ int
 run_started_unpack(const json_t *object, struct run_started *ret_started, struct err *err)
 {
 	struct run_started started = {0};
-	int r = unpack(object, "started", started_fields, ARRAY_SIZE(started_fields), &started, err);
+	int r =
+	    unpack(object, "started", started_fields, ARRAY_SIZE(started_fields), &started, err);
 
 	if (r == 0)
 		*ret_started = started;
@@ -597,14 +610,15 @@ folder_open(const char *directory, int64_t job, struct err *err)
 	fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
-	return fd < 0 ? err_errno(err, errno, "cannot open the run folder %s/%s", directory, name) :
-			fd;
+	return fd < 0 ? err_errno(err, errno, "cannot open the run folder %s/%s", directory, name)
+		      : fd;
 }
 
-/* Reads a plain file of at most LIMIT bytes: 0, -ENOENT (without ERR) when there is none, or an error. */
+/* Reads a plain file of at most LIMIT bytes: 0, -ENOENT (without ERR) when there is none, or an
+ * error. */
 static int
 file_read(int folder_fd, const char *name, size_t limit, char **ret_text, size_t *ret_n,
-    struct err *err)
+	  struct err *err)
 {
 	_cleanup_close_ int fd =
 	    openat(folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -617,8 +631,9 @@ file_read(int folder_fd, const char *name, size_t limit, char **ret_text, size_t
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(err, errno, "cannot read %s of a run folder", name);
 	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > limit)
-		return err_set(err, ERR_FAILED, "%s of a run folder is not a plain file of at most %zu bytes",
-		    name, limit);
+		return err_set(err, ERR_FAILED,
+			       "%s of a run folder is not a plain file of at most %zu bytes", name,
+			       limit);
 	text = xcalloc((size_t)st.st_size + 1, 1);
 	while (done < (size_t)st.st_size) {
 		ssize_t n = pread(fd, text + done, (size_t)st.st_size - done, (off_t)done);
@@ -671,7 +686,8 @@ started_read(int folder_fd, struct run_folder *folder, struct err *err)
 	return 0;
 }
 
-/* A result is renamed into place when it is whole; one that is not whole was damaged, and is an error. */
+/* A result is renamed into place when it is whole; one that is not whole was damaged, and is an
+ * error. */
 static int
 result_read(int folder_fd, struct run_folder *folder, struct err *err)
 {
@@ -785,7 +801,7 @@ event_line(const char *line, size_t n, int64_t seq, json_t *events)
 
 int
 run_folder_events(const char *directory, int64_t job, int64_t seq, json_t **ret_events,
-    struct err *err)
+		  struct err *err)
 {
 	_cleanup_close_ int fd = folder_open(directory, job, err);
 	_cleanup_free_ char *text = NULL;

@@ -2,10 +2,10 @@
 /*
  * The output of a run on disk. The writer gathers whole lines in a buffer and writes it to the file
  * that is open: first JOB/log up to RUNLOG_HEAD, then segments of RUNLOG_SEGMENT of which the last
- * RUNLOG_SEGMENTS stay. A file always holds whole lines, and the byte at position P of the file that
- * begins at OFFSET is byte OFFSET + P of the whole output: what could not be written only moves the
- * offset on, so that a hole stays visible as one. The reader lists the files anew at each call, for
- * the writer may remove segments under its hands.
+ * RUNLOG_SEGMENTS stay. A file always holds whole lines, and the byte at position P of the file
+ * that begins at OFFSET is byte OFFSET + P of the whole output: what could not be written only
+ * moves the offset on, so that a hole stays visible as one. The reader lists the files anew at each
+ * call, for the writer may remove segments under its hands.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,20 +19,20 @@
 #include "common/runlog.h"
 #include "common/xalloc.h"
 
-#define BUFFER	     (64 * 1024)
-#define PREFIX_MAX   128   /* "TIME STREAM STEP " */
-#define FILES_MAX    1024  /* segments that a reader looks at */
-#define LINE_COST    160   /* what a line costs a reader besides its text */
-#define MODE	     0640
+#define BUFFER	   (64 * 1024)
+#define PREFIX_MAX 128	/* "TIME STREAM STEP " */
+#define FILES_MAX  1024 /* segments that a reader looks at */
+#define LINE_COST  160	/* what a line costs a reader besides its text */
+#define MODE	   0640
 
 struct runlog {
-	int folder_fd, fd;	      /* fd: the file that is written now; -1 none */
-	bool head;		      /* fd is JOB/log */
-	int64_t begin, end;	      /* offsets of that file's first byte, and behind what it holds */
+	int folder_fd, fd;  /* fd: the file that is written now; -1 none */
+	bool head;	    /* fd is JOB/log */
+	int64_t begin, end; /* offsets of that file's first byte, and behind what it holds */
 	int64_t kept[RUNLOG_SEGMENTS]; /* begins of the segments on disk, oldest first */
 	int64_t sizes[RUNLOG_SEGMENTS];
 	size_t nkept;
-	int64_t offset;		      /* of the whole output, behind the buffer */
+	int64_t offset; /* of the whole output, behind the buffer */
 	int64_t dropped;
 	size_t n;
 	char buffer[BUFFER];
@@ -48,7 +48,8 @@ int
 runlog_open(int folder_fd, struct runlog **ret_log, struct err *err)
 {
 	struct runlog *log;
-	int fd = openat(folder_fd, "log", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE);
+	int fd =
+	    openat(folder_fd, "log", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE);
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot make the log of the run");
@@ -60,8 +61,8 @@ runlog_open(int folder_fd, struct runlog **ret_log, struct err *err)
 	return 0;
 }
 
-/* Closes the file that is written. A segment stays among those kept; one that could hold nothing, on a
-   full disk, goes at once, or such would push out those that hold something. */
+/* Closes the file that is written. A segment stays among those kept; one that could hold nothing,
+   on a full disk, goes at once, or such would push out those that hold something. */
 static void
 file_close(struct runlog *log)
 {
@@ -103,7 +104,7 @@ segment_open(struct runlog *log, int64_t offset)
 		oldest_remove(log);
 	segment_name(offset, name);
 	log->fd = openat(log->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-	    MODE);
+			 MODE);
 	if (log->fd < 0)
 		return -errno;
 	log->begin = log->end = offset;
@@ -132,7 +133,7 @@ file_append(struct runlog *log, const char *bytes, size_t n)
 
 	while (done < n) {
 		ssize_t w = pwrite(log->fd, bytes + done, n - done,
-		    (off_t)(log->end - log->begin) + (off_t)done);
+				   (off_t)(log->end - log->begin) + (off_t)done);
 
 		if (w < 0 && errno == EINTR)
 			continue;
@@ -193,14 +194,14 @@ runlog_flush(struct runlog *log)
 
 static void
 line_add(struct runlog *log, int64_t now_us, const char *stream, const char *step, const char *text,
-    size_t n)
+	 size_t n)
 {
 	int p;
 
 	if (log->n + PREFIX_MAX + n + 1 > BUFFER)
 		runlog_flush(log);
 	p = snprintf(log->buffer + log->n, PREFIX_MAX, "%" PRId64 " %.8s %.63s ", now_us, stream,
-	    step && *step ? step : "-");
+		     step && *step ? step : "-");
 	memcpy(log->buffer + log->n + p, text, n);
 	log->buffer[log->n + (size_t)p + n] = '\n';
 	log->n += (size_t)p + n + 1;
@@ -209,7 +210,7 @@ line_add(struct runlog *log, int64_t now_us, const char *stream, const char *ste
 
 void
 runlog_line(struct runlog *log, int64_t now_us, const char *stream, const char *step,
-    const void *text, size_t n)
+	    const void *text, size_t n)
 {
 	const char *s = text;
 
@@ -309,7 +310,8 @@ file_open(const struct reader *reader, int64_t begin)
 }
 
 static void
-line_push(struct reader *reader, int64_t time_us, const char *step, const char *stream, json_t *text)
+line_push(struct reader *reader, int64_t time_us, const char *step, const char *stream,
+	  json_t *text)
 {
 	_cleanup_json_ json_t *line = json_object();
 
@@ -334,7 +336,8 @@ word(const char *s, const char *end, char *ret_word, size_t size)
 	return space + 1;
 }
 
-/* Adds the line between S and END; one that is not of our making is left out. RET_TIME: when it was written. */
+/* Adds the line between S and END; one that is not of our making is left out. RET_TIME: when it was
+ * written. */
 static bool
 line_parse(const char *s, const char *end, int64_t *ret_time_us, struct reader *reader)
 {
@@ -348,7 +351,7 @@ line_parse(const char *s, const char *end, int64_t *ret_time_us, struct reader *
 	*ret_time_us = strtoll(time, NULL, 10);
 	if (reader)
 		line_push(reader, *ret_time_us, strcmp(step, "-") == 0 ? "" : step, stream,
-		    json_bytes(text, (size_t)(end - text)));
+			  json_bytes(text, (size_t)(end - text)));
 	return true;
 }
 
@@ -357,7 +360,8 @@ gap_push(struct reader *reader, int64_t to, int64_t time_us)
 {
 	char text[64];
 
-	snprintf(text, sizeof(text), "%" PRId64 " bytes of output are not kept", to - reader->cursor);
+	snprintf(text, sizeof(text), "%" PRId64 " bytes of output are not kept",
+		 to - reader->cursor);
 	line_push(reader, time_us, "", "gap", json_text(text));
 	reader->cursor = to;
 }
@@ -403,7 +407,8 @@ first_time(int fd)
 	return time_us;
 }
 
-/* Reads the file that begins at BEGIN if the cursor is before its end; a hole before it is told first. */
+/* Reads the file that begins at BEGIN if the cursor is before its end; a hole before it is told
+ * first. */
 static int
 visit(struct reader *reader, int64_t begin)
 {
@@ -428,7 +433,7 @@ visit(struct reader *reader, int64_t begin)
 
 int
 runlog_read(const char *run_directory, int64_t job, int64_t after, size_t limit, json_t **ret_lines,
-    int64_t *ret_next, struct err *err)
+	    int64_t *ret_next, struct err *err)
 {
 	_cleanup_free_ char *path = xasprintf("%s/%" PRId64, run_directory, job);
 	_cleanup_close_ int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
