@@ -37,30 +37,18 @@ struct field {
 	int64_t low, high;
 };
 
-#define F_TEXT(type, member, check)                                                             \
-	{                                                                                       \
-#member, TEXT, offsetof(type, member), sizeof(((type *)0)->member), check, 0, 0 \
-	}
-#define F_LONG(type, member, limit)                                           \
-	{                                                                     \
-#member, LONG_TEXT, offsetof(type, member), 0, NULL, 0, limit \
-	}
-#define F_INTEGER(type, member, key, low)                                     \
-	{                                                                     \
-		key, INTEGER, offsetof(type, member), 0, NULL, low, INT64_MAX \
-	}
-#define F_NUMBER(type, member, low, high)                                   \
-	{                                                                   \
-#member, NUMBER, offsetof(type, member), 0, NULL, low, high \
-	}
-#define F_FLAG(type, member)                                         \
-	{                                                            \
-#member, FLAG, offsetof(type, member), 0, NULL, 0, 0 \
-	}
-#define F_BUILD(type, member, low)                                      \
-	{                                                               \
-#member, BUILD, offsetof(type, member), 0, NULL, low, 0 \
-	}
+// clang-format off
+#define F_TEXT(type, member, check) \
+	{#member, TEXT, offsetof(type, member), sizeof(((type *)0)->member), check, 0, 0}
+#define F_LONG(type, member, limit) \
+	{#member, LONG_TEXT, offsetof(type, member), 0, NULL, 0, limit}
+#define F_INTEGER(type, member, key, low) \
+	{key, INTEGER, offsetof(type, member), 0, NULL, low, INT64_MAX}
+#define F_NUMBER(type, member, low, high) \
+	{#member, NUMBER, offsetof(type, member), 0, NULL, low, high}
+#define F_FLAG(type, member) {#member, FLAG, offsetof(type, member), 0, NULL, 0, 0}
+#define F_BUILD(type, member, low) {#member, BUILD, offsetof(type, member), 0, NULL, low, 0}
+// clang-format on
 
 static bool
 run_id_valid(const char *s)

@@ -49,7 +49,7 @@ runlog_open(int folder_fd, struct runlog **ret_log, struct err *err)
 {
 	struct runlog *log;
 	int fd =
-	    openat(folder_fd, "log", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, MODE);
+	    openat(folder_fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, MODE);
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot make the log of the run");
@@ -103,7 +103,7 @@ segment_open(struct runlog *log, int64_t offset)
 	while (log->nkept >= RUNLOG_SEGMENTS)
 		oldest_remove(log);
 	segment_name(offset, name);
-	log->fd = openat(log->folder_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+	log->fd = openat(log->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
 			 MODE);
 	if (log->fd < 0)
 		return -errno;
