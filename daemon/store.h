@@ -5,7 +5,8 @@
  *
  * Errors: -ENOSPC (NO_SPACE: nothing happened), -ENOENT, -EEXIST where said; any other failure of the database is
  * STORE_BROKEN: no more promises can be made, the process must end and recover by reading.
- * Times and ids are made by the caller. Lists answer at most LIMIT rows and go on by key.
+ * Times and ids are made by the caller. Lists answer at most LIMIT rows and go on by key. A callback
+ * may write; one that answers non-zero ends the list, a negative number becomes the list's answer.
  */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
@@ -35,6 +36,17 @@ int store_savepoint(struct store *store, struct err *err);
 int store_release(struct store *store, struct err *err);
 void store_rollback_savepoint(struct store *store);
 int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
+/* A whole copy as the file PATH: checked, synced, renamed. Outside of transactions. */
+int store_backup(struct store *store, const char *path, struct err *err);
+
+/* What a human decided and no job row tells: who, when, why. */
+struct store_audit {
+	int64_t at_us, uid;
+	const char *who, *what;			   /* "settle", "lock", … */
+	const char *application, *stage, *text;	   /* NULL when none */
+	int64_t job;				   /* 0: none */
+};
+int store_audit(struct store *store, const struct store_audit *audit, struct err *err);
 
 /* Keys of requests: 1 and the answer given before (free()), 0 if KEY is new, -EEXIST (KEY_REUSED) when the body differs. */
 int store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply, struct err *err);
@@ -88,6 +100,22 @@ int store_job_each_state(struct store *store, enum job_state state, int64_t due_
 /* Jobs of one stage that are not final, in order of due time and id. */
 int store_job_each_open(struct store *store, const char *application, const char *stage,
 			int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+/* The queued ones alone; and the first of them: 1 and the job, or 0. */
+int store_job_each_queued(struct store *store, const char *application, const char *stage,
+			  int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+int store_job_first_queued(struct store *store, const char *application, const char *stage, struct job *ret_job, struct err *err);
+/* The next stage behind (APPLICATION, STAGE) that has queued jobs: 1 and its names, 0 at the end. Begin with "", "". */
+int store_job_queued_stage(struct store *store, char application[64], char stage[64], struct err *err);
+/* Queued timed jobs whose grace ended before NOW, and when the next one's ends (INT64_MAX: none). */
+int store_job_each_expired(struct store *store, int64_t now_us, int limit,
+			   int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+int store_job_next_expiry(struct store *store, int64_t *ret_us, struct err *err);
+/* Ids of the jobs of a stage that are not final and stand before (DUE, ID) in line, the nearest LIMIT of them in order. */
+int store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id, int limit,
+		    json_t **ret_ids, struct err *err);
+/* The job that is starting or running on a stage: 1 and the job, or 0. How many there are over all. */
+int store_job_active(struct store *store, const char *application, const char *stage, struct job *ret_job, struct err *err);
+int store_job_active_count(struct store *store, int64_t *ret_count, struct err *err);
 /* All jobs that are not final, application NULL: all; for listings, by (due, id), paged as above. */
 int store_job_each_waiting(struct store *store, const char *application, int64_t after_due_us, int64_t after_id, int limit,
 			   int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
@@ -118,8 +146,8 @@ struct store_step {
 };
 int store_step_put(struct store *store, int64_t job, const struct store_step *step, struct err *err);
 int store_step_each(struct store *store, int64_t job, int (*back)(const struct store_step *step, void *arg), void *arg, struct err *err);
-/* Irreversible steps that began on the stage in runs that started after SINCE_JOB's finish: job, build, step name; newest first. */
-int store_irreversible_each(struct store *store, const char *application, const char *stage, int64_t since_us,
+/* Irreversible steps that began on the stage after SINCE_US: job, build, step name; the newest LIMIT, newest first. */
+int store_irreversible_each(struct store *store, const char *application, const char *stage, int64_t since_us, int limit,
 			    int (*back)(int64_t job, const struct build_ref *build, const char *step, void *arg), void *arg, struct err *err);
 
 /* Stages */
