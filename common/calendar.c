@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The C library answers one question here: what is the offset of a zone at an instant. It is asked by way of $TZ, which is
- * put back at once; the library keeps the zone it loaded last, so that asking about the same one again is cheap.
- * mktime(3) is not used: for a repeated hour its answer depends on what the process converted before.
+ * The C library answers one question here: what is the offset of a zone at an instant. It is asked
+ * by way of $TZ, which is put back at once; the library keeps the zone it loaded last, so that
+ * asking about the same one again is cheap. mktime(3) is not used: for a repeated hour its answer
+ * depends on what the process converted before.
  */
 #include "common/calendar.h"
 
@@ -18,8 +19,9 @@
 
 #define ZONEINFO "/usr/share/zoneinfo/"
 
-/* Days of 400 years, and from 0000-03-01 to 1970-01-01: years are counted from March, so that the leap day is the last. */
-#define ERA_DAYS 146097
+/* Days of 400 years, and from 0000-03-01 to 1970-01-01: years are counted from March, so that the
+ * leap day is the last. */
+#define ERA_DAYS   146097
 #define EPOCH_DAYS 719468
 
 int64_t
@@ -74,7 +76,8 @@ calendar_civil(int64_t wall_s)
 	return c;
 }
 
-/* posix/ and right/ are other compilations of the same names; right/ counts leap seconds and would be wrong by them. */
+/* posix/ and right/ are other compilations of the same names; right/ counts leap seconds and would
+ * be wrong by them. */
 static bool
 zone_name(const char *zone)
 {
@@ -121,7 +124,8 @@ calendar_offset(const char *zone, int64_t utc_s)
 		xalloc_die();
 	tzset(); /* reads the file only if the zone is another one than the last */
 	known = localtime_r(&t, &tm) != NULL;
-	/* No tzset() after this: localtime_r() does not look at $TZ, and all who do look call it themselves. */
+	/* No tzset() after this: localtime_r() does not look at $TZ, and all who do look call it
+	 * themselves. */
 	if (saved)
 		setenv("TZ", saved, 1);
 	else
@@ -146,8 +150,9 @@ add_instant(struct calendar_instants *instants, int64_t utc_s)
 }
 
 /*
- * The offsets that hold a day before and a day after (and between) are tried, and the instants that convert back
- * are kept. That needs no notion of daylight-saving time, which half an hour, negative ones and skipped days defy.
+ * The offsets that hold a day before and a day after (and between) are tried, and the instants that
+ * convert back are kept. That needs no notion of daylight-saving time, which half an hour, negative
+ * ones and skipped days defy.
  */
 struct calendar_instants
 calendar_instants(const char *zone, int64_t wall_s)
@@ -163,7 +168,8 @@ calendar_instants(const char *zone, int64_t wall_s)
 			add_instant(&instants, utc_s);
 	}
 	if (instants.n == 0) {
-		/* The clock that ran before the gap, had it gone on: that reads later by the gap on the clock after it. */
+		/* The clock that ran before the gap, had it gone on: that reads later by the gap on
+		 * the clock after it. */
 		instants.utc_s[0] = wall_s - before;
 		instants.gap_s = calendar_offset(zone, instants.utc_s[0]) - before;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One line, one write(2): to the journal with its priority in front, to anything else with the program's
- * name. The journal is recognised by $JOURNAL_STREAM, which names the device and inode it gave as
- * stderr; a redirected stderr does not match and gets plain lines. A line is cut at LINE_MAX_BYTES.
+ * One line, one write(2): to the journal with its priority in front, to anything else with the
+ * program's name. The journal is recognised by $JOURNAL_STREAM, which names the device and inode it
+ * gave as stderr; a redirected stderr does not match and gets plain lines. A line is cut at
+ * LINE_MAX_BYTES.
  */
 #include "daemon/log.h"
 
@@ -48,8 +49,7 @@ word(int priority)
 	return priority == LOG_ERR ? "error: " : priority == LOG_WARNING ? "warning: " : "";
 }
 
-static _printf_(2, 0) void
-line(int priority, const char *format, va_list args)
+static _printf_(2, 0) void line(int priority, const char *format, va_list args)
 {
 	int saved = errno;
 	char text[LINE_MAX_BYTES], out[LINE_MAX_BYTES];
@@ -61,7 +61,8 @@ line(int priority, const char *format, va_list args)
 	if (log_to.journal)
 		n = snprintf(out, sizeof(out) - 1, "<%d>%s", priority, safe);
 	else
-		n = snprintf(out, sizeof(out) - 1, "%s: %s%s", log_to.program, word(priority), safe);
+		n = snprintf(out, sizeof(out) - 1, "%s: %s%s", log_to.program, word(priority),
+			     safe);
 	if (n < 0)
 		n = 0;
 	if ((size_t)n > sizeof(out) - 2)

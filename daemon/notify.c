@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * sd_notify(3) and sd_listen_fds(3) without libsystemd: datagrams to $NOTIFY_SOCKET, a path or an abstract
- * name, and the listening socket that systemd handed over. A message that cannot be sent is dropped: whoever
- * waits for it has a deadline of its own, and the daemon works without.
+ * sd_notify(3) and sd_listen_fds(3) without libsystemd: datagrams to $NOTIFY_SOCKET, a path or an
+ * abstract name, and the listening socket that systemd handed over. A message that cannot be sent
+ * is dropped: whoever waits for it has a deadline of its own, and the daemon works without.
  */
 #include "daemon/notify.h"
 
@@ -20,7 +20,7 @@
 #include "common/scope.h"
 
 #define LISTEN_FIRST 3
-#define LISTEN_MAX 16
+#define LISTEN_MAX   16
 
 static void
 notify_send(const char *message)
@@ -42,7 +42,8 @@ notify_send(const char *message)
 		n++; /* a path ends with its NUL, an abstract name does not */
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0)
-		(void)sendto(fd, message, strlen(message), MSG_NOSIGNAL, (const struct sockaddr *)&to,
+		(void)sendto(fd, message, strlen(message), MSG_NOSIGNAL,
+			     (const struct sockaddr *)&to,
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 }
 
@@ -52,7 +53,8 @@ notify_ready(void)
 	notify_send("READY=1");
 }
 
-/* MONOTONIC_USEC goes along always: newer versions of systemd insist on it, older ones ignore it. */
+/* MONOTONIC_USEC goes along always: newer versions of systemd insist on it, older ones ignore it.
+ */
 void
 notify_reloading(void)
 {
@@ -122,7 +124,8 @@ listens(int fd)
 	socklen_t length = sizeof(name), size = sizeof(int);
 	int on = 0;
 
-	return getsockname(fd, (struct sockaddr *)&name, &length) == 0 && name.sun_family == AF_UNIX &&
+	return getsockname(fd, (struct sockaddr *)&name, &length) == 0 &&
+	       name.sun_family == AF_UNIX &&
 	       getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &size) == 0 && on;
 }
 

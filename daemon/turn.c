@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One turn: effects wait in a list until what they tell of is durable. The prepare watcher has the lowest
- * priority, so that it runs last before the loop would sleep. An effect may change things again and defer
- * more: that commits in a further round of the same turn; after ROUNDS_MAX of them the rest waits for the
- * next turn, and an idle watcher keeps the loop from sleeping before it.
+ * One turn: effects wait in a list until what they tell of is durable. The prepare watcher has the
+ * lowest priority, so that it runs last before the loop would sleep. An effect may change things
+ * again and defer more: that commits in a further round of the same turn; after ROUNDS_MAX of them
+ * the rest waits for the next turn, and an idle watcher keeps the loop from sleeping before it.
  */
 #include "daemon/turn.h"
 
@@ -71,7 +71,8 @@ turn_free(struct turn *turn)
 	free(turn);
 }
 
-/* What was promised and what is on disk may differ now; only a restart that reads can tell. Nothing may run on the way out. */
+/* What was promised and what is on disk may differ now; only a restart that reads can tell. Nothing
+ * may run on the way out. */
 static __attribute__((noreturn)) void
 die(const struct err *err)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * turn.h over a store that only counts: effects in order and after the commit, effects that change things
- * again, full disk, and a broken database. The store of this file stands before the real one at the link.
+ * turn.h over a store that only counts: effects in order and after the commit, effects that change
+ * things again, full disk, and a broken database. The store of this file stands before the real one
+ * at the link.
  */
 #include <errno.h>
 #include <string.h>
@@ -157,7 +158,8 @@ START_TEST(an_effect_may_change_things_again)
 }
 END_TEST
 
-/* A hundred rounds are more than one turn takes: the loop goes on without sleeping until they are done. */
+/* A hundred rounds are more than one turn takes: the loop goes on without sleeping until they are
+ * done. */
 START_TEST(the_loop_never_sleeps_on_waiting_effects)
 {
 	struct store store = {0};
