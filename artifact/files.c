@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Trees of files below a descriptor. Filling follows the sorted manifest with a stack of open folders,
- * so that each folder is made and opened once. What is written to a file is hashed: bytes that were
- * read are hashed on their way, a reflink is read back. Comparing walks the disk and asks the manifest,
- * and goes down only into folders that the manifest has: its depth is bounded by the manifest's.
+ * Trees of files below a descriptor. Filling follows the sorted manifest with a stack of open
+ * folders, so that each folder is made and opened once. What is written to a file is hashed: bytes
+ * that were read are hashed on their way, a reflink is read back. Comparing walks the disk and asks
+ * the manifest, and goes down only into folders that the manifest has: its depth is bounded by the
+ * manifest's.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -17,11 +18,11 @@
 #include "artifact/files.h"
 #include "common/xalloc.h"
 
-#define COPY_SIZE     (256 * 1024)
-#define FSYNC_MAX     32  /* files up to which each is fsynced; more are flushed by one syncfs */
-#define NAMED_MAX     5	  /* differences that a line names */
-#define REMOVE_DEPTH  500 /* folders in folders that are removed; each takes a descriptor */
-#define FOLDER_FLAGS  (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define COPY_SIZE    (256 * 1024)
+#define FSYNC_MAX    32	 /* files up to which each is fsynced; more are flushed by one syncfs */
+#define NAMED_MAX    5	 /* differences that a line names */
+#define REMOVE_DEPTH 500 /* folders in folders that are removed; each takes a descriptor */
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 static void
 close_dir(DIR *dir)
@@ -151,18 +152,18 @@ enter(struct files_cursor *cursor, const char *name, size_t end)
 	return 0;
 }
 
-int
-files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd, const char **ret_name)
+/* Opens the folder that the first N bytes of PATH name; 0 is the root. */
+static int
+go(struct files_cursor *cursor, const char *path, size_t n)
 {
-	const char *slash = strrchr(path, '/');
-	size_t n = slash != NULL ? (size_t)(slash - path) : 0;
 	size_t at;
 
 	while (cursor->depth > 0) {
 		size_t end = cursor->end[cursor->depth - 1];
 
-		if (end <= n && memcmp(cursor->path, path, end) == 0 && path[end] == '/')
-			break;
+		if (end == n || (end < n && path[end] == '/'))
+			if (memcmp(cursor->path, path, end) == 0)
+				break;
 		leave(cursor);
 	}
 	at = cursor->depth > 0 ? cursor->end[cursor->depth - 1] + 1 : 0;
@@ -180,8 +181,31 @@ files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd, 
 			cursor->path[end] = '/';
 		at = end + 1;
 	}
-	*ret_fd = cursor->depth > 0 ? cursor->fd[cursor->depth - 1] : cursor->root;
+	return cursor->depth > 0 ? cursor->fd[cursor->depth - 1] : cursor->root;
+}
+
+int
+files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd,
+		    const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	int fd = go(cursor, path, slash != NULL ? (size_t)(slash - path) : 0);
+
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	*ret_name = slash != NULL ? slash + 1 : path;
+	return 0;
+}
+
+int
+files_cursor_folder(struct files_cursor *cursor, const char *path, int *ret_fd)
+{
+	int fd = go(cursor, path, strlen(path));
+
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -215,8 +239,8 @@ write_all(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-/* Hashes SIZE bytes of FROM, writing them to TO unless that is -1. -EBADMSG when they are not those of DIGEST; an error in reading
-   counts as that, because a sector that cannot be read is damage. */
+/* Hashes SIZE bytes of FROM, writing them to TO unless that is -1. -EBADMSG when they are not those
+   of DIGEST; an error in reading counts as that, because a sector that cannot be read is damage. */
 static int
 hash_through(int from, int to, int64_t size, const char *expected)
 {
@@ -262,21 +286,24 @@ copy(const struct objects *objects, const struct manifest_entry *entry, int to)
 		return -EBADMSG;
 	if (entry->size == 0)
 		return 0;
-	/* Where the file system can share extents the copy is read back; where it cannot, for whatever reason, it is written. */
+	/* Where the file system can share extents the copy is read back; where it cannot, for
+	 * whatever reason, it is written. */
 	if (ioctl(to, FICLONE, from) == 0)
 		return hash_through(to, -1, entry->size, entry->digest);
 	return hash_through(from, to, entry->size, entry->digest);
 }
 
 int
-files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder, const char *name, bool fsync_,
-	   struct err *err)
+files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder,
+	   const char *name, bool fsync_, struct err *err)
 {
-	_cleanup_close_ int to = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	_cleanup_close_ int to =
+	    openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = to < 0 ? -errno : copy(objects, entry, to);
 	_cleanup_free_ char *shown = NULL;
 
-	if (r >= 0 && (fchmod(to, entry->executable ? 0755 : 0644) < 0 || (fsync_ && fsync(to) < 0)))
+	if (r >= 0 &&
+	    (fchmod(to, entry->executable ? 0755 : 0644) < 0 || (fsync_ && fsync(to) < 0)))
 		r = -errno;
 	if (r >= 0)
 		return 0;
@@ -285,7 +312,8 @@ files_copy(const struct objects *objects, const struct manifest_entry *entry, in
 	shown = manifest_shown(entry->path);
 	if (r == -EBADMSG) {
 		err_set(err, ERR_FAILED,
-			"%s: its content is missing from the store or damaged there (object %s); add the build again to heal it",
+			"%s: its content is missing from the store or damaged there (object %s); "
+			"add the build again to heal it",
 			shown, entry->digest);
 		err_field(err, "path", json_string(entry->path));
 		return r;
@@ -294,23 +322,21 @@ files_copy(const struct objects *objects, const struct manifest_entry *entry, in
 }
 
 static int
-fill_entry(struct files_cursor *cursor, const struct objects *objects, const struct manifest_entry *entry, bool fsync_,
-	   struct err *err)
+fill_entry(struct files_cursor *cursor, const struct objects *objects,
+	   const struct manifest_entry *entry, bool fsync_, struct err *err)
 {
 	_cleanup_free_ char *shown = NULL;
 	const char *name;
 	int folder, r;
 
-	r = files_cursor_parent(cursor, entry->path, &folder, &name);
+	if (entry->kind == MANIFEST_DIRECTORY)
+		r = files_cursor_folder(cursor, entry->path, &folder);
+	else
+		r = files_cursor_parent(cursor, entry->path, &folder, &name);
 	if (r >= 0 && entry->kind == MANIFEST_FILE)
 		return files_copy(objects, entry, folder, name, fsync_, err);
 	if (r >= 0 && entry->kind == MANIFEST_LINK)
 		r = symlinkat(entry->target, folder, name) < 0 ? -errno : 0;
-	else if (r >= 0) {
-		r = mkdirat(folder, name, 0755) < 0 ? -errno : open_made(folder, name);
-		if (r >= 0)
-			close(r);
-	}
 	if (r >= 0)
 		return 0;
 	shown = manifest_shown(entry->path);
@@ -318,8 +344,9 @@ fill_entry(struct files_cursor *cursor, const struct objects *objects, const str
 }
 
 int
-files_fill(int root, const char *where, const struct objects *objects, const struct manifest *manifest,
-	   const struct files_shared *shared, bool durable, struct err *err)
+files_fill(int root, const char *where, const struct objects *objects,
+	   const struct manifest *manifest, const struct files_shared *shared, bool durable,
+	   struct err *err)
 {
 	bool each = durable && manifest->n <= FSYNC_MAX;
 	struct files_cursor *cursor = files_cursor_new(root, each, false);
@@ -351,20 +378,22 @@ struct comparison {
 static void
 differs(struct files_report *report, const char *path, const char *how)
 {
-	_cleanup_free_ char *shown = NULL, *before = report->text;
+	_cleanup_free_ char *shown = NULL, *before = NULL;
 
 	if (report->differences++ >= NAMED_MAX)
 		return;
+	before = TAKE(report->text);
 	shown = manifest_shown(path);
-	report->text = xasprintf("%s%s%s (%s)", before != NULL ? before : "", before != NULL ? ", " : "", shown, how);
+	report->text = xasprintf("%s%s%s (%s)", before != NULL ? before : "",
+				 before != NULL ? ", " : "", shown, how);
 }
 
-static int
-compare_folder(struct comparison *c, int fd);
+static int compare_folder(struct comparison *c, int fd);
 
 /* Why the file NAME is not ENTRY's; NULL if it is. */
 static const char *
-file_differs(int folder, const char *name, const struct stat *st, const struct manifest_entry *entry)
+file_differs(int folder, const char *name, const struct stat *st,
+	     const struct manifest_entry *entry)
 {
 	_cleanup_close_ int fd = -1;
 
@@ -381,7 +410,8 @@ file_differs(int folder, const char *name, const struct stat *st, const struct m
 }
 
 static const char *
-link_differs(int folder, const char *name, const struct stat *st, const struct manifest_entry *entry)
+link_differs(int folder, const char *name, const struct stat *st,
+	     const struct manifest_entry *entry)
 {
 	char target[MANIFEST_PATH_MAX + 2];
 	ssize_t n;
@@ -397,7 +427,8 @@ link_differs(int folder, const char *name, const struct stat *st, const struct m
 
 /* Goes down into a folder that the manifest has. Its mode is checked as it is passed. */
 static int
-compare_below(struct comparison *c, int folder, const char *name, const struct stat *st, const char **ret_how)
+compare_below(struct comparison *c, int folder, const char *name, const struct stat *st,
+	      const char **ret_how)
 {
 	_cleanup_close_ int fd = openat(folder, name, FOLDER_FLAGS);
 	size_t before = c->length, n = strlen(c->path);
@@ -429,10 +460,12 @@ compare_one(struct comparison *c, int folder, const char *name)
 
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : -errno;
-	expected = manifest_has_below(c->manifest, c->path) || files_holds_shared(c->shared, c->path);
+	expected =
+	    manifest_has_below(c->manifest, c->path) || files_holds_shared(c->shared, c->path);
 	if (entry == NULL && !(expected && S_ISDIR(st.st_mode))) {
 		differs(report, c->path, expected ? "no longer a folder" : "added");
-		return report->extra != NULL ? report->extra(folder, name, c->path, report->arg) : 0;
+		return report->extra != NULL ? report->extra(folder, name, c->path, report->arg)
+					     : 0;
 	}
 	if (entry != NULL && entry->kind == MANIFEST_FILE)
 		how = file_differs(folder, name, &st, entry);
@@ -469,7 +502,8 @@ compare_folder(struct comparison *c, int fd)
 }
 
 int
-files_compare(int root, const struct manifest *manifest, const struct files_shared *shared, struct files_report *report)
+files_compare(int root, const struct manifest *manifest, const struct files_shared *shared,
+	      struct files_report *report)
 {
 	struct comparison *c = xcalloc(1, sizeof(*c));
 	int r;
@@ -481,12 +515,14 @@ files_compare(int root, const struct manifest *manifest, const struct files_shar
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < manifest->n; i++)
-		if (report->state[i] == FILES_MISSING && !files_is_shared(shared, manifest->v[i].path))
+		if (report->state[i] == FILES_MISSING &&
+		    !files_is_shared(shared, manifest->v[i].path))
 			differs(report, manifest->v[i].path, "missing");
 	if (report->differences > NAMED_MAX) {
 		_cleanup_free_ char *before = report->text;
 
-		report->text = xasprintf("%s and %zu more", before, report->differences - NAMED_MAX);
+		report->text =
+		    xasprintf("%s and %zu more", before, report->differences - NAMED_MAX);
 	}
 	return 0;
 }

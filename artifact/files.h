@@ -28,6 +28,8 @@ struct files_cursor;
 struct files_cursor *files_cursor_new(int root, bool fsync, bool replace);
 /* Makes (0755) and opens the parents of PATH: their descriptor, borrowed until the next call, and the last component. */
 int files_cursor_parent(struct files_cursor *cursor, const char *path, int *ret_fd, const char **ret_name);
+/* The same for the folder PATH itself. */
+int files_cursor_folder(struct files_cursor *cursor, const char *path, int *ret_fd);
 /* Leaves all folders: 0, or -errno of an fsync that failed now or before. */
 int files_cursor_close(struct files_cursor *cursor);
 
