@@ -563,8 +563,7 @@ START_TEST(never_reading)
 	HEAR(fd, REPLY(1));
 	/* It begins to read, and gets every answer. */
 	char part[65536];
-	size_t whole = sent / (strlen(text) + 1), expect = whole * (strlen(word) + 24),
-	       heard = 0;
+	size_t whole = sent / (strlen(text) + 1), expect = whole * (strlen(word) + 24), heard = 0;
 	for (int spins = 0; heard < expect && spins < 20000; spins++) {
 		ssize_t n = recv(deaf, part, sizeof(part), 0);
 		heard += n > 0 ? (size_t)n : 0;
@@ -748,7 +747,8 @@ END_TEST
 
 START_TEST(roles)
 {
-	static char *operators[] = {"daemon", "no-such-group"}, *viewers[] = {"bin", "daemon"};
+	static char daemons[] = "daemon", none[] = "no-such-group", bin[] = "bin";
+	static char *operators[] = {daemons, none}, *viewers[] = {bin, daemons};
 	static const struct {
 		int line;
 		uid_t uid;
@@ -773,14 +773,14 @@ START_TEST(roles)
 		say(fd, CALL("Echo", 1));
 		HEAR(fd, REPLY(1));
 		ck_assert_msg(last_peer.role == rows[i].before && last_peer.uid == rows[i].uid,
-			      "line %d: role %d", rows[i].line, last_peer.role);
+			      "line %d: role %u", rows[i].line, last_peer.role);
 		/* The same connection, after a reload that names other groups. */
 		conf.operators = (struct conf_strings){0};
 		conf.viewers = (struct conf_strings){viewers, 1};
 		control_reload(control, &conf);
 		say(fd, CALL("Echo", 2));
 		HEAR(fd, REPLY(2));
-		ck_assert_msg(last_peer.role == rows[i].after, "line %d: role %d", rows[i].line,
+		ck_assert_msg(last_peer.role == rows[i].after, "line %d: role %u", rows[i].line,
 			      last_peer.role);
 		close(fd);
 	}
