@@ -43,7 +43,7 @@ struct conf_step {
 	int attempts;			/* ≥ 1 */
 	int64_t delay_us;		/* between attempts */
 	char *directory;		/* unexpanded; "/" */
-	char *user;			/* effective (narrowest wins); "" where bmd-run cannot change it */
+	char *user;			/* its own; NULL: not given. Who it runs as: conf_step_user() */
 	struct conf_variables environment;
 	unsigned only_on, skip_on;	/* sets of enum conf_mode; 0: not given */
 	bool irreversible, ignore_failure;

@@ -1,0 +1,853 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Nodes → structs. The schema stands here once: from it conf.c tells libconfuse what to expect,
+ * conflex.c what may stand where, and this file how a value becomes a field. Each section is judged
+ * by itself; what it means together with others is confcheck.c's.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "common/confparse.h"
+#include "common/names.h"
+#include "common/when.h"
+#include "common/xalloc.h"
+
+#define SPAN_DAY (INT64_C(86400) * WHEN_SECOND)
+
+// clang-format off
+#define FIELD(type, field) offsetof(struct type, field)
+
+static const struct conf_rule step_rules[] = {
+	{"deploy",         CONF_NAME,      FIELD(conf_step, deploy),         0, 0, "\"site\""},
+	{"to",             CONF_TEXT,      FIELD(conf_step, to),             0, 0, "'$ROOT'"},
+	{"shared",         CONF_LIST,      FIELD(conf_step, shared),         0, 0, "{\"log\"}"},
+	{"keep",           CONF_NUMBER,    FIELD(conf_step, keep),           1, 1000, "5"},
+	{"in-place",       CONF_TRUTH,     FIELD(conf_step, in_place),       0, 0, "true"},
+	{"exec",           CONF_LIST,      FIELD(conf_step, exec),           0, 0, "{\"./migrate\"}"},
+	{"run",            CONF_TEXT,      FIELD(conf_step, run),            0, 0, "'…'"},
+	{"timeout",        CONF_SPAN,      FIELD(conf_step, timeout_us),     1, 365 * SPAN_DAY, "\"30s\""},
+	{"attempts",       CONF_NUMBER,    FIELD(conf_step, attempts),       1, 100, "5"},
+	{"delay",          CONF_SPAN,      FIELD(conf_step, delay_us),       0, SPAN_DAY, "\"2s\""},
+	{"directory",      CONF_TEXT,      FIELD(conf_step, directory),      0, 0, "'$ROOT/current'"},
+	{"user",           CONF_USER,      FIELD(conf_step, user),           0, 0, "\"deploy\""},
+	{"environment",    CONF_VARIABLES, FIELD(conf_step, environment),    0, 0, "{\"LC_ALL=C\"}"},
+	{"only-on",        CONF_MODES,     FIELD(conf_step, only_on),        0, 0, "{\"deploy\"}"},
+	{"skip-on",        CONF_MODES,     FIELD(conf_step, skip_on),        0, 0, "{\"rollback\"}"},
+	{"irreversible",   CONF_TRUTH,     FIELD(conf_step, irreversible),   0, 0, "true"},
+	{"ignore-failure", CONF_TRUTH,     FIELD(conf_step, ignore_failure), 0, 0, "true"},
+	{"artifacts",      CONF_LIST,      FIELD(conf_step, artifacts),      0, 0, "{\"site\"}"},
+};
+
+static const struct conf_rule plan_rules[] = {
+	{"user", CONF_USER, FIELD(conf_plan, user), 0, 0, "\"deploy\""},
+};
+
+static const struct conf_rule stage_rules[] = {
+	{"plan",           CONF_NAME,      FIELD(conf_stage, plan),           0, 0, "\"web\""},
+	{"user",           CONF_USER,      FIELD(conf_stage, user),           0, 0, "\"deploy\""},
+	{"variables",      CONF_VARIABLES, FIELD(conf_stage, variables),      0, 0, "{\"PORT=8080\"}"},
+	{"open",           CONF_LIST,      FIELD(conf_stage, open),           0, 0, "{\"PORT\"}"},
+	{"on-failure",     CONF_CHOICE,    FIELD(conf_stage, on_failure),     0, 0, "\"hold\""},
+	{"require-reason", CONF_TRUTH,     FIELD(conf_stage, require_reason), 0, 0, "true"},
+	{"confirm",        CONF_TRUTH,     FIELD(conf_stage, confirm),        0, 0, "true"},
+};
+
+#define NO_FIELD SIZE_MAX /* read by hand */
+static const struct conf_rule application_rules[] = {
+	{"stages",    CONF_LIST,      NO_FIELD,                           0, 0, "{\"testing\", \"production\"}"},
+	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
+	{"variables", CONF_VARIABLES, FIELD(conf_application, variables), 0, 0, "{\"PORT=8080\"}"},
+};
+
+static const struct conf_rule main_rules[] = {
+	{"state-directory",     CONF_TEXT,      FIELD(conf, state_directory),     0, 0, "\"/var/lib/bmd\""},
+	{"socket",              CONF_TEXT,      FIELD(conf, socket),              0, 0, "\"/run/bmd/control\""},
+	{"launcher",            CONF_CHOICE,    FIELD(conf, launcher),            0, 0, "\"auto\""},
+	{"max-running",         CONF_NUMBER,    FIELD(conf, max_running),         1, 1000, "4"},
+	{"grace",               CONF_SPAN,      FIELD(conf, grace_us),            1, 3650 * SPAN_DAY, "\"30min\""},
+	{"horizon",             CONF_SPAN,      FIELD(conf, horizon_us),          1, 3650 * SPAN_DAY, "\"30d\""},
+	{"default-application", CONF_TEXT,      FIELD(conf, default_application), 0, 0, "\"shop\""},
+	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
+	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
+	{"variables",           CONF_VARIABLES, FIELD(conf, variables),           0, 0, "{\"TIER=web\"}"},
+	{"operators",           CONF_LIST,      FIELD(conf, operators),           0, 0, "{\"bmd-operators\"}"},
+	{"viewers",             CONF_LIST,      FIELD(conf, viewers),             0, 0, "{\"staff\"}"},
+};
+
+#define RULES(table) .rules = table, .nrules = ARRAY_SIZE(table)
+#define CHILDREN(...) .children = (const struct conf_schema *const[]){__VA_ARGS__}, \
+		      .nchildren = sizeof((const struct conf_schema *const[]){__VA_ARGS__}) / sizeof(void *)
+
+static const struct conf_schema step_schema = {
+	.kind = "step", RULES(step_rules), .home = "a step", .above = "a plan"};
+static const struct conf_schema plan_schema = {
+	.kind = "plan", RULES(plan_rules), CHILDREN(&step_schema), .home = "a plan", .above = "a file of plans.d"};
+static const struct conf_schema stage_schema = {
+	.kind = "stage", RULES(stage_rules), .home = "a stage", .above = "an application"};
+static const struct conf_schema application_schema = {
+	.kind = "application", RULES(application_rules), CHILDREN(&stage_schema),
+	.home = "an application", .above = "a file of applications.d"};
+
+static const struct conf_schema places[] = {
+	[CONF_MAIN] = {RULES(main_rules), CHILDREN(&application_schema, &plan_schema), .home = "bmd.conf"},
+	[CONF_APPLICATIONS] = {CHILDREN(&application_schema, &plan_schema), .home = "a file of applications.d"},
+	[CONF_PLANS] = {CHILDREN(&plan_schema), .home = "a file of plans.d"},
+};
+
+static const struct {
+	const char *key;
+	const char *const *words;
+	size_t n;
+} choices[] = {
+	{"launcher",   (const char *const[]){"auto", "systemd", "fork"},       3}, /* enum conf_launcher */
+	{"on-failure", (const char *const[]){"hold", "continue", "redeploy"},  3}, /* enum conf_on_failure */
+};
+static const char *const modes[] = {"deploy", "redeploy", "rollback"}; /* 1 << i: enum conf_mode */
+
+static const char *const builtins[] = {
+	"BM_JOB", "BM_APPLICATION", "BM_RELEASE", "BM_BUILD", "BM_STAGE", "BM_PLAN", "BM_STEP", "BM_MODE",
+	"BM_FROM_RELEASE", "BM_FROM_BUILD", "BM_REASON", "BM_REQUESTED_BY", "BM_ARTIFACTS",
+};
+/* clang-format on */
+
+const struct conf_schema *
+conf_schema(enum conf_place place)
+{
+	return &places[place];
+}
+
+const struct conf_rule *
+conf_rule(const struct conf_schema *schema, const char *name)
+{
+	for (size_t i = 0; i < schema->nrules; i++)
+		if (strcmp(schema->rules[i].name, name) == 0)
+			return &schema->rules[i];
+	return NULL;
+}
+
+/* What is being read: for reports. */
+struct reader {
+	struct conf_parse *parse;
+	struct conf_source *source;
+};
+#define BAD(reader, line, ...) conf_report((reader)->parse, (reader)->source, line, __VA_ARGS__)
+
+/* ---- values */
+
+static void
+read_number(struct reader *reader, const struct conf_key *key, int *field)
+{
+	const char *text = key->values[0].text;
+	char *end = NULL;
+	long value = 0;
+
+	if (strspn(text, "0123456789") == strlen(text) && *text)
+		value = strlen(text) < 10 ? strtol(text, &end, 10) : INT32_MAX;
+	else
+		value = -1;
+	if (value < key->rule->low || value > key->rule->high)
+		BAD(reader, key->line, "%s = \"%.40s\": write a whole number from %lld to %lld",
+		    key->rule->name, text, (long long)key->rule->low, (long long)key->rule->high);
+	else
+		*field = (int)value;
+}
+
+static void
+read_truth(struct reader *reader, const struct conf_key *key, bool *field)
+{
+	static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
+	const char *text = key->values[0].text;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(text, words[i]) == 0) {
+			*field = i % 2 == 1;
+			return;
+		}
+	BAD(reader, key->line, "%s = \"%.40s\": write true or false", key->rule->name, text);
+}
+
+static void
+read_span(struct reader *reader, const struct conf_key *key, int64_t *field)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	const char *text = key->values[0].text;
+	int64_t value;
+
+	if (*text && strspn(text, "0123456789. ") == strlen(text))
+		BAD(reader, key->line, "%s = \"%.40s\": a span needs a unit, such as %s",
+		    key->rule->name, text, key->rule->example);
+	else if (when_parse_span(text, &value, &err) < 0)
+		BAD(reader, key->line, "%s = \"%.40s\": %s", key->rule->name, text, err.text);
+	else if (value < key->rule->low)
+		BAD(reader, key->line,
+		    "%s = \"%.40s\": write a span longer than nothing, such as %s", key->rule->name,
+		    text, key->rule->example);
+	else if (value > key->rule->high)
+		BAD(reader, key->line, "%s = \"%.40s\": write a span of at most %lldd",
+		    key->rule->name, text, (long long)(key->rule->high / SPAN_DAY));
+	else
+		*field = value;
+}
+
+static void
+read_choice(struct reader *reader, const struct conf_key *key, int *field)
+{
+	const char *text = key->values[0].text;
+	size_t i = 0;
+
+	while (strcmp(choices[i].key, key->rule->name) != 0)
+		i++;
+	for (size_t j = 0; j < choices[i].n; j++)
+		if (strcmp(text, choices[i].words[j]) == 0) {
+			*field = (int)j;
+			return;
+		}
+	BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"", key->rule->name,
+	    text, choices[i].words[0], choices[i].words[1], choices[i].words[2]);
+}
+
+static void
+read_modes(struct reader *reader, const struct conf_key *key, unsigned *field)
+{
+	unsigned set = 0;
+
+	if (key->nvalues == 0)
+		BAD(reader, key->line, "%s is empty: write %s, or take it away", key->rule->name,
+		    key->rule->example);
+	for (size_t i = 0; i < key->nvalues; i++) {
+		size_t mode = 0;
+
+		while (mode < ARRAY_SIZE(modes) && strcmp(key->values[i].text, modes[mode]) != 0)
+			mode++;
+		if (mode == ARRAY_SIZE(modes))
+			BAD(reader, key->values[i].line,
+			    "%s: \"%.40s\" is no mode: write \"deploy\", \"redeploy\" or "
+			    "\"rollback\"",
+			    key->rule->name, key->values[i].text);
+		else
+			set |= 1u << mode;
+	}
+	*field = set;
+}
+
+static void
+read_user(struct reader *reader, const struct conf_key *key, char **field)
+{
+	const struct conf_parse *parse = reader->parse;
+	const char *name = key->values[0].text;
+	uid_t uid = (uid_t)-1;
+
+	if (!*name) /* as if it were not there */
+		return;
+	free(*field);
+	*field = xstrdup(name);
+	if (strspn(name, "+-0123456789") == strlen(name))
+		BAD(reader, key->line, "user \"%.40s\" is a number: write the name of the user",
+		    name);
+	else if (!parse->world->user(name, &uid))
+		BAD(reader, key->line,
+		    "user \"%.40s\" does not exist on this machine: create it, or write another",
+		    name);
+	else if (uid == (uid_t)-1)
+		BAD(reader, key->line,
+		    "user \"%.40s\" has the id -1, which means nobody: write another", name);
+	else if (!parse->root && uid != parse->world->uid)
+		BAD(reader, key->line,
+		    "user \"%.40s\" cannot be named: bmd-run does not run as root and cannot "
+		    "become another "
+		    "user: take the line away, or run bmd as root or with launcher = \"systemd\"",
+		    name);
+}
+
+static void
+read_list(const struct conf_key *key, struct conf_strings *field)
+{
+	field->v = xcalloc(key->nvalues + 1, sizeof(*field->v));
+	for (field->n = 0; field->n < key->nvalues; field->n++)
+		field->v[field->n] = xstrdup(key->values[field->n].text);
+}
+
+/* NAME of NAME=VALUE may be set by the configuration; in a step's environment also what only it may
+ * set. */
+static bool
+check_variable(struct reader *reader, const struct conf_key *key, int line, const char *name)
+{
+	static const char *const fixed[] = {"PATH", "HOME", "USER", "LOGNAME"};
+	bool step = strcmp(key->rule->name, "environment") == 0;
+
+	if (strncmp(name, "BM_", 3) == 0) {
+		BAD(reader, line,
+		    "%s: names that begin with BM_ are bmd's own: write another name than %.60s",
+		    key->rule->name, name);
+		return false;
+	}
+	if (!names_variable(name)) {
+		BAD(reader, line,
+		    "%s: \"%.60s\" is no name of a variable: write letters, digits and _, such as "
+		    "ROOT",
+		    key->rule->name, name);
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
+		if (strcmp(name, fixed[i]) == 0) {
+			BAD(reader, line,
+			    "%s: %s is made by bmd for the user of each step: write another name",
+			    key->rule->name, name);
+			return false;
+		}
+	if (!step && names_variable_reserved(name)) {
+		BAD(reader, line,
+		    "%s: %s is reserved: write it in the environment of the step that needs it",
+		    key->rule->name, name);
+		return false;
+	}
+	return true;
+}
+
+static void
+read_variables(struct reader *reader, const struct conf_key *key, struct conf_variables *field)
+{
+	field->v = xcalloc(key->nvalues + 1, sizeof(*field->v));
+	if (key->nvalues > NAMES_VARIABLES_MAX) {
+		BAD(reader, key->line, "%s has %zu values: write at most %d", key->rule->name,
+		    key->nvalues, NAMES_VARIABLES_MAX);
+		return;
+	}
+	for (size_t i = 0; i < key->nvalues; i++) {
+		const struct conf_value *value = &key->values[i];
+		const char *equal = strchr(value->text, '=');
+		_cleanup_free_ char *name = NULL;
+		bool twice = false;
+
+		if (!equal) {
+			BAD(reader, value->line,
+			    "%s: \"%.60s\" has no =: write NAME=VALUE, such as \"ROOT=/srv\"",
+			    key->rule->name, value->text);
+			continue;
+		}
+		name = xstrndup(value->text, (size_t)(equal - value->text));
+		if (!check_variable(reader, key, value->line, name))
+			continue;
+		if (strlen(equal + 1) > NAMES_VALUE_MAX) {
+			BAD(reader, value->line,
+			    "%s: the value of %s has more than %d bytes: write a shorter one",
+			    key->rule->name, name, NAMES_VALUE_MAX);
+			continue;
+		}
+		for (size_t j = 0; j < field->n && !twice; j++)
+			twice = strcmp(field->v[j].name, name) == 0;
+		if (twice) {
+			BAD(reader, value->line, "%s: %s is set twice: keep one of the two",
+			    key->rule->name, name);
+			continue;
+		}
+		field->v[field->n].name = TAKE(name);
+		field->v[field->n++].value = xstrdup(equal + 1);
+	}
+}
+
+static void
+read_text(const struct conf_key *key, char **field)
+{
+	free(*field);
+	*field = xstrdup(key->values[0].text);
+}
+
+static void
+read_name(struct reader *reader, const struct conf_key *key, char **field)
+{
+	read_text(key, field);
+	if (!names_stage(*field))
+		BAD(reader, key->line,
+		    "%s = \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as %s",
+		    key->rule->name, *field, key->rule->example);
+}
+
+/* All keys of NODE into BASE, the struct that its rules speak of. */
+static void
+read_keys(struct reader *reader, const struct conf_node *node, void *base)
+{
+	for (size_t i = 0; i < node->nkeys; i++) {
+		const struct conf_key *key = &node->keys[i];
+		void *field = (char *)base + key->rule->offset;
+
+		if (key->rule->offset == NO_FIELD || key->spoiled)
+			continue;
+		switch (key->rule->type) {
+		case CONF_TEXT:
+			read_text(key, field);
+			break;
+		case CONF_NAME:
+			read_name(reader, key, field);
+			break;
+		case CONF_USER:
+			read_user(reader, key, field);
+			break;
+		case CONF_NUMBER:
+			read_number(reader, key, field);
+			break;
+		case CONF_TRUTH:
+			read_truth(reader, key, field);
+			break;
+		case CONF_SPAN:
+			read_span(reader, key, field);
+			break;
+		case CONF_CHOICE:
+			read_choice(reader, key, field);
+			break;
+		case CONF_LIST:
+			read_list(key, field);
+			break;
+		case CONF_VARIABLES:
+			read_variables(reader, key, field);
+			break;
+		case CONF_MODES:
+			read_modes(reader, key, field);
+			break;
+		}
+	}
+}
+
+static void
+check_title(struct reader *reader, const struct conf_node *node)
+{
+	if (!names_stage(node->title))
+		BAD(reader, node->line,
+		    "%s \"%.70s\" is no name: write a-z, 0-9 and . _ -, beginning with a letter or "
+		    "digit, "
+		    "at most 63",
+		    node->schema->kind, node->title);
+}
+
+/* ---- a step */
+
+static bool
+provides(const struct conf_variables *environment, const char *name)
+{
+	for (size_t i = 0; i < environment->n; i++)
+		if (strcmp(environment->v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* A name that nobody can ever set: neither bmd nor this step, and no job or build may. */
+static void
+check_name(struct reader *reader, int line, const char *key, const struct conf_step *step,
+	   const char *name)
+{
+	static const char *const never[] = {"ENV", "BASH_ENV", "IFS"};
+	const char *near = names_suggest(name, builtins, ARRAY_SIZE(builtins));
+	bool unset = strncmp(name, "LD_", 3) == 0 && !provides(&step->environment, name);
+
+	if (strncmp(name, "BM_", 3) == 0) {
+		if (near && strcmp(near, name) == 0)
+			return;
+		BAD(reader, line, "%s: bmd sets no $%.60s: write $%s", key, name,
+		    near ? near : builtins[0]);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
+		unset |= strcmp(name, never[i]) == 0 && !provides(&step->environment, name);
+	if (unset)
+		BAD(reader, line,
+		    "%s: nothing can set $%.60s: write it in the environment of the step", key,
+		    name);
+}
+
+/* The '$'s of a text that will be expanded. */
+static void
+check_dollars(struct reader *reader, int line, const char *key, const struct conf_step *step,
+	      const char *text)
+{
+	const char *at = text, *name;
+	size_t n;
+
+	while ((at = strchr(at, '$'))) {
+		_cleanup_free_ char *copy = NULL;
+		int kind;
+
+		at++;
+		kind = conf_dollar(&at, &name, &n);
+		if (kind < 0) {
+			BAD(reader, line,
+			    "%s: a $ without a name: write $NAME or ${NAME}, or $$ for a $ itself",
+			    key);
+			return;
+		}
+		if (kind == 1) {
+			copy = xstrndup(name, n);
+			check_name(reader, line, key, step, copy);
+		}
+	}
+}
+
+/* An absolute path, as far as that can be seen before $NAMEs are replaced. */
+static void
+check_path(struct reader *reader, const struct conf_node *node, const char *key,
+	   const struct conf_step *step, const char *text)
+{
+	int line = conf_node_line(node, key);
+
+	if (text[0] != '/' && text[0] != '$')
+		BAD(reader, line, "%s = \"%.60s\" is not absolute: begin it with / or a $NAME", key,
+		    text);
+	check_dollars(reader, line, key, step, text);
+}
+
+static bool
+within(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
+}
+
+/* Relative, without empty parts, "." and "..", at the end neither. */
+static bool
+relative_path(const char *path)
+{
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 0 || (n <= 2 && strspn(path, ".") >= n) || n > 255)
+			return false;
+		path += n;
+		if (*path == '/' && !*++path)
+			return false;
+	}
+	return true;
+}
+
+static void
+check_shared(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
+{
+	const struct conf_key *key = conf_node_key(node, "shared");
+
+	for (size_t i = 0; i < step->shared.n; i++) {
+		const char *path = step->shared.v[i];
+
+		if (!*path || !relative_path(path) || strlen(path) > 4000) {
+			BAD(reader, key->values[i].line,
+			    "shared: \"%.60s\" is not a path inside the release: write it without "
+			    "a / at either end, and "
+			    "without . and .. as parts, such as \"log\"",
+			    path);
+			continue;
+		}
+		for (size_t j = 0; j < i; j++)
+			if (within(path, step->shared.v[j]) || within(step->shared.v[j], path)) {
+				BAD(reader, key->values[i].line,
+				    "shared: \"%.60s\" and \"%.60s\" overlap: keep one of the two",
+				    step->shared.v[j], path);
+				break;
+			}
+	}
+}
+
+/* Exactly one of deploy, exec and run. */
+static void
+check_action(struct reader *reader, const struct conf_node *node, struct conf_step *step)
+{
+	static const char *const actions[] = {"deploy", "exec", "run"}; /* enum conf_action */
+	const struct conf_key *first = NULL, *key;
+
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		key = conf_node_key(node, actions[i]);
+		if (!key)
+			continue;
+		if (first) {
+			const struct conf_key *later = key->line < first->line ? first : key;
+			BAD(reader, later->line,
+			    "step \"%s\" has two actions, %s and %s: make two steps of it",
+			    node->title, first->rule->name, key->rule->name);
+			return;
+		}
+		first = key;
+		step->action = (enum conf_action)i;
+	}
+	if (!first)
+		BAD(reader, node->line,
+		    "step \"%s\" has no action: write one of deploy = \"ARTIFACT\" to = "
+		    "'DIRECTORY', exec = {…} or "
+		    "run = '…'",
+		    node->title);
+}
+
+static void
+check_deploy(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
+{
+	static const char *const options[] = {"to", "shared", "keep", "in-place"};
+
+	if (conf_node_key(node, "deploy")) {
+		if (!conf_node_key(node, "to"))
+			BAD(reader, conf_node_line(node, "deploy"),
+			    "step \"%s\" deploys to no directory: write to = '$ROOT'", node->title);
+		if (step->in_place && step->keep)
+			BAD(reader, conf_node_line(node, "keep"),
+			    "keep counts release folders, and in-place makes none: keep one of the "
+			    "two");
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (conf_node_key(node, options[i]))
+			BAD(reader, conf_node_line(node, options[i]),
+			    "%s is an option of deploy, which step \"%s\" has not: write deploy = "
+			    "\"ARTIFACT\", or "
+			    "take it away",
+			    options[i], node->title);
+}
+
+static void
+check_exec(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
+{
+	const struct conf_key *key = conf_node_key(node, "exec");
+
+	if (key && !key->spoiled && (step->exec.n == 0 || !step->exec.v[0][0]))
+		BAD(reader, key->line, "exec names no program: write exec = %s",
+		    key->rule->example);
+	for (size_t i = 0; i < step->exec.n; i++)
+		check_dollars(reader, key->values[i].line, "exec", step, step->exec.v[i]);
+	if (step->run && strspn(step->run, " \t\r\n") == strlen(step->run))
+		BAD(reader, conf_node_line(node, "run"), "run is empty: write a text for /bin/sh");
+}
+
+static void
+check_artifacts(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
+{
+	const struct conf_key *key = conf_node_key(node, "artifacts");
+
+	for (size_t i = 0; i < step->artifacts.n; i++) {
+		if (!names_stage(step->artifacts.v[i]))
+			BAD(reader, key->values[i].line,
+			    "artifacts: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
+			    "\"site\"",
+			    step->artifacts.v[i]);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(step->artifacts.v[i], step->artifacts.v[j]) == 0) {
+				BAD(reader, key->values[i].line,
+				    "artifacts: \"%.70s\" stands twice: keep one",
+				    step->artifacts.v[i]);
+				break;
+			}
+	}
+}
+
+static void
+read_step(struct reader *reader, const struct conf_node *node, struct conf_step *step)
+{
+	const unsigned all = CONF_DEPLOY | CONF_REDEPLOY | CONF_ROLLBACK;
+
+	step->name = xstrdup(node->title);
+	step->attempts = 1;
+	read_keys(reader, node, step);
+	if (!step->directory)
+		step->directory = xstrdup("/");
+	check_title(reader, node);
+	check_action(reader, node, step);
+	check_deploy(reader, node, step);
+	check_exec(reader, node, step);
+	check_shared(reader, node, step);
+	check_artifacts(reader, node, step);
+	if (step->to)
+		check_path(reader, node, "to", step, step->to);
+	check_path(reader, node, "directory", step, step->directory);
+	if (((step->only_on ? step->only_on : all) & ~step->skip_on) == 0)
+		BAD(reader, conf_node_line(node, "skip-on"),
+		    "step \"%s\" would never run: leave a mode in only-on that skip-on does not "
+		    "name",
+		    node->title);
+}
+
+static void
+read_plan(struct reader *reader, struct conf_node *node, struct conf_plan *plan)
+{
+	plan->name = xstrdup(node->title);
+	plan->file = xstrdup(reader->source->path);
+	plan->line = node->line;
+	plan->steps = xcalloc(node->nchildren + 1, sizeof(*plan->steps));
+	plan->nsteps = node->nchildren;
+	check_title(reader, node);
+	read_keys(reader, node, plan);
+	for (size_t i = 0; i < node->nchildren; i++)
+		read_step(reader, node->children[i], &plan->steps[i]);
+	if (plan->nsteps == 0)
+		BAD(reader, node->line, "plan \"%s\" has no step: write step \"NAME\" { … }",
+		    node->title);
+}
+
+/* ---- an application */
+
+static void
+read_stage(struct reader *reader, const struct conf_node *node, struct conf_stage *stage)
+{
+	const struct conf_key *open = conf_node_key(node, "open");
+
+	check_title(reader, node);
+	read_keys(reader, node, stage);
+	if (!conf_node_key(node, "plan"))
+		BAD(reader, node->line, "stage \"%s\" has no plan: write plan = \"web\"",
+		    node->title);
+	if (!stage->plan)
+		stage->plan = xstrdup("");
+	for (size_t i = 0; i < stage->open.n; i++)
+		if (!names_variable(stage->open.v[i]) || names_variable_reserved(stage->open.v[i]))
+			BAD(reader, open->values[i].line,
+			    "open: \"%.60s\" can be set by no job or build: take it away, or write "
+			    "the name of a "
+			    "variable",
+			    stage->open.v[i]);
+}
+
+static const char *
+value_text(const void *values, size_t i)
+{
+	return ((const struct conf_value *)values)[i].text;
+}
+
+/* The listed stage that the section NODE seems to mean by another name, or NULL. It is not one that
+ * is listed. */
+static const char *
+meant(const struct conf_node *node, const struct conf_key *stages)
+{
+	return stages ? conf_nearest(node->title, value_text, stages->values, stages->nvalues)
+		      : NULL;
+}
+
+/* Will a section of another name be reported that seems to mean NAME? */
+static bool
+misspelt(const struct conf_node *node, const struct conf_key *stages, const char *name)
+{
+	for (size_t i = 0; i < node->nchildren; i++) {
+		const char *near = meant(node->children[i], stages);
+
+		if (near && strcmp(near, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Sections for stages that `stages` does not list. */
+static void
+check_unlisted(struct reader *reader, const struct conf_node *node, const struct conf_key *stages)
+{
+	for (size_t i = 0; i < node->nchildren; i++) {
+		const struct conf_node *child = node->children[i];
+		const char *near;
+		bool listed = false;
+
+		for (size_t j = 0; stages && j < stages->nvalues && !listed; j++)
+			listed = strcmp(stages->values[j].text, child->title) == 0;
+		if (listed)
+			continue;
+		near = meant(child, stages);
+		if (near)
+			BAD(reader, child->line,
+			    "stage \"%s\" is not in stages: write stage \"%s\", or add it to "
+			    "stages",
+			    child->title, near);
+		else
+			BAD(reader, child->line, "stage \"%s\" is not in stages: add it to stages",
+			    child->title);
+	}
+}
+
+static void
+read_stages(struct reader *reader, const struct conf_node *node,
+	    struct conf_application *application)
+{
+	const struct conf_key *key = conf_node_key(node, "stages");
+	struct conf_node *child;
+
+	application->stages = xcalloc(key ? key->nvalues + 1 : 1, sizeof(*application->stages));
+	if (key && key->spoiled)
+		return;
+	if (!key || key->nvalues == 0)
+		BAD(reader, key ? key->line : node->line,
+		    "application \"%s\" has no stages: write stages = {\"testing\", "
+		    "\"production\"}",
+		    node->title);
+	for (size_t i = 0; key && i < key->nvalues; i++) {
+		struct conf_stage *stage = &application->stages[application->nstages];
+		const char *name = key->values[i].text;
+
+		if (!names_stage(name)) {
+			BAD(reader, key->values[i].line,
+			    "stages: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
+			    "\"production\"",
+			    name);
+			continue;
+		}
+		if (conf_stage(application, name)) {
+			BAD(reader, key->values[i].line, "stages: \"%s\" stands twice: keep one",
+			    name);
+			continue;
+		}
+		stage->name = xstrdup(name);
+		application->nstages++;
+		child = conf_node_child(node, "stage", name);
+		if (child)
+			read_stage(reader, child, stage);
+		else if (!misspelt(node, key, name))
+			BAD(reader, key->values[i].line,
+			    "stage \"%s\" has no section: write stage \"%s\" { plan = … }", name,
+			    name);
+	}
+	check_unlisted(reader, node, key);
+}
+
+static void
+read_application(struct reader *reader, struct conf_node *node,
+		 struct conf_application *application)
+{
+	application->name = xstrdup(node->title);
+	application->file = xstrdup(reader->source->path);
+	check_title(reader, node);
+	read_keys(reader, node, application);
+	read_stages(reader, node, application);
+}
+
+/* Asked before anything is read, because what a `user` may be depends on it. */
+static bool
+runs_as_root(const struct conf_parse *parse, const struct conf_node *root)
+{
+	const struct conf_key *key = conf_node_key(root, "launcher");
+	const char *launcher = key && !key->spoiled ? key->values[0].text : "auto";
+
+	if (strcmp(launcher, "systemd") == 0)
+		return true;
+	if (strcmp(launcher, "fork") != 0 && access(parse->world->run_socket, F_OK) == 0)
+		return true;
+	return (parse->flags & CONF_RUN_AS_ROOT) != 0;
+}
+
+void
+conf_read(struct conf_parse *parse, struct conf_source *source)
+{
+	struct reader reader = {parse, source};
+	struct conf *conf = parse->conf;
+
+	if (source->place == CONF_MAIN) {
+		parse->root = runs_as_root(parse, source->root);
+		read_keys(&reader, source->root, conf);
+	}
+	for (size_t i = 0; i < source->root->nchildren; i++) {
+		struct conf_node *node = source->root->children[i];
+		struct conf_origin origin = {.source = source, .node = node};
+
+		if (node->schema == &application_schema) {
+			size_t cap = parse->applications_cap;
+			XGROW(conf->applications, conf->napplications, cap);
+			XGROW(parse->applications, conf->napplications, parse->applications_cap);
+			conf->applications[conf->napplications] = (struct conf_application){0};
+			parse->applications[conf->napplications] = origin;
+			read_application(&reader, node, &conf->applications[conf->napplications++]);
+		} else {
+			size_t cap = parse->plans_cap;
+			XGROW(conf->plans, conf->nplans, cap);
+			XGROW(parse->plans, conf->nplans, parse->plans_cap);
+			conf->plans[conf->nplans] = (struct conf_plan){0};
+			parse->plans[conf->nplans] = origin;
+			read_plan(&reader, node, &conf->plans[conf->nplans++]);
+		}
+	}
+}
