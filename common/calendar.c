@@ -10,9 +10,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/names.h"
 #include "common/scope.h"
 #include "common/when.h"
 #include "common/xalloc.h"
@@ -90,6 +92,63 @@ zone_name(const char *zone)
 	return strncmp(zone, "posix/", 6) != 0 && strncmp(zone, "right/", 6) != 0;
 }
 
+/* What the C library has loaded. A package upgrade may exchange the file below a daemon that runs
+ * for months. */
+static struct {
+	char zone[WHEN_ZONE_MAX];
+	ino_t inode;
+	struct timespec changed;
+} loaded;
+
+static void
+remember_loaded(const char *zone, const char *path)
+{
+	struct stat st = {0};
+
+	(void)stat(path, &st);
+	snprintf(loaded.zone, sizeof(loaded.zone), "%s", zone);
+	loaded.inode = st.st_ino;
+	loaded.changed = st.st_mtim;
+}
+
+static bool
+outdated(const char *zone, const struct stat *st)
+{
+	return !strcmp(loaded.zone, zone) &&
+	       (loaded.inode != st->st_ino || loaded.changed.tv_sec != st->st_mtim.tv_sec ||
+		loaded.changed.tv_nsec != st->st_mtim.tv_nsec);
+}
+
+/* Sets $TZ and lets the C library look at it; SAVED is what to put back. */
+static void
+enter(const char *tz, char **ret_saved)
+{
+	*ret_saved = xstrdup(getenv("TZ"));
+	if (setenv("TZ", tz, 1) < 0)
+		xalloc_die();
+	tzset(); /* reads the file only if the zone is another one than the last */
+}
+
+/* No tzset() here: localtime_r() does not look at $TZ, and all who do look call it themselves. */
+static void
+leave(const char *saved)
+{
+	if (saved)
+		setenv("TZ", saved, 1);
+	else
+		unsetenv("TZ");
+}
+
+static void
+forget_loaded(void)
+{
+	_cleanup_free_ char *saved = NULL;
+
+	enter("UTC0", &saved);
+	leave(saved);
+	loaded.zone[0] = '\0';
+}
+
 bool
 calendar_zone_valid(const char *zone)
 {
@@ -103,8 +162,38 @@ calendar_zone_valid(const char *zone)
 		return false;
 	snprintf(path, sizeof(path), ZONEINFO "%s", zone);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	       read(fd, magic, sizeof(magic)) == sizeof(magic) && !memcmp(magic, "TZif", 4);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    read(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, "TZif", 4) != 0)
+		return false;
+	if (outdated(zone, &st))
+		forget_loaded();
+	return true;
+}
+
+/* zone.tab: country, place, name, parted by tabs. */
+bool
+calendar_zone_suggest(const char *word, char *ret_zone, size_t size)
+{
+	_cleanup_fclose_ FILE *file = fopen(ZONEINFO "zone.tab", "re");
+	char line[512], near[WHEN_ZONE_MAX] = "";
+
+	while (file && fgets(line, sizeof(line), file)) {
+		char name[WHEN_ZONE_MAX], *last;
+		const char *const candidate[] = {name};
+
+		if (line[0] == '#' || sscanf(line, "%*s %*s %63s", name) != 1)
+			continue;
+		last = strrchr(name, '/');
+		if (!strcasecmp(word, name) || (last && !strcasecmp(word, last + 1))) {
+			snprintf(ret_zone, size, "%s", name);
+			return true;
+		}
+		if (!near[0] && names_suggest(word, candidate, 1))
+			snprintf(near, sizeof(near), "%s", name);
+	}
+	if (near[0])
+		snprintf(ret_zone, size, "%s", near);
+	return near[0] != '\0';
 }
 
 int
@@ -119,17 +208,11 @@ calendar_offset(const char *zone, int64_t utc_s)
 	if (!strcmp(zone, "UTC") || !zone_name(zone))
 		return 0;
 	snprintf(tz, sizeof(tz), ":" ZONEINFO "%s", zone);
-	saved = xstrdup(getenv("TZ"));
-	if (setenv("TZ", tz, 1) < 0)
-		xalloc_die();
-	tzset(); /* reads the file only if the zone is another one than the last */
+	if (strcmp(loaded.zone, zone) != 0)
+		remember_loaded(zone, tz + 1);
+	enter(tz, &saved);
 	known = localtime_r(&t, &tm) != NULL;
-	/* No tzset() after this: localtime_r() does not look at $TZ, and all who do look call it
-	 * themselves. */
-	if (saved)
-		setenv("TZ", saved, 1);
-	else
-		unsetenv("TZ");
+	leave(saved);
 	return known ? (int)tm.tm_gmtoff : 0;
 }
 

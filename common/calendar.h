@@ -7,6 +7,7 @@
 #define COMMON_CALENDAR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define CALENDAR_DAY INT64_C(86400)
@@ -24,6 +25,8 @@ struct civil calendar_civil(int64_t wall_s);
 
 /* "UTC", or a name with '/' whose file in the tz database is one. Nothing else reaches the C library. */
 bool calendar_zone_valid(const char *zone);
+/* The zone that was probably meant by "europe/berlin", "Europe/Berlinn" or "Berlin"; false if none is near. */
+bool calendar_zone_suggest(const char *word, char *ret_zone, size_t size);
 /* Seconds east of UTC in ZONE at an instant. An invalid zone counts as UTC: check it first. */
 int calendar_offset(const char *zone, int64_t utc_s);
 

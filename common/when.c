@@ -496,7 +496,8 @@ read_date(struct scan *scan, struct wall *wall)
 	const char *s = scan->p;
 	int year = fixed(s, 4), month = fixed(s + 5, 2), day;
 
-	if (year < FIRST_YEAR)
+	/* West of Greenwich the first hours of 1970 still have the date of 1969. */
+	if (year < FIRST_YEAR - 1)
 		return fail(scan, s, "years go from %d to %d, such as 2030-01-31 02:00", FIRST_YEAR,
 			    LAST_YEAR);
 	if (month < 0 || s[7] != '-' || (day = fixed(s + 8, 2)) < 0 || is_digit(s[10]))
@@ -591,8 +592,9 @@ is_zone_char(char c)
 static int
 refuse_zone(const struct scan *scan, const char *at, size_t n)
 {
-	struct wall day;
+	char word[WHEN_ZONE_MAX] = "", meant[WHEN_ZONE_MAX] = "Europe/Berlin";
 	struct scan ahead = *scan;
+	struct wall day;
 
 	ahead.p = at;
 	if (says(at, n, "am") || says(at, n, "pm"))
@@ -603,18 +605,23 @@ refuse_zone(const struct scan *scan, const char *at, size_t n)
 			    at);
 	if (says(at, n, "ago"))
 		return fail(scan, at, "\"ago\" goes with a span, such as 2h ago");
-	if (n > 0 && n < WHEN_ZONE_MAX && memchr(at, '/', n))
+	if (n < sizeof(word))
+		memcpy(word, at, n);
+	if (letters(word) == n && n > 0 && n <= 5 &&
+	    !calendar_zone_suggest(word, meant, sizeof(meant)))
+		return fail(scan, at,
+			    "\"%s\" is an abbreviation, and those mean several things; write UTC "
+			    "or a place, such as 02:00 Europe/Berlin",
+			    word);
+	if (!word[0])
 		return fail(
 		    scan, at,
-		    "the tz database has no zone \"%.*s\"; write one such as 02:00 Europe/Berlin",
-		    (int)n, at);
-	if (n > 0 && letters(at) == n && n <= 5)
-		return fail(scan, at,
-			    "\"%.*s\" is an abbreviation, and those mean several things; write UTC "
-			    "or a place, such as 02:00 Europe/Berlin",
-			    (int)n, at);
-	return fail(scan, at,
 		    "nothing but a zone can follow, UTC or a place, such as 02:00 Europe/Berlin");
+	(void)calendar_zone_suggest(word, meant, sizeof(meant));
+	return fail(scan, at,
+		    "there is no zone \"%s\": UTC and places of the tz database are known, such as "
+		    "02:00 %s",
+		    word, meant);
 }
 
 /* A zone word at the cursor, "UTC" or "Europe/Berlin", into ZONE. */

@@ -293,10 +293,14 @@ static const struct refusal {
 	{__LINE__, "02:00 CET",              7,  "\"CET\" is an abbreviation"},
 	{__LINE__, "02:00 EST",              7,  "is an abbreviation"},
 	{__LINE__, "02:00 GMT",              7,  "is an abbreviation"},
-	{__LINE__, "02:00 EST5EDT",          7,  "nothing but a zone"},
+	{__LINE__, "02:00 EST5EDT",          7,  "no zone \"EST5EDT\""},
+	{__LINE__, "02:00 europe/berlin",    7,  "such as 02:00 Europe/Berlin"},
+	{__LINE__, "02:00 Berlin",           7,  "such as 02:00 Europe/Berlin"},
+	{__LINE__, "02:00 Paris",            7,  "such as 02:00 Europe/Paris"},
+	{__LINE__, "02:00 Asia/Kathmandoo",   7,  "such as 02:00 Asia/Kathmandu"},
 	{__LINE__, "02:00 Europe/Berlinn",   7,  "no zone \"Europe/Berlinn\""},
 	{__LINE__, "02:00 Europe/",          7,  "no zone"},
-	{__LINE__, "02:00 Europe",           7,  "nothing but a zone"},
+	{__LINE__, "02:00 Europe",           7,  "no zone \"Europe\""},
 	{__LINE__, "02:00 ../../etc/passwd", 7,  "nothing but a zone"},
 	{__LINE__, "02:00 Europe/../Europe/Berlin", 7, "no zone \"Europe/\""},
 	{__LINE__, "02:00 right/Europe/Berlin", 7, "no zone"},
@@ -321,7 +325,8 @@ static const struct refusal {
 	{__LINE__, "2026-13-01 02:00",       6,  "no month 13"},
 	{__LINE__, "2026-02-30 02:00",       9,  "2026-02 has 28 days"},
 	{__LINE__, "2027-2-3 02:00",         1,  "year-month-day"},
-	{__LINE__, "1969-12-31 02:00",       1,  "years go from 1970"},
+	{__LINE__, "1968-12-31 02:00",       1,  "years go from 1970"},
+	{__LINE__, "1969-12-31 02:00",       1,  "that has passed"},
 	{__LINE__, "9999-12-31 02:00",       1,  "years go from 1970"},
 	{__LINE__, "23.11.2026 02:00",       1,  "a number alone"},
 	{__LINE__, "11/23/2026 02:00",       1,  "a number alone"},
@@ -345,6 +350,7 @@ static const struct refusal past_refusals[] = {
 	{__LINE__, "2026-11-24 02:00", 1, "still ahead, in 1 d"},
 	{__LINE__, "2026-11-24",       1, "still ahead"},
 	{__LINE__, "@1795395601",      1, "still ahead, in 1 s"},
+	{__LINE__, "1969-12-31 02:00", 1, "years go from 1970"},
 	{__LINE__, "2x",               2, "is no unit"},
 	{__LINE__, "2",                1, "a number alone"},
 	{__LINE__, "30000000d",        1, "longer than all years"},
@@ -590,6 +596,7 @@ START_TEST(local_times_are_shown)
 	ck_assert_str_eq(when_local(at(NOW), "Nonsense").s, "2026-11-23 01:00:00+00:00 UTC");
 	ck_assert_str_eq(when_local(0, "Africa/Monrovia").s,
 			 "1969-12-31 23:15:30-00:44:30 Africa/Monrovia");
+	check_round_trip(0, YORK);
 	check_round_trip(at("1971-06-01T12:00:00Z"), "Africa/Monrovia");
 }
 END_TEST
