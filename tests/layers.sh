@@ -12,7 +12,7 @@ level() {
     case $1 in
     daemon/main) echo 90 ;;
     daemon/methods/*) echo 70 ;;        # answers through control.h: the one agreed exception, below
-    daemon/control) echo 80 ;;
+    daemon/control|daemon/peer|daemon/listen) echo 80 ;;
     daemon/sched*|daemon/recover*) echo 60 ;;
     daemon/turn) echo 55 ;;
     daemon/queue*) echo 50 ;;
