@@ -428,9 +428,10 @@ varlink_interface_parse(const char *text, struct varlink_interface **ret_interfa
 	    .at = text, .line_start = text, .line = 1, .interface = interface, .err = err};
 	int r;
 
-	if (!word_is(p.at, word_length(&p), "interface"))
+	size_t n = word_length(&p);
+	if (!word_is(p.at, n, "interface"))
 		return complain(&p, "expected \"interface\"");
-	p.at += strlen("interface");
+	p.at += n;
 	if ((r = take_interface_name(&p, &interface->name)) < 0)
 		return r;
 	for (skip_space(&p); *p.at; skip_space(&p))
@@ -511,9 +512,11 @@ refuse(const struct check *check, const struct place *place, const char *format,
 	(void)vsnprintf(what, sizeof(what), format, ap);
 	va_end(ap);
 	place_text(place, where, sizeof(where));
+	/* What was cut inside a character is UTF-8 again afterwards. */
+	json_t *shown = json_text(where);
 	int r = err_set(check->err, ERR_INVALID_PARAMETER, "%s: %s %s", check->member,
-			where[0] ? where : "the parameters", what);
-	err_field(check->err, "parameter", json_text(where));
+			where[0] ? json_string_value(shown) : "the parameters", what);
+	err_field(check->err, "parameter", shown);
 	return r;
 }
 
@@ -675,8 +678,7 @@ varlink_check(const struct varlink_interface *interface, const char *member, enu
 	if (method && method->kind == MEMBER_METHOD)
 		return check_value(&check, side == VARLINK_INPUT ? method->in : method->out,
 				   parameters, &(struct place){0});
-	int r =
-	    err_set(err, ERR_METHOD_NOT_FOUND, "%s has no method %.200s", interface->name, member);
+	int r = err_set(err, ERR_METHOD_NOT_FOUND, "%s has no method %s", interface->name, member);
 	_cleanup_free_ char *full = xasprintf("%s.%s", interface->name, member);
 	err_field(err, "method", json_text(full));
 	return r;
@@ -690,7 +692,7 @@ varlink_check_error(const struct varlink_interface *interface, const char *name,
 	struct check check = {.member = name, .err = err};
 
 	if (!error || error->kind != MEMBER_ERROR)
-		return err_set(err, ERR_FAILED, "%s has no error %.200s", interface->name, name);
+		return err_set(err, ERR_FAILED, "%s has no error %s", interface->name, name);
 	/* Our errors always bring their sentence; the service's own do not declare it. */
 	_cleanup_json_ json_t *declared = NULL;
 	if (json_is_object(parameters) && !find_field(error->in, "message")) {

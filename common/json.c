@@ -172,10 +172,12 @@ json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct
 		return err_set(err, ERR_INVALID_PARAMETER,
 			       "the message nests deeper than %d levels", DEPTH_MAX);
 	json_t *object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
-	if (!object)
+	if (!object) {
+		/* jansson quotes what it met, whatever that is. */
+		_cleanup_free_ char *why = json_terminal(where.text);
 		return err_set(err, ERR_INVALID_PARAMETER,
-			       "the message is not valid JSON (byte %d: %s)", where.position,
-			       where.text);
+			       "the message is not valid JSON (byte %d: %s)", where.position, why);
+	}
 	if (!json_is_object(object)) {
 		json_decref(object);
 		return err_set(err, ERR_INVALID_PARAMETER, "the message is not a JSON object");

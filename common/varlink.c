@@ -100,9 +100,14 @@ varlink_pack(const json_t *value, char **ret_frame, size_t *ret_n)
 static int
 invalid(struct err *err, const char *parameter, const char *what)
 {
-	int r = err_set(err, ERR_INVALID_PARAMETER, "the call's member %.100s %s", parameter, what);
+	char name[128];
 
-	err_field(err, "parameter", json_text(parameter));
+	(void)snprintf(name, sizeof(name), "%.100s", parameter);
+	/* What was cut inside a character is UTF-8 again afterwards. */
+	json_t *shown = json_text(name);
+	int r = err_set(err, ERR_INVALID_PARAMETER, "the call's member %s %s",
+			json_string_value(shown), what);
+	err_field(err, "parameter", shown);
 	return r;
 }
 
