@@ -439,6 +439,18 @@ objects_import_close(struct objects_import *import)
 	free(import);
 }
 
+int
+objects_import_spool(struct objects_import *import, int *ret_fd, struct err *err)
+{
+	_cleanup_close_ int fd =
+	    openat(import->fd, TEMPORARY, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0 || unlinkat(import->fd, TEMPORARY, 0) < 0)
+		return err_errno(err, errno, "store/incoming: cannot make a file for the upload");
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
 /* ---- objects that come in */
 
 struct objects_writer *

@@ -41,6 +41,8 @@ int objects_writer_add(struct objects_writer *writer, const void *bytes, size_t 
 /* Ends WRITER in any case. */
 int objects_writer_end(struct objects_writer *writer, char ret_digest[DIGEST_SIZE], int64_t *ret_size, struct err *err);
 void objects_writer_abort(struct objects_writer *writer); /* NULL is fine */
+/* An unnamed file for as long as it is open, read and written, on the store's disk. */
+int objects_import_spool(struct objects_import *import, int *ret_fd, struct err *err);
 /* Everything durable and in its place, the manifest with TEXT last. */
 int objects_publish(struct objects_import *import, const char *text, size_t n, char ret_digest[DIGEST_SIZE], struct err *err);
 void objects_import_close(struct objects_import *import); /* removes what was not published; NULL is fine */

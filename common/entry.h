@@ -9,7 +9,7 @@
  *	H  path NUL target	the same content and mode as an earlier file of this stream
  *	C  bytes		content of the file that F began, or (kind archive) of the archive itself
  *	E			the end; without it the stream was cut and is refused
- *	X  text			the writer gives up, and why
+ *	X  text			the writer gives up, and why; or path NUL text
  *
  * The answer on the connection is one JSON object and a NUL: {"digest", "files", "bytes", "warnings"} or an error object.
  * Nobody who reads trusts the writer: paths are checked by the reader of the stream.
@@ -36,7 +36,7 @@ enum entry_kind {
 	ENTRY_ABORT = 'X',
 };
 
-/* Writes one frame to FD, blocking, EINTR and short writes handled. 0 or -errno. */
+/* Writes one frame to FD, blocking, EINTR and short writes handled; to a socket without SIGPIPE. 0 or -errno. */
 int entry_write(int fd, enum entry_kind kind, const void *bytes, size_t n);
 int entry_write_file(int fd, const char *path, bool executable);
 int entry_write_link(int fd, enum entry_kind kind, const char *path, const char *target);
@@ -44,6 +44,10 @@ int entry_write_link(int fd, enum entry_kind kind, const char *path, const char 
 struct entry_input; /* buffered reader of frames from a blocking descriptor */
 struct entry_input *entry_input_new(int fd);
 void entry_input_free(struct entry_input *input);
+/* Gives up with -ETIMEDOUT when nothing comes for so long; at first it waits for ever. */
+void entry_input_timeout(struct entry_input *input, int timeout_ms);
+/* Is a whole frame there without reading? (poll() does not see it.) */
+bool entry_ready(const struct entry_input *input);
 /* Next frame: 1 and the frame (bytes valid until the next call, always followed by a NUL that is not counted); 0 at end of file
    on a frame's border; -EBADMSG for a cut or malformed frame; -errno. */
 int entry_read(struct entry_input *input, enum entry_kind *ret_kind, const char **ret_bytes, size_t *ret_n);

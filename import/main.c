@@ -1,6 +1,136 @@
 /* SPDX-License-Identifier: ISC */
-int
-main(void)
+/*
+ * bmd-import: takes one upload, or hashes stored files again. bmd starts it with the client's
+ * connection as standard input and output.
+ *
+ *	bmd-import --state DIR [--limit NAME=NUMBER]… tree|tar|zip
+ *	bmd-import --state DIR --verify
+ *
+ * The answer of an upload is one JSON object and a NUL. The exit code is 0 when that was given,
+ *whatever it says.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "common/varlink.h"
+#include "common/xalloc.h"
+#include "import/import.h"
+#include "import/verify.h"
+
+#define DRAIN_IDLE_MS 2000
+#define DRAIN_MAX     (INT64_C(64) << 20)
+
+static int
+usage(void)
 {
-	return 1;
+	fprintf(stderr, "usage: bmd-import --state DIR [--limit NAME=NUMBER]... tree|tar|zip\n"
+			"       bmd-import --state DIR --verify\n"
+			"bmd starts it; see bmd(8)\n");
+	return 2;
+}
+
+/* The answer, and then what the client has still sent, so that it gets to read it. */
+static void
+answer(const json_t *object)
+{
+	_cleanup_free_ char *frame = NULL;
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	char waste[65536];
+	int64_t left = DRAIN_MAX;
+	size_t n = 0;
+
+	if (varlink_pack(object, &frame, &n) < 0)
+		return;
+	for (const char *p = frame; n > 0;) {
+		ssize_t done = write(STDOUT_FILENO, p, n);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return;
+		p += done;
+		n -= (size_t)done;
+	}
+	if (shutdown(STDOUT_FILENO, SHUT_WR) < 0)
+		return;
+	while (left > 0 && poll(&in, 1, DRAIN_IDLE_MS) > 0) {
+		ssize_t got = read(STDIN_FILENO, waste, sizeof(waste));
+
+		if (got <= 0)
+			return;
+		left -= got;
+	}
+}
+
+static int
+open_store(const char *state, struct objects **ret_objects, struct err *err)
+{
+	if (objects_open(state, false, ret_objects, NULL) == 0)
+		return 0;
+	return objects_open(state, true, ret_objects, err);
+}
+
+static int
+take(const char *state, const char *kind, const struct import_limits *limits)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *object = NULL;
+	struct objects *objects = NULL;
+	int r = open_store(state, &objects, &err);
+
+	if (r >= 0)
+		r = import_run(objects, STDIN_FILENO, kind, limits, &object, &err);
+	if (r < 0)
+		object = err_to_json(&err);
+	objects_close(objects);
+	answer(object);
+	return 0;
+}
+
+static int
+verify(const char *state)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct objects *objects = NULL;
+	int r = objects_open(state, false, &objects, &err);
+
+	if (r >= 0)
+		r = verify_run(objects, STDIN_FILENO, STDOUT_FILENO, &err);
+	objects_close(objects);
+	if (r < 0)
+		fprintf(stderr, "bmd-import: %s\n", err.text);
+	return r < 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct option options[] = {{"state", required_argument, NULL, 's'},
+						{"limit", required_argument, NULL, 'l'},
+						{"verify", no_argument, NULL, 'v'},
+						{0}};
+	struct import_limits limits = import_limits_default;
+	const char *state = NULL;
+	bool verifying = false;
+	int c;
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 's')
+			state = optarg;
+		else if (c == 'v')
+			verifying = true;
+		else if (c != 'l' || import_limit_parse(optarg, &limits) < 0)
+			return usage();
+	}
+	if (state == NULL || argc - optind != (verifying ? 0 : 1))
+		return usage();
+	return verifying ? verify(state) : take(state, argv[optind], &limits);
 }

@@ -1,1 +1,208 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * Hashes stored files again. Manifests are read twice, once to know how much there is, so that no
+ * more than one is in memory; an object that several builds share is hashed once, and what was
+ * found of it is told for each.
+ */
+#include <errno.h>
+#include <search.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "artifact/manifest.h"
+#include "common/entry.h"
+#include "common/varlink.h"
+#include "common/xalloc.h"
+#include "import/verify.h"
+
+#define DIGESTS_MAX 1000000
+#define TELL_MS	    200
+#define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: class idle */
+
+struct known {
+	char digest[DIGEST_SIZE];
+	int result; /* of objects_verify() */
+};
+
+struct verify {
+	const struct objects *objects;
+	FILE *out;
+	char **digests; /* of manifests */
+	size_t n, room;
+	void *known; /* tsearch() tree of objects */
+	int64_t files, bytes, total;
+	int64_t told_ms;
+};
+
+/* Steals OBJECT. */
+static int
+tell(struct verify *verify, json_t *object)
+{
+	_cleanup_free_ char *frame = NULL;
+	size_t n;
+	int r = varlink_pack(object, &frame, &n);
+
+	json_decref(object);
+	if (r < 0)
+		return r;
+	return fwrite(frame, 1, n, verify->out) == n && fflush(verify->out) == 0 ? 0 : -EPIPE;
+}
+
+static int
+tell_counts(struct verify *verify, const char *what)
+{
+	return tell(verify, json_pack("{s:{s:I, s:I, s:I}}", what, "files",
+				      (json_int_t)verify->files, "bytes", (json_int_t)verify->bytes,
+				      "total_files", (json_int_t)verify->total));
+}
+
+static int
+tell_now_and_then(struct verify *verify)
+{
+	struct timespec now;
+	int64_t ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+	if (ms - verify->told_ms < TELL_MS)
+		return 0;
+	verify->told_ms = ms;
+	return tell_counts(verify, "progress");
+}
+
+static int
+tell_problem(struct verify *verify, const char *manifest, const char *path, const char *digest,
+	     const char *problem)
+{
+	return tell(verify, json_pack("{s:s, s:s, s:s, s:s}", "manifest", manifest, "path", path,
+				      "digest", digest, "problem", problem));
+}
+
+static int
+read_digests(struct verify *verify, int in, struct err *err)
+{
+	_cleanup_fclose_ FILE *file = fdopen(dup(in), "r");
+	char line[DIGEST_SIZE + 2];
+
+	if (file == NULL)
+		return err_errno(err, errno, "the list of manifests cannot be read");
+	while (fgets(line, sizeof(line), file) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!digest_valid(line))
+			return err_set(err, ERR_FAILED, "\"%s\" is not the digest of a manifest",
+				       line);
+		if (verify->n == DIGESTS_MAX)
+			return err_set(err, ERR_TOO_MANY, "more than %d manifests at once",
+				       DIGESTS_MAX);
+		XGROW(verify->digests, verify->n, verify->room);
+		verify->digests[verify->n++] = xstrdup(line);
+	}
+	return ferror(file) ? err_errno(err, errno, "the list of manifests cannot be read") : 0;
+}
+
+static int
+load(const struct verify *verify, const char *digest, struct manifest *ret_manifest)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	int r = objects_get_manifest(verify->objects, digest, &text, &n, NULL);
+
+	return r < 0 ? r : manifest_parse(text, n, ret_manifest, NULL);
+}
+
+static int
+by_digest(const void *a, const void *b)
+{
+	return strcmp(((const struct known *)a)->digest, ((const struct known *)b)->digest);
+}
+
+/* What there is to say of an object, hashed the first time it is met. */
+static int
+check_object(struct verify *verify, const char *digest, int64_t size)
+{
+	struct known *known = xcalloc(1, sizeof(*known)), **found;
+
+	memcpy(known->digest, digest, DIGEST_SIZE);
+	found = tsearch(known, &verify->known, by_digest);
+	if (found == NULL)
+		xalloc_die();
+	if (*found != known) {
+		free(known);
+		return (*found)->result;
+	}
+	known->result = objects_verify(verify->objects, digest, size);
+	verify->bytes += size;
+	return known->result;
+}
+
+static int
+check_manifest(struct verify *verify, const char *digest)
+{
+	struct manifest manifest = {0};
+	int r = 0;
+
+	if (load(verify, digest, &manifest) < 0)
+		return tell_problem(verify, digest, "", digest, "manifest");
+	for (size_t i = 0; i < manifest.n && r >= 0; i++) {
+		const struct manifest_entry *entry = &manifest.v[i];
+		int found;
+
+		if (entry->kind != MANIFEST_FILE)
+			continue;
+		found = check_object(verify, entry->digest, entry->size);
+		verify->files++;
+		if (found < 0)
+			r = tell_problem(verify, digest, entry->path, entry->digest,
+					 found == -ENOENT ? "missing" : "damaged");
+		if (r >= 0)
+			r = tell_now_and_then(verify);
+	}
+	manifest_clear(&manifest);
+	return r;
+}
+
+static int
+check_all(struct verify *verify)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < verify->n; i++) {
+		struct manifest manifest = {0};
+
+		if (load(verify, verify->digests[i], &manifest) < 0)
+			continue;
+		verify->total += (int64_t)manifest.files;
+		manifest_clear(&manifest);
+	}
+	for (size_t i = 0; i < verify->n && r >= 0; i++)
+		r = check_manifest(verify, verify->digests[i]);
+	return r < 0 ? r : tell_counts(verify, "done");
+}
+
+int
+verify_run(const struct objects *objects, int in, int out, struct err *err)
+{
+	struct verify verify = {.objects = objects};
+	int r;
+
+	/* Runs and uploads go first. */
+	setpriority(PRIO_PROCESS, 0, 10);
+	syscall(SYS_ioprio_set, 1, 0, IOPRIO_IDLE);
+	verify.out = fdopen(dup(out), "w");
+	if (verify.out == NULL)
+		return err_errno(err, errno, "the answer cannot be written");
+	r = read_digests(&verify, in, err);
+	if (r >= 0) {
+		r = check_all(&verify);
+		if (r < 0)
+			err_errno(err, -r, "the answer cannot be written");
+	}
+	fclose(verify.out);
+	for (size_t i = 0; i < verify.n; i++)
+		free(verify.digests[i]);
+	free(verify.digests);
+	tdestroy(verify.known, free);
+	return r;
+}

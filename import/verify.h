@@ -1,1 +1,18 @@
 /* SPDX-License-Identifier: ISC */
+/* Hashes the stored files of builds again, apart from bmd and at a low priority. */
+#ifndef IMPORT_VERIFY_H
+#define IMPORT_VERIFY_H
+
+#include "artifact/objects.h"
+#include "common/err.h"
+
+/*
+ * Reads digests of manifests from IN, one a line, until its end; writes to OUT one JSON object and a NUL for each finding:
+ *	{"progress": {"files", "bytes", "total_files"}}		now and then
+ *	{"manifest", "path", "digest", "problem"}		missing | damaged; "manifest" (path "") when the manifest itself is
+ *	{"done": {"files", "bytes", "total_files"}}		the end
+ * 0, or -errno when it could not be done.
+ */
+int verify_run(const struct objects *objects, int in, int out, struct err *err);
+
+#endif
