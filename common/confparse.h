@@ -22,6 +22,7 @@
 #define CONF_FILE_MAX	  (1024 * 1024) /* bytes of a file */
 #define CONF_FILES_MAX	  1000		/* files of a folder */
 #define CONF_SECTIONS_MAX 1000		/* sections of one kind in one section */
+#define CONF_TOTAL_MAX	  4096		/* applications, and plans, of all files */
 #define CONF_LIST_MAX	  1000		/* values of a list */
 #define CONF_NESTING_MAX  32
 #define CONF_PROBLEMS_MAX 100 /* of a file; one more says that the rest is not shown */

@@ -177,7 +177,7 @@ read_span(struct reader *reader, const struct conf_key *key, int64_t *field)
 		BAD(reader, key->line, "%s = \"%.40s\": a span needs a unit, such as %s",
 		    key->rule->name, text, key->rule->example);
 	else if (when_parse_span(text, &value, &err) < 0)
-		BAD(reader, key->line, "%s = \"%.40s\": %s", key->rule->name, text, err.text);
+		BAD(reader, key->line, "%s: %s", key->rule->name, err.text);
 	else if (value < key->rule->low)
 		BAD(reader, key->line,
 		    "%s = \"%.40s\": write a span longer than nothing, such as %s", key->rule->name,
@@ -470,8 +470,10 @@ check_dollars(struct reader *reader, int line, const char *key, const struct con
 		kind = conf_dollar(&at, &name, &n);
 		if (kind < 0) {
 			BAD(reader, line,
-			    "%s: a $ without a name: write $NAME or ${NAME}, or $$ for a $ itself",
-			    key);
+			    "%s: a $ without a name in \"%.60s\": write $NAME or ${NAME}, or $$ "
+			    "for a "
+			    "$ itself",
+			    key, text);
 			return;
 		}
 		if (kind == 1) {
@@ -820,6 +822,51 @@ runs_as_root(const struct conf_parse *parse, const struct conf_node *root)
 	return (parse->flags & CONF_RUN_AS_ROOT) != 0;
 }
 
+/* Room for one more of N, or a report. */
+static bool
+fits(struct reader *reader, const struct conf_node *node, size_t n)
+{
+	if (n == CONF_TOTAL_MAX)
+		BAD(reader, node->line, "more than %d sections %s in all files", CONF_TOTAL_MAX,
+		    node->schema->kind);
+	return n < CONF_TOTAL_MAX;
+}
+
+/* The value's array and that of the origins grow in step. */
+static void
+add_application(struct reader *reader, struct conf_node *node, const struct conf_origin *origin)
+{
+	struct conf_parse *parse = reader->parse;
+	struct conf *conf = parse->conf;
+	size_t n = conf->napplications, cap = parse->applications_cap;
+
+	if (!fits(reader, node, n))
+		return;
+	XGROW(conf->applications, n, cap);
+	XGROW(parse->applications, n, parse->applications_cap);
+	conf->applications[n] = (struct conf_application){0};
+	parse->applications[n] = *origin;
+	read_application(reader, node, &conf->applications[n]);
+	conf->napplications++;
+}
+
+static void
+add_plan(struct reader *reader, struct conf_node *node, const struct conf_origin *origin)
+{
+	struct conf_parse *parse = reader->parse;
+	struct conf *conf = parse->conf;
+	size_t n = conf->nplans, cap = parse->plans_cap;
+
+	if (!fits(reader, node, n))
+		return;
+	XGROW(conf->plans, n, cap);
+	XGROW(parse->plans, n, parse->plans_cap);
+	conf->plans[n] = (struct conf_plan){0};
+	parse->plans[n] = *origin;
+	read_plan(reader, node, &conf->plans[n]);
+	conf->nplans++;
+}
+
 void
 conf_read(struct conf_parse *parse, struct conf_source *source)
 {
@@ -834,20 +881,9 @@ conf_read(struct conf_parse *parse, struct conf_source *source)
 		struct conf_node *node = source->root->children[i];
 		struct conf_origin origin = {.source = source, .node = node};
 
-		if (node->schema == &application_schema) {
-			size_t cap = parse->applications_cap;
-			XGROW(conf->applications, conf->napplications, cap);
-			XGROW(parse->applications, conf->napplications, parse->applications_cap);
-			conf->applications[conf->napplications] = (struct conf_application){0};
-			parse->applications[conf->napplications] = origin;
-			read_application(&reader, node, &conf->applications[conf->napplications++]);
-		} else {
-			size_t cap = parse->plans_cap;
-			XGROW(conf->plans, conf->nplans, cap);
-			XGROW(parse->plans, conf->nplans, parse->plans_cap);
-			conf->plans[conf->nplans] = (struct conf_plan){0};
-			parse->plans[conf->nplans] = origin;
-			read_plan(&reader, node, &conf->plans[conf->nplans++]);
-		}
+		if (node->schema == &application_schema)
+			add_application(&reader, node, &origin);
+		else
+			add_plan(&reader, node, &origin);
 	}
 }
