@@ -12,6 +12,13 @@
 
 #define CALENDAR_DAY INT64_C(86400)
 
+/* A divided by B, towards the past. */
+static inline int64_t
+calendar_floor(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
 struct civil {
 	int64_t year;
 	int month, day;		  /* from 1 */

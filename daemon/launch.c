@@ -7,15 +7,12 @@
  */
 #include "daemon/launch.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -25,6 +22,7 @@
 
 #include "common/scope.h"
 #include "common/xalloc.h"
+#include "daemon/sweep.h"
 
 #define RUN_SOCKET	"/run/bmd/run.socket"
 #define SWEEP_FIRST_S	0.02
@@ -417,7 +415,7 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 	return 0;
 }
 
-/* ---- the sweep */
+/* ---- their end */
 
 static struct helper *
 find_helper(const struct launch *launch, pid_t pid)
@@ -428,174 +426,20 @@ find_helper(const struct launch *launch, pid_t pid)
 	return NULL;
 }
 
-struct process {
-	pid_t pid, parent;
-	unsigned long long start; /* with the pid: who it is */
-};
-
-static int
-read_process(pid_t pid, struct process *ret)
-{
-	char path[32], text[1024];
-	_cleanup_close_ int fd = -1;
-	const char *end;
-	int parent;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return -ESRCH;
-	text[n] = '\0';
-	/* The name stands in parentheses and may hold some itself: the fields begin behind the
-	 * last. */
-	end = strrchr(text, ')');
-	ret->pid = pid;
-	if (!end ||
-	    sscanf(
-		end + 1,
-		" %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
-		&parent, &ret->start) != 2)
-		return -ESRCH;
-	ret->parent = parent;
-	return 0;
-}
-
-static int
-compare_processes(const void *a, const void *b)
-{
-	const struct process *x = a, *y = b;
-
-	return (x->pid > y->pid) - (x->pid < y->pid);
-}
-
-/* Every process of the machine, by pid. */
-static struct process *
-read_processes(size_t *ret_n)
-{
-	DIR *proc = opendir("/proc");
-	struct process *v = NULL;
-	size_t n = 0, room = 0;
-	struct dirent *entry;
-
-	while (proc && (entry = readdir(proc))) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		XGROW(v, n, room);
-		if (read_process((pid_t)atoi(entry->d_name), &v[n]) == 0)
-			n++;
-	}
-	if (proc)
-		closedir(proc);
-	if (n)
-		qsort(v, n, sizeof(*v), compare_processes);
-	*ret_n = n;
-	return v;
-}
-
-static const struct process *
-find_process(const struct process *v, size_t n, pid_t pid)
-{
-	const struct process key = {.pid = pid};
-
-	return n ? bsearch(&key, v, n, sizeof(*v), compare_processes) : NULL;
-}
-
-/* Below bmd, and neither a living helper nor below one. The climb is bounded: a table read while it
- * changes may have loops. */
+/* Is nothing left of dead helpers? KILL: if something is, end it, which the timer paces. */
 static bool
-orphan(const struct launch *launch, const struct process *v, size_t n, const struct process *p)
+swept(const struct launch *launch, bool kill)
 {
-	pid_t self = getpid();
+	struct sweep_spared spared = {0};
+	bool clean;
 
-	for (size_t steps = 0; p && steps < n; steps++) {
-		if (find_helper(launch, p->pid))
-			return false;
-		if (p->parent == self)
-			return true;
-		p = find_process(v, n, p->parent);
-	}
-	return false;
-}
-
-/* A child of ours keeps its pid until we reap it; any other might be someone else by now, so it is
- * held and looked at again. */
-static void
-kill_process(const struct process *p)
-{
-	_cleanup_close_ int fd = -1;
-	struct process again;
-
-	if (p->parent == getpid()) {
-		(void)kill(p->pid, SIGKILL);
-		return;
-	}
-	fd = pidfd_open(p->pid, 0);
-	if (fd >= 0 && read_process(p->pid, &again) == 0 && again.start == p->start)
-		(void)pidfd_send_signal(fd, SIGKILL, NULL, 0);
-}
-
-static void
-kill_orphans(const struct launch *launch)
-{
-	size_t n;
-	_cleanup_free_ struct process *v = read_processes(&n);
-
-	for (size_t i = 0; i < n; i++)
-		if (orphan(launch, v, n, &v[i]))
-			kill_process(&v[i]);
-}
-
-/* All children of bmd's one thread, in one file where the kernel has it; 1 if all are helpers, 0 if
- * not, -ENOENT. */
-static int
-only_helpers_listed(const struct launch *launch)
-{
-	char path[64];
-	_cleanup_fclose_ FILE *file = NULL;
-	int pid;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)gettid());
-	file = fopen(path, "re");
-	if (!file)
-		return -ENOENT;
-	while (fscanf(file, "%d", &pid) == 1)
-		if (!find_helper(launch, pid))
-			return 0;
-	return ferror(file) ? 0 : 1;
-}
-
-static bool
-only_helpers(const struct launch *launch)
-{
-	int r = only_helpers_listed(launch);
-	_cleanup_free_ struct process *v = NULL;
-	size_t n;
-
-	if (r >= 0)
-		return r;
-	v = read_processes(&n);
-	for (size_t i = 0; i < n; i++)
-		if (v[i].parent == getpid() && !find_helper(launch, v[i].pid))
-			return false;
-	return true;
-}
-
-/*
- * Is nothing left but living helpers? Whatever was orphaned is a child of ours or lies below one,
- * so the children tell. The list is not read in one moment: a process can come to us only when its
- * parent dies, and if that was a child of ours it now waits to be reaped; if none does, nothing
- * moved and the list is true.
- */
-static bool
-swept(const struct launch *launch)
-{
-	siginfo_t info = {0};
-
-	if (!only_helpers(launch))
-		return false;
-	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0;
+	for (size_t i = 0; i < launch->living.n; i++)
+		sweep_spare(&spared, launch->living.v[i].pid);
+	clean = sweep_clean(&spared);
+	if (!clean && kill)
+		sweep_kill(&spared);
+	free(spared.v);
+	return clean;
 }
 
 /* ENDED may start the next helper, and even end in another sweep: the list is taken away first. */
@@ -617,11 +461,10 @@ on_sweep(struct ev_loop *loop, ev_timer *w, int revents)
 	struct launch *launch = w->data;
 
 	(void)revents;
-	if (swept(launch)) {
+	if (swept(launch, true)) {
 		release_dead(launch);
 		return;
 	}
-	kill_orphans(launch);
 	w->repeat = w->repeat * 1.5 < SWEEP_LAST_S ? w->repeat * 1.5 : SWEEP_LAST_S;
 	ev_timer_again(loop, w);
 }
@@ -640,11 +483,10 @@ bury(struct launch *launch, struct helper *helper, int status)
 		return;
 	XGROW(launch->dead.v, launch->dead.n, launch->dead.room);
 	launch->dead.v[launch->dead.n++] = gone;
-	if (swept(launch)) {
+	if (swept(launch, true)) {
 		release_dead(launch);
 		return;
 	}
-	kill_orphans(launch);
 	launch->sweep.repeat = SWEEP_FIRST_S;
 	ev_timer_again(launch->loop, &launch->sweep);
 }
@@ -658,7 +500,7 @@ on_child(struct ev_loop *loop, ev_child *w, int revents)
 	(void)loop, (void)revents;
 	if (helper)
 		bury(launch, helper, w->rstatus);
-	else if (launch->dead.n && swept(launch)) /* the last orphan */
+	else if (launch->dead.n && swept(launch, false)) /* the last orphan */
 		release_dead(launch);
 }
 
@@ -668,12 +510,12 @@ on_child(struct ev_loop *loop, ev_child *w, int revents)
 static void
 spare_children(struct launch *launch)
 {
-	size_t n;
-	_cleanup_free_ struct process *v = read_processes(&n);
+	struct sweep_spared children;
 
-	for (size_t i = 0; i < n; i++)
-		if (v[i].parent == getpid())
-			add_living(launch, v[i].pid, FOREIGN);
+	sweep_children(&children);
+	for (size_t i = 0; i < children.n; i++)
+		add_living(launch, children.v[i], FOREIGN);
+	free(children.v);
 }
 
 struct launch *

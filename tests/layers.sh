@@ -18,7 +18,7 @@ level() {
     daemon/queue*) echo 50 ;;
     daemon/store*) echo 45 ;;
     daemon/history) echo 40 ;;
-    daemon/launch) echo 35 ;;
+    daemon/launch|daemon/sweep) echo 35 ;;
     daemon/job) echo 30 ;;
     daemon/log|daemon/notify) echo 25 ;;
     */main|ctl/verbs/*) echo 90 ;;
