@@ -1,1 +1,229 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * Tables with aligned columns, and single lines, escaped. A row is kept as escaped text until the
+ * whole table is known; then each column is as wide as its widest cell, and on a terminal that is
+ * too narrow the widest of the columns that may be cut gives way, a column at a time.
+ */
+#include "ctl/table.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+
+#define GAP   2 /* between columns */
+#define LEAST 8 /* no column is cut below this */
+
+struct table {
+	const struct table_column *columns;
+	size_t ncolumns;
+	char **cells; /* row by row */
+	size_t ncells, room;
+};
+
+struct table *
+table_new(const struct table_column *columns, size_t n)
+{
+	struct table *table = xcalloc(1, sizeof(*table));
+
+	table->columns = columns;
+	table->ncolumns = n;
+	return table;
+}
+
+void
+table_free(struct table *table)
+{
+	if (table == NULL)
+		return;
+	for (size_t i = 0; i < table->ncells; i++)
+		free(table->cells[i]);
+	free(table->cells);
+	free(table);
+}
+
+void
+table_row(struct table *table, ...)
+{
+	va_list list;
+
+	va_start(list, table);
+	for (size_t i = 0; i < table->ncolumns; i++) {
+		const char *cell = va_arg(list, const char *);
+
+		XGROW(table->cells, table->ncells, table->room);
+		table->cells[table->ncells++] =
+		    json_terminal(cell == NULL || cell[0] == '\0' ? "-" : cell);
+	}
+	va_end(list);
+}
+
+/* Length in bytes and width in columns of the character at S; what the locale does not know is one
+ * byte and one column. */
+static size_t
+character(const char *s, size_t *ret_width)
+{
+	mbstate_t state = {0};
+	wchar_t wc;
+	size_t n = mbrtowc(&wc, s, strlen(s), &state);
+	int width;
+
+	*ret_width = 1;
+	if (n == 0 || n == (size_t)-1 || n == (size_t)-2)
+		return 1;
+	width = wcwidth(wc);
+	*ret_width = width < 0 ? 1 : (size_t)width;
+	return n;
+}
+
+size_t
+table_width(const char *text)
+{
+	size_t width = 0, one;
+
+	while (*text != '\0') {
+		text += character(text, &one);
+		width += one;
+	}
+	return width;
+}
+
+/* Prints TEXT in at most WIDTH columns, with … for what is cut. Returns the columns used. */
+static size_t
+print_cut(FILE *f, const char *text, size_t width)
+{
+	size_t used = 0, one;
+
+	if (table_width(text) <= width) {
+		fputs(text, f);
+		return table_width(text);
+	}
+	while (*text != '\0') {
+		size_t n = character(text, &one);
+
+		if (used + one + 1 > width)
+			break;
+		fwrite(text, 1, n, f);
+		text += n;
+		used += one;
+	}
+	fputs("…", f);
+	return used + 1;
+}
+
+const char *
+table_color(const char *state)
+{
+	static const struct {
+		const char *word, *color;
+	} colors[] = {
+	    {"succeeded", "\033[32m"}, {"live", "\033[32m"},	   {"ready", "\033[32m"},
+	    {"running", "\033[36m"},   {"held", "\033[33m"},	   {"missed", "\033[33m"},
+	    {"locked", "\033[33m"},    {"superseded", "\033[33m"}, {"cancelled", "\033[33m"},
+	    {"failed", "\033[31m"},    {"lost", "\033[31m"},	   {"rejected", "\033[31m"},
+	    {"dirty", "\033[31m"},     {"removed", "\033[31m"},	   {"added", "\033[32m"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(colors); i++)
+		if (strcmp(colors[i].word, state) == 0)
+			return colors[i].color;
+	return NULL;
+}
+
+static void
+measure(const struct table *table, size_t *widths)
+{
+	for (size_t c = 0; c < table->ncolumns; c++)
+		widths[c] = table_width(table->columns[c].head);
+	for (size_t i = 0; i < table->ncells; i++) {
+		size_t width = table_width(table->cells[i]);
+
+		if (width > widths[i % table->ncolumns])
+			widths[i % table->ncolumns] = width;
+	}
+}
+
+/* Takes columns from the widest that may be cut until the table is WIDTH wide. */
+static void
+squeeze(const struct table *table, size_t *widths, size_t width)
+{
+	for (;;) {
+		size_t total = GAP * (table->ncolumns - 1), widest = table->ncolumns;
+
+		for (size_t c = 0; c < table->ncolumns; c++) {
+			total += widths[c];
+			if ((table->columns[c].flags & TABLE_CUT) != 0 && widths[c] > LEAST &&
+			    (widest == table->ncolumns || widths[c] > widths[widest]))
+				widest = c;
+		}
+		if (total <= width || widest == table->ncolumns)
+			return;
+		widths[widest]--;
+	}
+}
+
+static void
+pad(FILE *f, size_t n)
+{
+	while (n-- > 0)
+		fputc(' ', f);
+}
+
+static void
+print_cell(FILE *f, const struct table_column *column, const char *text, size_t width, bool last,
+	   bool color)
+{
+	const char *sequence = color && (column->flags & TABLE_STATE) ? table_color(text) : NULL;
+	size_t used = table_width(text);
+
+	if ((column->flags & TABLE_RIGHT) != 0 && used < width)
+		pad(f, width - used);
+	if (sequence != NULL)
+		fputs(sequence, f);
+	used = print_cut(f, text, width);
+	if (sequence != NULL)
+		fputs("\033[0m", f);
+	if (last)
+		return;
+	pad(f, GAP + ((column->flags & TABLE_RIGHT) || used > width ? 0 : width - used));
+}
+
+void
+table_print(const struct table *table, FILE *f, size_t width, bool color)
+{
+	_cleanup_free_ size_t *widths = xcalloc(table->ncolumns, sizeof(*widths));
+
+	if (table->ncells == 0)
+		return;
+	measure(table, widths);
+	if (width > 0)
+		squeeze(table, widths, width);
+	for (size_t c = 0; c < table->ncolumns; c++)
+		print_cell(f, &table->columns[c], table->columns[c].head, widths[c],
+			   c + 1 == table->ncolumns, false);
+	fputc('\n', f);
+	for (size_t i = 0; i < table->ncells; i++) {
+		size_t c = i % table->ncolumns;
+
+		print_cell(f, &table->columns[c], table->cells[i], widths[c],
+			   c + 1 == table->ncolumns, color);
+		if (c + 1 == table->ncolumns)
+			fputc('\n', f);
+	}
+}
+
+void
+table_line(FILE *f, const char *format, ...)
+{
+	_cleanup_free_ char *line = NULL, *safe = NULL;
+	va_list list;
+
+	va_start(list, format);
+	if (vasprintf(&line, format, list) < 0)
+		xalloc_die();
+	va_end(list);
+	safe = json_terminal(line);
+	fprintf(f, "%s\n", safe);
+}
