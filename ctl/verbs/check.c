@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * check: is the configuration right, and could the build that a bare redeploy takes go live right
+ * now. The files are read here, with the caller's rights; the second question is bmd's to answer.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/conf.h"
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "ctl/table.h"
+#include "ctl/verbs/verbs.h"
+
+#define CONFIGURATION SYSCONFDIR "/bmd.conf"
+
+/* Reads FILE; its problems go to RET_PROBLEMS as an array of sentences. */
+static bool
+read_files(const char *file, json_t **ret_problems)
+{
+	struct conf_problems problems = {0};
+	struct conf *conf = NULL;
+	int r = conf_load(file, geteuid() == 0 ? CONF_RUN_AS_ROOT : 0, &conf, &problems);
+
+	*ret_problems = json_array();
+	for (size_t i = 0; i < problems.n; i++)
+		json_array_append_new(*ret_problems,
+				      json_bytes(problems.v[i], strlen(problems.v[i])));
+	conf_problems_clear(&problems);
+	conf_free(conf);
+	return r >= 0;
+}
+
+static void
+print_problems(const char *file, bool good, const json_t *problems)
+{
+	size_t i;
+	json_t *problem;
+
+	json_array_foreach (problems, i, problem)
+		table_line(stdout, "%s", json_string_value(problem));
+	if (good)
+		table_line(stdout, "%s is right", file);
+}
+
+/* Rows of the Check method. Returns whether all are ready. */
+static bool
+print_stages(const struct ctl *ctl, const json_t *stages)
+{
+	static const struct table_column columns[] = {{"APPLICATION", 0},
+						      {"STAGE", 0},
+						      {"REDEPLOY", 0},
+						      {"STATE", TABLE_STATE},
+						      {"", TABLE_CUT}};
+	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
+	bool all = true;
+	size_t i, j;
+	json_t *stage, *problem;
+
+	json_array_foreach (stages, i, stage) {
+		const json_t *problems = json_object_get(stage, "problems");
+		bool ready = json_get_bool(stage, "ready");
+		const char *first = json_string_value(json_array_get(problems, 0));
+		const char *note = json_get_string(stage, "note");
+
+		/* No previous good is only a note: there is nothing that could be unready. */
+		if (!ready && json_is_object(json_object_get(stage, "to")))
+			all = false;
+		else if (!ready && json_array_size(problems) > 0)
+			all = false;
+		table_row(table, json_get_string(stage, "application"),
+			  json_get_string(stage, "stage"), ctl_ref(stage, "to").s,
+			  ready						 ? "ready"
+			  : json_is_object(json_object_get(stage, "to")) ? "not ready"
+									 : NULL,
+			  first != NULL ? first : note);
+		for (j = 1; j < json_array_size(problems); j++)
+			if ((problem = json_array_get(problems, j)) != NULL)
+				table_row(table, "", "", "", "", json_string_value(problem));
+	}
+	if (!ctl->json)
+		table_print(table, stdout, ctl->width, ctl->color);
+	return all;
+}
+
+/* Asks a bmd that runs; none is no failure. */
+static int
+ask(struct ctl *ctl, json_t **ret_reply, struct err *err)
+{
+	int r = ctl_call(ctl, "Check", json_object(), ret_reply, err);
+
+	if (r < 0 && (err->code == ERR_UNREACHABLE || err->code == ERR_PERMISSION_DENIED) &&
+	    !ctl_given(ctl, OPTION_SOCKET)) {
+		table_line(stderr, "bmd was not asked: %s", err->text);
+		err_clear(err);
+		return 0;
+	}
+	return r;
+}
+
+static int
+check_path(struct ctl *ctl, const char *path, struct err *err)
+{
+	_cleanup_json_ json_t *problems = NULL, *object = NULL;
+	bool good = read_files(path, &problems);
+
+	if (ctl->json) {
+		object = json_pack("{s:o, s:O}", "configuration", json_bytes(path, strlen(path)),
+				   "problems", problems);
+		ctl_json(ctl, object);
+	} else {
+		print_problems(path, good, problems);
+	}
+	(void)err;
+	return good ? CTL_DONE : CTL_FAILED;
+}
+
+int
+verb_check(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL, *problems = NULL;
+	const char *path = ctl_word(ctl, 0);
+	bool good = true, ready;
+	int r;
+
+	if (path != NULL)
+		return check_path(ctl, path, err);
+	if ((r = ask(ctl, &reply, err)) < 0)
+		return r;
+	path = json_get_string(reply, "configuration");
+	if (path == NULL)
+		path = CONFIGURATION;
+	if (reply != NULL && access(path, R_OK) < 0) {
+		table_line(stderr, "%s was not checked: %s", path, strerror(errno));
+		problems = json_array();
+	} else {
+		good = read_files(path, &problems);
+		if (!ctl->json)
+			print_problems(path, good, problems);
+	}
+	ready = print_stages(ctl, json_object_get(reply, "stages"));
+	if (ctl->json) {
+		if (reply == NULL)
+			reply = json_object();
+		json_object_set(reply, "problems", problems);
+		ctl_json(ctl, reply);
+	}
+	return good && ready ? CTL_DONE : CTL_FAILED;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * deploy and redeploy: the request, what is printed of it, and waiting for its end.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "ctl/follow.h"
+#include "ctl/table.h"
+#include "ctl/text.h"
+#include "ctl/verbs/verbs.h"
+
+/* The options that deploy and redeploy share. */
+static int
+common_parameters(struct ctl *ctl, json_t *parameters, struct err *err)
+{
+	static const char *const hows[] = {"hold", "run", "skip"};
+	const char *to = ctl_value(ctl, OPTION_TO), *how = ctl_value(ctl, OPTION_IF_CHANGED);
+	_cleanup_json_ json_t *variables = NULL;
+	int64_t grace;
+	int r;
+
+	if (ctl_given(ctl, OPTION_FOLLOW) && ctl_given(ctl, OPTION_NO_FOLLOW))
+		return ctl_usage(ctl, err, "--follow and --no-follow exclude each other");
+	if ((r = ctl_when(ctl, !ctl_given(ctl, OPTION_DRY_RUN), parameters, err)) < 0 ||
+	    (r = ctl_variables(ctl, &variables, err)) < 0)
+		return r;
+	if (to != NULL)
+		json_object_set_new(parameters, "stage", ctl_text(to));
+	if (json_object_size(variables) > 0)
+		json_object_set(parameters, "variables", variables);
+	if (ctl_given(ctl, OPTION_GRACE)) {
+		if ((r = ctl_span(ctl, OPTION_GRACE, &grace, err)) < 0)
+			return r;
+		json_object_set_new(parameters, "grace_us", json_integer(grace));
+	}
+	if (how != NULL && strcmp(how, hows[0]) != 0 && strcmp(how, hows[1]) != 0 &&
+	    strcmp(how, hows[2]) != 0)
+		return ctl_usage(ctl, err, "--if-changed is hold, run or skip, not '%s'", how);
+	if (how != NULL)
+		json_object_set_new(parameters, "if_changed", json_string(how));
+	if (ctl_given(ctl, OPTION_YES))
+		json_object_set_new(parameters, "confirmed", json_true());
+	if (ctl_given(ctl, OPTION_DRY_RUN))
+		json_object_set_new(parameters, "dry_run", json_true());
+	return 0;
+}
+
+static void
+print_request(const struct ctl *ctl, const json_t *reply, bool now, bool waits)
+{
+	const json_t *job = json_object_get(reply, "job");
+	_cleanup_free_ char *request = text_request(ctl, reply);
+	_cleanup_free_ char *not_undone = text_not_undone(json_object_get(reply, "not_undone"));
+	_cleanup_free_ char *ahead = text_ahead(json_object_get(reply, "ahead"));
+	_cleanup_free_ char *undo = text_undo(reply, now);
+	const char *stage = json_get_string(job, "stage");
+
+	ctl_warnings(json_object_get(reply, "warnings"));
+	table_line(stdout, "%s", request);
+	if (ahead != NULL)
+		table_line(stdout, "ahead on %s: %s", stage ? stage : "the stage", ahead);
+	if (not_undone != NULL)
+		table_line(stdout, "not undone: %s", not_undone);
+	if (!waits && !ctl->terminal)
+		table_line(stdout, "accepted, not awaited: bmctl wait %" PRId64,
+			   json_get_int(job, "id", 0));
+	if (undo != NULL)
+		table_line(stdout, "%s", undo);
+	fflush(stdout);
+}
+
+/* How the caller goes on after the request: not at all, until the end, or with the log. */
+enum after { AFTER_RETURN, AFTER_WAIT, AFTER_FOLLOW };
+
+static enum after
+after(const struct ctl *ctl, bool now)
+{
+	if (ctl_given(ctl, OPTION_FOLLOW))
+		return AFTER_FOLLOW;
+	if (ctl_given(ctl, OPTION_WAIT))
+		return AFTER_WAIT;
+	if (now && ctl->terminal && !ctl->json && !ctl_given(ctl, OPTION_NO_FOLLOW))
+		return AFTER_FOLLOW;
+	/* A limit to the waiting is a wish to wait. */
+	return ctl_given(ctl, OPTION_TIMEOUT) ? AFTER_WAIT : AFTER_RETURN;
+}
+
+static int
+wait_for_end(struct ctl *ctl, const json_t *reply, enum after how, int64_t deadline,
+	     struct err *err)
+{
+	_cleanup_json_ json_t *ended = NULL;
+	int64_t job = json_get_int(json_object_get(reply, "job"), "id", 0);
+	int r = follow_job(ctl, job, how == AFTER_FOLLOW, deadline, &ended, err);
+
+	if (ctl->json && how == AFTER_WAIT) {
+		/* One object: the job as it ended, or as it was accepted. */
+		_cleanup_json_ json_t *last =
+		    ended != NULL ? json_pack("{s:O}", "job", ended) : NULL;
+
+		ctl_json(ctl, last != NULL ? last : reply);
+	} else if (ctl->json && ended != NULL && text_exit(ended) == CTL_HELD) {
+		_cleanup_json_ json_t *last = json_pack("{s:O}", "job", ended);
+
+		ctl_json(ctl, last); /* its log did not end, so no reply of it has told */
+	}
+	return follow_told(ctl, job, r, ended, stdout);
+}
+
+static int
+preview(struct ctl *ctl, const char *method, json_t *parameters, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	int r = ctl_call(ctl, method, json_incref(parameters), &reply, err);
+
+	if (r < 0)
+		return r;
+	if (ctl->json) {
+		ctl_json(ctl, reply);
+		return CTL_DONE;
+	}
+	ctl_warnings(json_object_get(reply, "warnings"));
+	text_preview(ctl, stdout, json_object_get(reply, "preview"));
+	return CTL_DONE;
+}
+
+static int
+request(struct ctl *ctl, const char *method, json_t *parameters, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	bool now = json_get_bool(parameters, "now");
+	int64_t deadline;
+	enum after how;
+	int r;
+
+	if (ctl_given(ctl, OPTION_DRY_RUN))
+		return preview(ctl, method, parameters, err);
+	if ((r = follow_deadline(ctl, &deadline, err)) < 0 ||
+	    (r = ctl_change(ctl, method, json_incref(parameters), &reply, err)) < 0)
+		return r;
+	how = after(ctl, now);
+	if (!ctl->json)
+		print_request(ctl, reply, now, how != AFTER_RETURN);
+	else if (how != AFTER_WAIT)
+		ctl_json(ctl, reply);
+	return how == AFTER_RETURN ? CTL_DONE : wait_for_end(ctl, reply, how, deadline, err);
+}
+
+int
+verb_deploy(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *parameters =
+	    json_pack("{s:o}", "application", ctl_text(ctl_word(ctl, 0)));
+	int r;
+
+	if (!ctl_given(ctl, OPTION_TO))
+		return ctl_usage(ctl, err, "say where to: --to STAGE");
+	if ((r = ctl_build(parameters, ctl_word(ctl, 1), err)) < 0 ||
+	    (r = common_parameters(ctl, parameters, err)) < 0)
+		return r;
+	return request(ctl, "Deploy", parameters, err);
+}
+
+int
+verb_redeploy(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *parameters = json_object();
+	const char *application = ctl_word(ctl, 0), *build = ctl_word(ctl, 1);
+	int r;
+
+	/* A lone word with a slash is a BUILD. */
+	if (application != NULL && build == NULL && strchr(application, '/') != NULL) {
+		build = application;
+		application = NULL;
+	}
+	if (application != NULL)
+		json_object_set_new(parameters, "application", ctl_text(application));
+	if (build != NULL && (r = ctl_build(parameters, build, err)) < 0)
+		return r;
+	if ((r = common_parameters(ctl, parameters, err)) < 0)
+		return r;
+	return request(ctl, "Redeploy", parameters, err);
+}

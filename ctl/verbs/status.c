@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * status: what is live where, what runs, what is next, what failed last, and what needs a human
+ * with the command that helps.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "ctl/table.h"
+#include "ctl/text.h"
+#include "ctl/verbs/verbs.h"
+
+static char *
+job_text(const json_t *stage, const char *member)
+{
+	int64_t job = json_get_int(stage, member, 0);
+
+	return job > 0 ? xasprintf("job %" PRId64, job) : NULL;
+}
+
+/* Job ID in words when the queue was asked for it: "job 43: 1.0.2/3 (in 6 h 20 min)". */
+static char *
+next_text(const struct ctl *ctl, const json_t *stage, const char *member, const json_t *jobs)
+{
+	int64_t id = json_get_int(stage, member, 0);
+	size_t i;
+	json_t *job;
+
+	json_array_foreach (jobs, i, job) {
+		const char *state = json_get_string(job, "state");
+
+		if (json_get_int(job, "id", 0) != id)
+			continue;
+		if (state != NULL && strcmp(state, "scheduled") == 0)
+			return xasprintf("job %" PRId64 ": %s (%s)", id, ctl_ref(job, NULL).s,
+					 when_distance(ctl_us(job, "due"), ctl->now_us).s);
+		return xasprintf("job %" PRId64 ": %s", id, ctl_ref(job, NULL).s);
+	}
+	return job_text(stage, member);
+}
+
+static void
+print_table(const struct ctl *ctl, const json_t *stages, const json_t *jobs)
+{
+	static const struct table_column columns[] = {{"APPLICATION", 0},  {"STAGE", 0},
+						      {"LIVE", 0},	   {"SINCE", TABLE_CUT},
+						      {"BY", 0},	   {"RUNNING", 0},
+						      {"NEXT", TABLE_CUT}, {"FAILED LAST", 0}};
+	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
+	size_t i;
+	json_t *stage;
+
+	json_array_foreach (stages, i, stage) {
+		const json_t *live = json_object_get(stage, "live");
+		_cleanup_free_ char *since = ctl_moment(ctl, live, "since");
+		_cleanup_free_ char *running = next_text(ctl, stage, "running", jobs);
+		_cleanup_free_ char *next = next_text(ctl, stage, "next", jobs);
+		_cleanup_free_ char *failed = job_text(stage, "last_failed");
+
+		table_row(table, json_get_string(stage, "application"),
+			  json_get_string(stage, "stage"), ctl_ref(stage, "live").s, since,
+			  json_get_string(live, "by"), running, next, failed);
+	}
+	table_print(table, stdout, ctl->width, ctl->color);
+}
+
+/* A line that a human should read; its first word is coloured. */
+static void
+alarm_line(const struct ctl *ctl, const char *word, const char *text)
+{
+	const char *color = ctl->color ? table_color(word) : NULL;
+
+	if (color != NULL)
+		printf("%s%s\033[0m ", color, word);
+	else
+		printf("%s ", word);
+	table_line(stdout, "%s", text);
+}
+
+static void
+print_lock(const struct ctl *ctl, const json_t *stage, const char *application, const char *name)
+{
+	const json_t *lock = json_object_get(stage, "locked");
+	struct when_text until = ctl_local(ctl, lock, "until");
+	const char *by = json_get_string(lock, "by"), *reason = json_get_string(lock, "reason");
+	_cleanup_free_ char *text = NULL;
+
+	if (!json_is_object(lock))
+		return;
+	text = xasprintf("%s %s: by %s%s%s: %s (bmctl unlock %s %s)", application, name,
+			 by ? by : "?", until.s[0] == '\0' ? "" : " until ", until.s,
+			 reason ? reason : "", application, name);
+	alarm_line(ctl, "locked", text);
+}
+
+static void
+print_alarms(const struct ctl *ctl, const json_t *stage)
+{
+	const char *application = json_get_string(stage, "application");
+	const char *name = json_get_string(stage, "stage"),
+		   *needs = json_get_string(stage, "needs");
+	const json_t *dirty = json_object_get(stage, "dirty");
+	int64_t job = json_get_int(dirty, "job", 0),
+		occupied = json_get_int(stage, "occupied_by", 0);
+	_cleanup_free_ char *text = NULL, *by = NULL, *why = NULL;
+
+	if (application == NULL || name == NULL)
+		return;
+	print_lock(ctl, stage, application, name);
+	if (json_is_object(dirty)) {
+		by = job > 0 ? xasprintf("job %" PRId64 " did not succeed", job)
+			     : xstrdup("nobody knows what is live");
+		text = xasprintf("%s %s: %s, what is on disk may be neither build: "
+				 "bmctl redeploy %s --to %s --now mends it",
+				 application, name, by, application, name);
+		alarm_line(ctl, "dirty", text);
+	}
+	if (needs != NULL) {
+		why = xasprintf("%s %s: %s", application, name, needs);
+		alarm_line(ctl, "needs you:", why);
+	} else if (occupied > 0) {
+		why = xasprintf("%s %s: processes of job %" PRId64 " may still run: look, then "
+				"bmctl settle %s %s BUILD --reason TEXT",
+				application, name, occupied, application, name);
+		alarm_line(ctl, "needs you:", why);
+	}
+}
+
+/* Jobs that status names: only asked for when there are any. What cannot be had is left out. */
+static json_t *
+queue_of(struct ctl *ctl, const json_t *status)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	struct err err = ERR_INIT;
+	json_t *parameters = json_object();
+
+	if (ctl_word(ctl, 0) != NULL)
+		json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
+	if (json_get_int(status, "waiting", 0) + json_get_int(status, "running", 0) == 0) {
+		json_decref(parameters);
+		return NULL;
+	}
+	if (ctl_list(ctl, "ListQueue", "jobs", parameters, 1000, &reply, &err) < 0) {
+		err_clear(&err);
+		return NULL;
+	}
+	return json_incref(json_object_get(reply, "jobs"));
+}
+
+static void
+print_held(const json_t *jobs)
+{
+	size_t i;
+	json_t *job;
+
+	json_array_foreach (jobs, i, job) {
+		const char *state = json_get_string(job, "state");
+		_cleanup_free_ char *text = NULL;
+
+		if (state == NULL || strcmp(state, "held") != 0)
+			continue;
+		text = text_result(NULL, job, false);
+		table_line(stdout, "%s", text);
+	}
+}
+
+int
+verb_status(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL, *jobs = NULL;
+	json_t *parameters = json_object(), *stages, *stage;
+	size_t i;
+	int r;
+
+	if (ctl_word(ctl, 0) != NULL)
+		json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
+	if ((r = ctl_call(ctl, "GetStatus", parameters, &reply, err)) < 0)
+		return r;
+	if (ctl->json) {
+		ctl_json(ctl, reply);
+		return CTL_DONE;
+	}
+	stages = json_object_get(reply, "stages");
+	if (json_array_size(stages) == 0)
+		table_line(stdout,
+			   "nothing is configured yet: write %s/applications.d/NAME.conf (man "
+			   "bmd.conf has an "
+			   "example), bmctl check, bmctl reload",
+			   SYSCONFDIR);
+	jobs = queue_of(ctl, reply);
+	print_table(ctl, stages, jobs);
+	json_array_foreach (stages, i, stage)
+		print_alarms(ctl, stage);
+	print_held(jobs);
+	ctl_warnings(json_object_get(reply, "warnings"));
+	return CTL_DONE;
+}
