@@ -1,0 +1,89 @@
+# bash completion for bmctl                                     -*- shell-script -*-
+# The verbs and options are those of `bmctl --help`; a test compares. Names come from a bmd that answers.
+
+_bmctl_names() { # _bmctl_names KEY: the values of KEY in the answer on standard input
+    grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u
+}
+
+_bmctl() {
+    local cur prev words cword
+    if declare -F _init_completion >/dev/null; then
+        _init_completion -n := || return
+    else
+        words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
+        cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+    fi
+    local verbs='status redeploy rollback deploy build diff queue show history log wait cancel
+        reschedule release lock unlock settle at check reload call version help'
+    local builds='add list show reject restore verify'
+    local always='--socket --json --color --help --version'
+    local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
+        --yes --grace --if-changed'
+    local verb= sub= nth=0 i socket=()
+    for ((i = 1; i < cword; i++)); do
+        case ${words[i]} in
+        -s | --socket) socket=(-s "${words[++i]}") ;;
+        --at | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | \
+            --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
+        -*) ;;
+        *) if [[ -z $verb ]]; then verb=${words[i]}
+           elif [[ $verb == build && -z $sub ]]; then sub=${words[i]}
+           else ((nth++)); fi ;;
+        esac
+    done
+
+    case $prev in
+    -s | --socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
+    --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
+    --to | --stage)
+        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
+        return ;;
+    --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
+    --reason | --var | --timeout | --grace | --number | --note | --release | --since | --limit | -n) return ;;
+    esac
+
+    if [[ $cur == -* ]]; then
+        local options=$always
+        case "$verb $sub" in
+        'redeploy ' | 'rollback ' | 'deploy ') options="$options $request" ;;
+        'build add') options="$options --number --var --note --reason" ;;
+        'build list') options="$options --release" ;;
+        'build reject' | 'build restore' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
+        'reschedule ') options="$options --now --at --reason" ;;
+        'history ') options="$options --stage --limit --since" ;;
+        'log ') options="$options --follow --timeout" ;;
+        'wait ') options="$options --timeout" ;;
+        'lock ') options="$options --reason --until" ;;
+        'settle ') options="$options --unknown --reason" ;;
+        'call ') options="$options --more" ;;
+        esac
+        COMPREPLY=($(compgen -W "$options" -- "$cur"))
+        return
+    fi
+    if [[ -z $verb ]]; then
+        COMPREPLY=($(compgen -W "$verbs" -- "$cur"))
+        return
+    fi
+    if [[ $verb == build && -z $sub ]]; then
+        COMPREPLY=($(compgen -W "$builds" -- "$cur"))
+        return
+    fi
+    case "$verb $sub $nth" in
+    'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
+    'check  0' | 'build add '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
+        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json queue 2>/dev/null |
+            grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
+    'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | \
+        'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0')
+        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
+    'lock  1' | 'unlock  1' | 'settle  1')
+        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
+    'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1')
+        local application=${words[cword - 1]}
+        [[ $nth == 2 ]] && application=${words[cword - 2]}
+        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json build list "$application" 2>/dev/null |
+            grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur")) ;;
+    esac
+} && complete -F _bmctl bmctl

@@ -1,0 +1,82 @@
+#compdef bmctl
+# zsh completion for bmctl. The verbs and options are those of `bmctl --help`; a test compares.
+
+_bmctl_names() {
+    local -a names
+    names=(${(f)"$(bmctl --json status 2>/dev/null | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u)"})
+    compadd -a names
+}
+_bmctl_applications() { _bmctl_names application }
+_bmctl_stages() { _bmctl_names stage }
+_bmctl_jobs() {
+    local -a names
+    names=(${(f)"$(bmctl --json queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
+    compadd -a names
+}
+_bmctl_builds() {
+    local -a names
+    names=(${(f)"$(bmctl --json build list ${words[CURRENT-1]} 2>/dev/null |
+        grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)"})
+    compadd -a names
+}
+
+_bmctl() {
+    local -a always request verbs builds
+    always=('(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
+        '--color[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[help]' '(-V --version)'{-V,--version}'[version]')
+    request=('--now[due now]' '--at[due at a time]:time:' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
+        '*--var[set a variable]:K=V:' '--wait[wait for the end]' '(-f --follow)'{-f,--follow}'[show the log]'
+        '--no-follow[return at once]' '--timeout[wait no longer]:span:' '--dry-run[only show]' '--yes[confirmed]'
+        '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)')
+    verbs=('status:what is live where' 'redeploy:deploy a past build again' 'rollback:another name of redeploy'
+        'deploy:deploy a build to a stage' 'build:builds' 'diff:files that differ' 'queue:jobs that wait and run'
+        'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
+        'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
+        'settle:say what is live' 'at:what a time means' 'check:check the configuration'
+        'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
+    builds=('add:add a build' 'list:the builds' 'show:one build' 'reject:mark as bad' 'restore:take a rejection back'
+        'verify:hash the files again')
+
+    local curcontext=$curcontext state line
+    _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
+    case $state in
+    verb) _describe verb verbs ;;
+    argument)
+        case $words[1] in
+        status | queue) _arguments $always '1:application:_bmctl_applications' ;;
+        redeploy | rollback) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+        deploy) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+        diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:' ;;
+        show) _arguments $always '1:job:_bmctl_jobs' ;;
+        history) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
+            '--since[only since]:time:' '1:application:_bmctl_applications' ;;
+        log) _arguments $always '(-f --follow)'{-f,--follow}'[until the end]' '--timeout[no longer]:span:' '1:job:_bmctl_jobs' ;;
+        wait) _arguments $always '--timeout[no longer]:span:' '*:job:_bmctl_jobs' ;;
+        cancel | release) _arguments $always '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
+        reschedule) _arguments $always '--now[due now]' '--at[due at]:time:' '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
+        lock) _arguments $always '--reason[why]:text:' '--until[its end]:time:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
+        unlock) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
+        settle) _arguments $always '--unknown[nobody knows]' '--reason[why]:text:' '1:application:_bmctl_applications' \
+            '2:stage:_bmctl_stages' '3:build:' ;;
+        check) _arguments $always '1:file:_files' ;;
+        reload) _arguments $always '--reason[why]:text:' ;;
+        call) _arguments $always '--more[a stream]' '1:method:' '2:json:' ;;
+        help) _describe verb verbs ;;
+        build)
+            _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
+            case $state in
+            verb) _describe verb builds ;;
+            argument)
+                case $words[1] in
+                add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--reason[why]:text:' \
+                    '1:application:_bmctl_applications' '2:release:' '*:path:_files' ;;
+                list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
+                reject | restore) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                show | verify) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                esac ;;
+            esac ;;
+        esac ;;
+    esac
+}
+
+_bmctl "$@"
