@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Frames of an upload: what is written is read, in pieces of any size; what is cut or malformed is not taken for a frame. */
+/* Frames of an upload: what is written is read, in pieces of any size; what is cut or malformed is
+ * not taken for a frame. */
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
@@ -98,7 +99,8 @@ START_TEST(bytewise)
 		do
 			r = entry_read(input, &kind, &text, &size);
 		while (r == 1 && kind != ENTRY_END);
-		ck_assert_msg(cut == n ? r == 1 : r == 0 || r == -EBADMSG, "cut at %zd: %d", cut, r);
+		ck_assert_msg(cut == n ? r == 1 : r == 0 || r == -EBADMSG, "cut at %zd: %d", cut,
+			      r);
 		entry_input_free(input);
 		close(from[0]);
 	}
@@ -114,9 +116,11 @@ write_large(void *arg)
 
 	for (int i = 0; i < 20; i++) {
 		memset(bytes, 'a' + i, ENTRY_DATA_MAX);
-		entry_write(*(int *)arg, ENTRY_CONTENT, bytes, (size_t)(i % 3 ? ENTRY_DATA_MAX : 1000 + i));
+		entry_write(*(int *)arg, ENTRY_CONTENT, bytes,
+			    (size_t)(i % 3 ? ENTRY_DATA_MAX : 1000 + i));
 	}
-	ck_assert_int_eq(entry_write(*(int *)arg, ENTRY_CONTENT, bytes, ENTRY_DATA_MAX + 1), -EMSGSIZE);
+	ck_assert_int_eq(entry_write(*(int *)arg, ENTRY_CONTENT, bytes, ENTRY_DATA_MAX + 1),
+			 -EMSGSIZE);
 	close(*(int *)arg);
 	free(bytes);
 	return NULL;
@@ -151,12 +155,9 @@ START_TEST(malformed)
 		const char *bytes;
 		size_t n;
 	} table[] = {
-	    {__LINE__, "Z\0\0\0\0", 5},
-	    {__LINE__, "C\0\4\0\1", 5},
-	    {__LINE__, "C\377\377\377\377", 5},
-	    {__LINE__, "\0\0\0\0\0", 5},
-	    {__LINE__, "C\0\0\0\2a", 6},
-	    {__LINE__, "C", 1},
+	    {__LINE__, "Z\0\0\0\0", 5},		{__LINE__, "C\0\4\0\1", 5},
+	    {__LINE__, "C\377\377\377\377", 5}, {__LINE__, "\0\0\0\0\0", 5},
+	    {__LINE__, "C\0\0\0\2a", 6},	{__LINE__, "C", 1},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
