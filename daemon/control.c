@@ -16,8 +16,10 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "common/json.h"
@@ -72,6 +74,7 @@ struct client {
 	size_t frames; /* complete ones in the input */
 	struct buffer held, out;
 	size_t held_calls; /* that have frames in HELD */
+	int untaken;	   /* bytes in the socket when the stall timer began */
 	bool awaiting;	   /* the turn will call back */
 	bool serving;	   /* its frames are being handed out */
 	bool eof, closing, hung_up, buried, watched;
@@ -394,13 +397,24 @@ call_drained(struct client *c)
 	drained(c->call.drained_arg);
 }
 
+/* What the reader has not yet taken out of the socket. */
+static int
+untaken(const struct client *c)
+{
+	int bytes = 0;
+
+	return ioctl(c->fd, SIOCOUTQ, &bytes) < 0 ? 0 : bytes;
+}
+
 static void
 wait_writable(struct client *c, bool moved)
 {
 	if (!ev_is_active(&c->writable))
 		ev_io_start(c->control->loop, &c->writable);
-	if (moved || !ev_is_active(&c->stall))
-		ev_timer_again(c->control->loop, &c->stall);
+	if (!moved && ev_is_active(&c->stall))
+		return;
+	c->untaken = untaken(c);
+	ev_timer_again(c->control->loop, &c->stall);
 }
 
 static void
@@ -826,11 +840,17 @@ on_frame_late(struct ev_loop *loop, ev_timer *w, int revents)
 	doom(w->data);
 }
 
+/* A socket is called writable only when most of it was taken: a slow reader may have taken some. */
 static void
 on_stall(struct ev_loop *loop, ev_timer *w, int revents)
 {
+	struct client *c = w->data;
+	int before = c->untaken;
+
 	(void)loop, (void)revents;
-	cut_off(w->data, "took nothing for a minute");
+	c->untaken = untaken(c);
+	if (c->untaken >= before)
+		cut_off(c, "took nothing for a minute");
 }
 
 static void

@@ -4,8 +4,9 @@
  * handler; what it means is not this file's matter. Replies are held until the turn's commit.
  *
  * Limits: CONTROL_CLIENTS connections, of these CONTROL_CLIENTS_UID of one uid and CONTROL_RESERVE for root and the daemon's own
- * uid; a frame of 1 MiB; 64 calls pipelined and unanswered before reading pauses; 30 s for a frame to become
- * complete; an output buffer of 4 MiB, beyond which a stream is cut off (its reader resumes by cursor); 60 s without taking a byte of it.
+ * uid; a frame of 1 MiB (64 KiB from a peer without a role); 64 calls pipelined and unanswered before reading pauses; 256 frames of
+ * a client and 2,048 in all in one turn; 30 s for a frame to become complete; an output buffer of 4 MiB, beyond which a stream is cut
+ * off (its reader resumes by cursor), and of 256 KiB, beyond which no further call is taken; 60 s without taking a byte of it.
  * EMFILE: a reserve descriptor refuses the newcomer, and the listener rests 100 ms.
  */
 #ifndef DAEMON_CONTROL_H
@@ -37,7 +38,7 @@ struct control_peer {	/* read once, at accept, from the kernel */
 struct control;
 struct control_call; /* one call that waits for its replies */
 
-/* Called for each valid frame: CALL is the caller's until control_reply(…, continues false), control_error() or control_upgrade(). */
+/* Called for each valid frame, one at a time on a connection. WHAT is valid until it returns, PEER as long as CALL. CALL is the caller's until control_reply(…, continues false), control_error() or control_upgrade(). */
 typedef void control_handler(struct control_call *call, const struct varlink_call *what, const struct control_peer *peer, void *arg);
 
 /* Takes LISTEN_FD, or makes the socket at CONF's path (probes for a living owner before it unlinks; mode 0666, access is by role). */

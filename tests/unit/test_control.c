@@ -13,7 +13,9 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
@@ -56,6 +58,19 @@ bool
 store_in_transaction(const struct store *s)
 {
 	return s->open;
+}
+
+/* ---- a clock that can be moved: libev asks this one ---- */
+
+static time_t moved;
+
+int
+clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int r = (int)syscall(SYS_clock_gettime, id, ret);
+
+	ret->tv_sec += moved;
+	return r;
 }
 
 /* ---- the service under test ---- */
@@ -609,6 +624,72 @@ START_TEST(stream_drains)
 }
 END_TEST
 
+START_TEST(frame_deadline)
+{
+	static const char text[] = CALL("Echo", 1);
+	int half = dial(), idle = dial();
+
+	say(half, text);
+	HEAR(half, REPLY(1));
+	say_bytes(half, text, 10);
+	ck_assert(silent(half) && silent(idle));
+	moved += 29;
+	ck_assert(silent(half));
+	say_bytes(half, text + 10, sizeof(text) - 10);
+	HEAR(half, REPLY(1));
+	/* The next frame has its own thirty seconds, and bytes of it do not renew them. */
+	for (int i = 0; i < 3; i++) {
+		say_bytes(half, text + i, 1);
+		ck_assert(silent(half));
+		moved += 12;
+	}
+	HEAR(half, "EOF");
+	close(half);
+	/* Who says nothing may stay, and so may who waits for an answer. */
+	moved += 100000;
+	say(idle, CALL("Keep", 1));
+	say_bytes(idle, text, 10);
+	ck_assert(silent(idle));
+	moved += 100000;
+	ck_assert(silent(idle));
+	control_reply(kept[0], json_pack("{s:i}", "n", 1), false);
+	say_bytes(idle, text + 10, sizeof(text) - 10);
+	HEAR(idle, REPLY(1));
+	HEAR(idle, REPLY(1));
+	close(idle);
+	moved = 0; /* check measures how long a test took */
+}
+END_TEST
+
+START_TEST(stalled_reader)
+{
+	_cleanup_free_ char *word = xcalloc(100001, 1);
+	char part[65536];
+	int fd = dial();
+
+	memset(word, 'x', 100000);
+	say(fd, "{\"method\":\"t.t.Watch\",\"more\":true}");
+	SPIN(nkept == 1);
+	while (control_may_send(kept[0], on_drained, NULL)) {
+		control_reply(kept[0], json_pack("{s:s}", "w", word), true);
+		pass();
+	}
+	moved += 59;
+	ck_assert(!silent(fd));
+	ck_assert_int_eq(gone, 0);
+	/* Some taken is a minute more, even too little for the socket to be writable again. */
+	ck_assert_int_gt(recv(fd, part, sizeof(part), 0), 0);
+	ck_assert(!silent(fd));
+	moved += 59;
+	ck_assert(!silent(fd));
+	ck_assert_int_eq(gone, 0);
+	moved += 62;
+	SPIN(gone == 1);
+	close(fd);
+	moved = 0; /* check measures how long a test took */
+}
+END_TEST
+
 START_TEST(flood_is_fair)
 {
 	_cleanup_free_ char *all = xcalloc(6000, 64);
@@ -975,6 +1056,8 @@ main(void)
 				      commit_fails,
 				      never_reading,
 				      stream_drains,
+				      frame_deadline,
+				      stalled_reader,
 				      flood_is_fair,
 				      many_of_one_uid,
 				      places_for_root,
