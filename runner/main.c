@@ -1,6 +1,331 @@
 /* SPDX-License-Identifier: ISC */
-int
-main(void)
+/*
+ * bmd-run: one run of one job. Born with a connection to bmd as its standard input, it reads the
+ * request, checks everything, says "ready", waits for "go", claims the run and walks through the
+ * plan. From the claim on it needs nobody: whether bmd lives changes nothing in what it does.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "runner/channel.h"
+#include "runner/deploy.h"
+#include "runner/folder.h"
+#include "runner/prepare.h"
+#include "runner/steps.h"
+#include "runner/tree.h"
+
+#define FLUSH_S	     5.0  /* for readers of the end */
+#define EVENT_BYTES  1024 /* room on disk for one */
+#define ROOM_MAX     (4 * 1024 * 1024)
+#define RESULT_TRIES 30 /* a second apart */
+
+int64_t
+run_now_us(void)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+void
+run_say(struct run *run, const char *step, const char *format, ...)
+{
+	char text[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	runlog_line(run->log, run_now_us(), "bmd", step, text, strlen(text));
+	runlog_flush(run->log);
+}
+
+void
+run_tell(struct run *run, struct run_event *event)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *object = NULL;
+
+	event->seq = ++run->seq;
+	event->time_us = run_now_us();
+	object = run_event_pack(event);
+	if (folder_event(run->folder, object, &err) < 0)
+		run_say(run, NULL, "%s", err.text);
+	channel_tell(run->channel, object);
+}
+
+static int
+usage(void)
+{
+	fputs("usage: bmd-run -c FILE JOB\nbmd starts this program: see bmd-run(8)\n", stderr);
+	return 2;
+}
+
+static int
+complain(const struct err *err)
+{
+	_cleanup_free_ char *text = json_terminal(err->text);
+
+	fprintf(stderr, "bmd-run: %s\n", text);
 	return 1;
+}
+
+static void
+on_term(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	struct run *run = watcher->data;
+
+	(void)loop;
+	(void)events;
+	if (run->stop == STOP_SHUTDOWN)
+		run->stop_now = true;
+	if (run->stop == STOP_NONE)
+		run->stop = STOP_SHUTDOWN;
+}
+
+/* The connection leaves the place of standard input, which no child may find it at. */
+static int
+take_connection(void)
+{
+	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3),
+	    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)
+		return -errno;
+	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
+		if (fcntl(i, F_GETFD) < 0)
+			dup2(null, i);
+	if (null > STDERR_FILENO)
+		close(null);
+	return fd;
+}
+
+/* Room for each event that the plan can bring, within reason. */
+static size_t
+events_room(const struct run *run)
+{
+	size_t events = 2;
+
+	for (size_t i = 0; i < run->plan->nsteps; i++)
+		events += 1 + (size_t)run->plan->steps[i].attempts;
+	return events * EVENT_BYTES < ROOM_MAX ? events * EVENT_BYTES : ROOM_MAX;
+}
+
+static const char *
+folder_code(int r)
+{
+	return r == -EBUSY ? "locked" : r == -EEXIST ? "started" : "failed";
+}
+
+/* From the request to a folder that is ours, with the room it needs and a socket that is found. */
+static int
+get_ready(struct run *run, const char *conf_file, const char **ret_code, struct err *err)
+{
+	int listen_fd = -1;
+	int r = prepare_configuration(run, conf_file, ret_code, err);
+
+	if (r < 0)
+		return r;
+	r = folder_open(run->conf->run_directory, run->request.job, channel_reader(run->channel),
+			&run->folder, err);
+	*ret_code = folder_code(r);
+	if (r < 0)
+		return r;
+	r = prepare_run(run, ret_code, err);
+	if (r < 0)
+		return r;
+	*ret_code = "failed";
+	r = folder_reserve(run->folder, events_room(run), err);
+	if (r >= 0)
+		r = tree_open(run->loop, run->request.run, &run->tree, err);
+	if (r >= 0)
+		r = folder_listen(run->folder, &listen_fd, err);
+	if (r >= 0)
+		channel_listen(run->channel, listen_fd);
+	return r;
+}
+
+static int
+claim(struct run *run, struct err *err)
+{
+	struct run_started started = {.pid = getpid(), .time_us = run_now_us()};
+	_cleanup_json_ json_t *object = NULL;
+	int r;
+
+	memcpy(started.run, run->request.run, sizeof(started.run));
+	run_boot_id(started.boot);
+	snprintf(started.cgroup, sizeof(started.cgroup), "%s", tree_cgroup(run->tree));
+	object = run_started_pack(&started, run->plan_text);
+	r = runlog_open(folder_fd(run->folder), &run->log, err);
+	if (r >= 0)
+		r = folder_claim(run->folder, object, err);
+	run->result.started_us = started.time_us;
+	return r;
+}
+
+static void
+on_pause(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop;
+	(void)events;
+	*(bool *)timer->data = true;
+}
+
+static void
+pause_s(struct run *run, double seconds)
+{
+	bool over = false;
+	ev_timer timer;
+
+	ev_now_update(run->loop);
+	ev_timer_init(&timer, on_pause, seconds, 0.);
+	timer.data = &over;
+	ev_timer_start(run->loop, &timer);
+	while (!over)
+		ev_run(run->loop, EVRUN_ONCE);
+	ev_timer_stop(run->loop, &timer);
+}
+
+/* The result, durable and then told. A disk that does not take it is asked again for a while: bmd
+ * is told in any case. */
+static int
+finish(struct run *run)
+{
+	_cleanup_json_ json_t *object = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	int r = -EIO;
+
+	deploy_clean(run);
+	if (runlog_dropped(run->log) > 0)
+		run_say(run, NULL, "%" PRId64 " bytes of output were not kept",
+			runlog_dropped(run->log));
+	runlog_close(TAKE(run->log));
+	run->result.finished_us = run_now_us();
+	object = run_result_pack(&run->result);
+	for (int i = 0; r < 0 && i < RESULT_TRIES; i++) {
+		if (i > 0)
+			pause_s(run, 1.);
+		r = folder_result(run->folder, object, &err);
+	}
+	channel_tell(run->channel, object);
+	channel_flush(run->channel, FLUSH_S);
+	folder_unlisten(run->folder);
+	return r < 0 ? complain(&err) : 0;
+}
+
+static int
+refuse(struct run *run, const char *code, const struct err *err)
+{
+	_cleanup_json_ json_t *message = run_refused_pack(code, err->text);
+
+	channel_answer(run->channel, message);
+	channel_flush(run->channel, FLUSH_S);
+	return complain(err);
+}
+
+static int
+request_read(struct run *run, int64_t job, struct err *err)
+{
+	_cleanup_json_ json_t *object = NULL;
+	int r = channel_request(run->channel, &object, err);
+
+	if (r < 0)
+		return r;
+	r = run_request_unpack(object, &run->request, err);
+	if (r >= 0 && run->request.job != job)
+		r = err_set(err, ERR_FAILED,
+			    "the request is for job %" PRId64
+			    ", this bmd-run was started for %" PRId64,
+			    run->request.job, job);
+	if (r < 0)
+		return r;
+	run->result.job = job;
+	run->result.exit_code = run->result.signal = -1;
+	memcpy(run->result.run, run->request.run, sizeof(run->result.run));
+	run_request_digest(&run->request, run->result.request_digest);
+	return 0;
+}
+
+static int
+job_run(struct run *run, const char *conf_file, int64_t job)
+{
+	_cleanup_json_ json_t *ready = run_message("ready");
+	struct run_event begun = {.event = "begun", .step = -1, .exit_code = -1, .signal = -1};
+	_cleanup_err_ struct err err = ERR_INIT;
+	const char *code = "failed";
+	int r = request_read(run, job, &err);
+
+	if (r == -ECONNRESET)
+		return complain(&err);
+	if (r >= 0)
+		r = get_ready(run, conf_file, &code, &err);
+	if (r < 0)
+		return refuse(run, code, &err);
+	channel_answer(run->channel, ready);
+	if (channel_await_go(run->channel) < 0) {
+		folder_unlisten(run->folder);
+		return 0; /* nothing has happened */
+	}
+	r = claim(run, &err);
+	if (r < 0)
+		return refuse(run, folder_code(r), &err);
+	run_tell(run, &begun);
+	steps_run(run);
+	return finish(run);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct run run = {.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)};
+	const char *conf_file = SYSCONFDIR "/bmd.conf";
+	_cleanup_err_ struct err err = ERR_INIT;
+	ev_signal term, interrupt;
+	char *end = NULL;
+	int64_t job;
+	int option, fd, status;
+
+	while ((option = getopt(argc, argv, "c:")) != -1) {
+		if (option != 'c')
+			return usage();
+		conf_file = optarg;
+	}
+	errno = 0;
+	job = optind == argc - 1 ? strtoll(argv[optind], &end, 10) : 0;
+	if (errno || job < 1 || *end)
+		return usage();
+	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	fd = take_connection();
+	if (fd < 0 || !run.loop) {
+		err_errno(&err, fd < 0 ? -fd : ENOMEM, "cannot set up standard input");
+		return complain(&err);
+	}
+	ev_signal_init(&term, on_term, SIGTERM);
+	ev_signal_init(&interrupt, on_term, SIGINT);
+	term.data = interrupt.data = &run;
+	ev_signal_start(run.loop, &term);
+	ev_signal_start(run.loop, &interrupt);
+	if (channel_open(&run, fd, &run.channel, &err) < 0)
+		return complain(&err);
+	status = job_run(&run, conf_file, job);
+	channel_close(run.channel);
+	tree_close(run.tree);
+	runlog_close(run.log);
+	if (run.folder)
+		folder_close(run.folder); /* the lock: last of what is seen */
+	prepare_clear(&run);
+	ev_loop_destroy(run.loop);
+	return status;
 }

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The checks before "ready". bmd is believed in nothing but which build and when: names are looked
+ * up in the configuration as it is on disk now, the digest says whether it is the one that bmd
+ * decided by, and a variable that the stage does not open is refused here too. Every expansion is
+ * tried, every user looked up, every stored file of the artifacts seen, so that a run does not stop
+ * in the middle over what could be known at its beginning.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/xalloc.h"
+#include "runner/child.h"
+#include "runner/environ.h"
+#include "runner/prepare.h"
+
+static int
+changed(const struct run *run, struct err *err)
+{
+	return err_set(err, ERR_CONFIGURATION,
+		       "the plan or stage of %s changed since bmd read it: bmctl reload, then "
+		       "bmctl release %lld",
+		       run->request.stage, (long long)run->request.job);
+}
+
+int
+prepare_configuration(struct run *run, const char *conf_file, const char **ret_code,
+		      struct err *err)
+{
+	struct conf_problems problems = {0};
+	unsigned flags = CONF_TOLERANT | (geteuid() == 0 ? CONF_RUN_AS_ROOT : 0);
+	int r = conf_load(conf_file, flags, &run->conf, &problems);
+
+	if (r < 0) {
+		err_set(err, ERR_CONFIGURATION, "%s",
+			problems.n ? problems.v[0] : "the configuration cannot be read");
+		*ret_code = "configuration";
+	}
+	conf_problems_clear(&problems);
+	return r;
+}
+
+static int
+find(struct run *run, struct err *err)
+{
+	const struct run_request *request = &run->request;
+	char digest[65];
+
+	run->application = conf_application(run->conf, request->application);
+	run->stage = run->application ? conf_stage(run->application, request->stage) : NULL;
+	run->plan = run->stage ? conf_plan(run->conf, run->stage->plan) : NULL;
+	if (!run->plan || strcmp(run->plan->name, request->plan) != 0)
+		return changed(run, err);
+	run->plan_text = conf_resolve(run->conf, run->application, run->stage, digest);
+	return strcmp(digest, request->plan_digest) == 0 ? 0 : changed(run, err);
+}
+
+static int
+check_variables(const struct run *run, json_t *variables, const char *whose, struct err *err)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (variables, name, value) {
+		if (!conf_variable_open(run->conf, run->application, run->stage, name))
+			return err_set(err, ERR_CONFIGURATION,
+				       "the %s may not set %s: list it in `open` of stage %s",
+				       whose, name, run->stage->name);
+	}
+	return 0;
+}
+
+const char *
+prepare_skips(const struct run *run, const struct conf_step *step)
+{
+	const char *mode = run->request.mode;
+	unsigned bit = strcmp(mode, "rollback") == 0   ? CONF_ROLLBACK
+		       : strcmp(mode, "redeploy") == 0 ? CONF_REDEPLOY
+						       : CONF_DEPLOY;
+
+	if (step->only_on && !(step->only_on & bit))
+		return "only-on";
+	return step->skip_on & bit ? "skip-on" : NULL;
+}
+
+const char *
+prepare_user(const struct run *run, const struct conf_step *step)
+{
+	return conf_step_user(run->conf, run->application, run->stage, run->plan, step);
+}
+
+const struct run_files *
+prepare_files(const struct run *run, const char *artifact)
+{
+	for (size_t i = 0; i < run->nfiles; i++)
+		if (strcmp(run->files[i].artifact->name, artifact) == 0)
+			return &run->files[i];
+	return NULL;
+}
+
+/* Tries one expansion and throws it away; ABSOLUTE: what comes out has to be an absolute path. */
+static int
+try_expansion(const char *text, const json_t *environment, bool absolute, struct err *err)
+{
+	_cleanup_free_ char *expanded = NULL;
+	int r = conf_expand(text, environment, &expanded, err);
+
+	if (r < 0 || !absolute || expanded[0] == '/')
+		return r;
+	return err_set(err, ERR_CONFIGURATION, "\"%s\" is not an absolute path: it came from '%s'",
+		       expanded, text);
+}
+
+static int
+check_texts(const struct run *run, const struct conf_step *step, const struct child_user *user,
+	    struct err *err)
+{
+	_cleanup_json_ json_t *environment = environ_make(run, step, user);
+	int r = try_expansion(step->directory, environment, true, err);
+
+	if (r >= 0 && step->action == CONF_STEP_DEPLOY)
+		r = try_expansion(step->to, environment, true, err);
+	for (size_t i = 0; r >= 0 && step->action == CONF_STEP_EXEC && i < step->exec.n; i++)
+		r = try_expansion(step->exec.v[i], environment, false, err);
+	return r;
+}
+
+static int
+check_step(const struct run *run, const struct conf_step *step, struct err *err)
+{
+	_cleanup_(child_user_clear) struct child_user user = {0};
+	int r;
+
+	if (!*prepare_user(run, step) && geteuid() == 0)
+		return err_set(
+		    err, ERR_CONFIGURATION,
+		    "it has no user: write user = \"…\" for the step, plan, stage or application");
+	r = child_user_find(prepare_user(run, step), &user, err);
+	return r < 0 ? r : check_texts(run, step, &user, err);
+}
+
+/* Loads the manifest and sees that every file of it is in the store with its size. */
+static int
+files_load(struct run *run, const struct run_artifact *artifact, struct err *err)
+{
+	struct run_files *files = &run->files[run->nfiles];
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	int r = objects_get_manifest(run->objects, artifact->digest, &text, &n, err);
+
+	if (r >= 0)
+		r = manifest_parse(text, n, &files->manifest, err);
+	if (r < 0)
+		return r;
+	files->artifact = artifact;
+	run->nfiles++;
+	for (size_t i = 0; i < files->manifest.n; i++) {
+		const struct manifest_entry *entry = &files->manifest.v[i];
+
+		if (entry->kind != MANIFEST_FILE)
+			continue;
+		r = objects_present(run->objects, entry->digest, entry->size);
+		if (r < 0)
+			return err_set(err, ERR_FAILED,
+				       "%s is %s in the store (%.12s…): add the build again",
+				       entry->path,
+				       r == -ENOENT    ? "missing"
+				       : r == -EBADMSG ? "damaged"
+						       : strerror(-r),
+				       entry->digest);
+	}
+	return 0;
+}
+
+static int
+artifact_need(struct run *run, const char *name, struct err *err)
+{
+	const struct run_request *request = &run->request;
+	int r;
+
+	if (prepare_files(run, name))
+		return 0;
+	if (!run->objects &&
+	    (r = objects_open(run->conf->state_directory, false, &run->objects, err)) < 0)
+		return r;
+	for (size_t i = 0; i < request->nartifacts; i++) {
+		if (strcmp(request->artifacts[i].name, name) != 0)
+			continue;
+		r = files_load(run, &request->artifacts[i], err);
+		if (r < 0)
+			err_prefix(err, "artifact %s of build %s", name,
+				   names_build_text(&request->build).s);
+		return r;
+	}
+	return err_set(err, ERR_FAILED, "build %s has no artifact \"%s\"",
+		       names_build_text(&request->build).s, name);
+}
+
+static int
+check_artifacts(struct run *run, const struct conf_step *step, struct err *err)
+{
+	int r = step->action == CONF_STEP_DEPLOY ? artifact_need(run, step->deploy, err) : 0;
+
+	for (size_t i = 0; r >= 0 && i < step->artifacts.n; i++)
+		r = artifact_need(run, step->artifacts.v[i], err);
+	return r;
+}
+
+static int
+check_steps(struct run *run, const char **ret_code, struct err *err)
+{
+	run->files = xcalloc(run->request.nartifacts + 1, sizeof(*run->files));
+	for (size_t i = 0; i < run->plan->nsteps; i++) {
+		const struct conf_step *step = &run->plan->steps[i];
+		int r;
+
+		if (prepare_skips(run, step))
+			continue;
+		r = check_step(run, step, err);
+		*ret_code = "configuration";
+		if (r >= 0) {
+			r = check_artifacts(run, step, err);
+			*ret_code = "artifact";
+		}
+		if (r < 0) {
+			err_prefix(err, "step %s", step->name);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int
+prepare_run(struct run *run, const char **ret_code, struct err *err)
+{
+	int r;
+
+	*ret_code = "configuration";
+	run->work =
+	    xasprintf("%s/work/%lld", run->conf->run_directory, (long long)run->request.job);
+	r = find(run, err);
+	if (r >= 0)
+		r = check_variables(run, run->request.build_variables, "build", err);
+	if (r >= 0)
+		r = check_variables(run, run->request.job_variables, "job", err);
+	if (r >= 0)
+		r = check_steps(run, ret_code, err);
+	return r;
+}
+
+void
+prepare_clear(struct run *run)
+{
+	for (size_t i = 0; i < run->nfiles; i++)
+		manifest_clear(&run->files[i].manifest);
+	free(run->files);
+	objects_close(run->objects);
+	free(run->plan_text);
+	free(run->work);
+	run_request_clear(&run->request);
+	conf_free(run->conf);
+}
