@@ -1,1 +1,415 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * The queue itself: what it is made of, how names become applications, stages and builds, and the one
+ * way by which a job changes its state. The rules stand in the other files, see queue_private.h.
+ */
+#include "daemon/queue.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "common/when.h"
+#include "common/xalloc.h"
+#include "daemon/queue_private.h"
+
+struct queue *
+queue_new(struct store *store, struct objects *objects)
+{
+	struct queue *queue = xcalloc(1, sizeof(*queue));
+
+	queue->store = store;
+	queue->objects = objects;
+	return queue;
+}
+
+void
+queue_free(struct queue *queue)
+{
+	free(queue);
+}
+
+void
+queue_set_conf(struct queue *queue, const struct conf *conf)
+{
+	queue->conf = conf;
+}
+
+const struct conf *
+queue_conf(const struct queue *queue)
+{
+	return queue->conf;
+}
+
+struct store *
+queue_store(const struct queue *queue)
+{
+	return queue->store;
+}
+
+void
+queue_set_tell(struct queue *queue, void (*tell)(const char *text, void *arg), void *arg)
+{
+	queue->tell = tell;
+	queue->tell_arg = arg;
+}
+
+int
+queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
+{
+	int64_t highest;
+	int r = store_job_highest(queue->store, &highest, err);
+
+	if (r < 0)
+		return r;
+	queue->highest = highest > folder_highest ? highest : folder_highest;
+	return 0;
+}
+
+void
+queue_tell(struct queue *queue, const char *format, ...)
+{
+	char text[2048];
+	va_list args;
+
+	if (!queue->tell)
+		return;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	queue->tell(text, queue->tell_arg);
+}
+
+/* ---- states ---- */
+
+int
+queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err)
+{
+	enum job_state from = job->state;
+	int r;
+
+	if (!job_may(from, to))
+		return err_set(err, ERR_FAILED, "job %lld is %s and cannot become %s", (long long)job->id,
+		    job_state_shown(from), job_state_shown(to));
+	job->state = to;
+	r = store_job_update(queue->store, job, from, NULL, err);
+	if (r < 0)
+		job->state = from;
+	return r;
+}
+
+int
+queue_hold(struct queue *queue, struct job *job, struct err *err, const char *format, ...)
+{
+	char reason[1024];
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	(void)vsnprintf(reason, sizeof(reason), format, args);
+	va_end(args);
+	free(job->hold_reason);
+	job->hold_reason = xstrdup(reason);
+	r = queue_move(queue, job, JOB_HELD, err);
+	if (r == 0)
+		queue_tell(queue, "job %lld: %s: held: %s", (long long)job->id, queue_job_text(job).s,
+		    reason);
+	return r;
+}
+
+int
+queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by, int64_t now_us,
+    const char *message, struct err *err)
+{
+	int r;
+
+	job->finished_us = now_us;
+	free(job->ended_by);
+	job->ended_by = xstrdup(by);
+	free(job->message);
+	job->message = xstrdup(message);
+	r = queue_move(queue, job, state, err);
+	if (r == 0)
+		queue_tell(queue, "job %lld: %s: %s%s%s", (long long)job->id, queue_job_text(job).s,
+		    job_state_shown(state), message ? ": " : "", message ? message : "");
+	return r;
+}
+
+struct queue_text
+queue_job_text(const struct job *job)
+{
+	struct queue_text text;
+
+	(void)snprintf(text.s, sizeof(text.s), "%s %s %s to %s", job->redeploy ? "redeploy" : "deploy",
+	    job->application, names_build_text(&job->build).s, job->stage);
+	return text;
+}
+
+/* ---- names ---- */
+
+static const char **
+application_names(const struct conf *conf)
+{
+	const char **names = xcalloc(conf->napplications + 1, sizeof(*names));
+
+	for (size_t i = 0; i < conf->napplications; i++)
+		names[i] = conf->applications[i].name;
+	return names;
+}
+
+static json_t *
+names_json(const char *const *names, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(array, json_string(names[i]));
+	return array;
+}
+
+/* "a, b, c". free() */
+static char *
+join(const char *const *names, size_t n)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		xalloc_die();
+	for (size_t i = 0; i < n; i++)
+		(void)fprintf(out, "%s%s", i > 0 ? ", " : "", names[i]);
+	if (fclose(out) != 0)
+		xalloc_die();
+	return text;
+}
+
+static int
+no_application(struct queue *queue, const char *name, struct err *err)
+{
+	_cleanup_free_ const char **names = application_names(queue->conf);
+	size_t n = queue->conf->napplications;
+	_cleanup_free_ char *list = join(names, n);
+	const char *near = names_suggest(name, names, n);
+	int r;
+
+	if (near)
+		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: did you mean %s?", name,
+		    near);
+	else if (n > 0)
+		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: there are %s", name,
+		    list);
+	else
+		r = err_set(err, ERR_NO_SUCH_APPLICATION,
+		    "there is no application %s: none is configured, see bmd.conf(5)", name);
+	err_field(err, "application", json_string(name));
+	err_field(err, "suggestion", near ? json_string(near) : json_null());
+	err_field(err, "applications", names_json(names, n));
+	return r;
+}
+
+/* The default-application, else the only one. */
+static int
+only_application(struct queue *queue, const struct conf_application **ret, struct err *err)
+{
+	const struct conf *conf = queue->conf;
+	_cleanup_free_ const char **names = NULL;
+	_cleanup_free_ char *list = NULL;
+	int r;
+
+	if (conf->default_application && conf->default_application[0]) {
+		*ret = conf_application(conf, conf->default_application);
+		return *ret ? 0 : no_application(queue, conf->default_application, err);
+	}
+	if (conf->napplications == 1) {
+		*ret = &conf->applications[0];
+		return 0;
+	}
+	if (conf->napplications == 0)
+		return err_set(err, ERR_NO_SUCH_APPLICATION,
+		    "no application is configured: see bmd.conf(5), then bmctl reload");
+	names = application_names(conf);
+	list = join(names, conf->napplications);
+	r = err_set(err, ERR_AMBIGUOUS,
+	    "there are several applications: name one of %s, or set default-application", list);
+	err_field(err, "candidates", names_json(names, conf->napplications));
+	return r;
+}
+
+int
+queue_find_application(struct queue *queue, const char *name, const struct conf_application **ret_application,
+    struct err *err)
+{
+	const struct conf_application *application;
+
+	if (!name)
+		return only_application(queue, ret_application, err);
+	application = conf_application(queue->conf, name);
+	if (!application)
+		return no_application(queue, name, err);
+	*ret_application = application;
+	return 0;
+}
+
+static int
+no_stage(const struct conf_application *application, const char *stage, struct err *err)
+{
+	_cleanup_free_ const char **names = xcalloc(application->nstages + 1, sizeof(*names));
+	_cleanup_free_ char *list = NULL;
+	const char *near;
+	int r;
+
+	for (size_t i = 0; i < application->nstages; i++)
+		names[i] = application->stages[i].name;
+	near = names_suggest(stage, names, application->nstages);
+	list = join(names, application->nstages);
+	if (near)
+		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: did you mean %s?",
+		    application->name, stage, near);
+	else
+		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: it has %s", application->name,
+		    stage, list);
+	err_field(err, "application", json_string(application->name));
+	err_field(err, "stage", json_string(stage));
+	err_field(err, "suggestion", near ? json_string(near) : json_null());
+	err_field(err, "stages", names_json(names, application->nstages));
+	return r;
+}
+
+int
+queue_find_stage(struct queue *queue, const char *application, const char *stage,
+    const struct conf_application **ret_application, const struct conf_stage **ret_stage, struct err *err)
+{
+	const struct conf_application *found;
+	const struct conf_stage *at = NULL;
+	int r = queue_find_application(queue, application, &found, err);
+
+	if (r < 0)
+		return r;
+	if (stage)
+		at = conf_stage(found, stage);
+	else if (found->nstages > 0)
+		at = &found->stages[found->nstages - 1];
+	if (!at)
+		return no_stage(found, stage ? stage : "", err);
+	if (ret_application)
+		*ret_application = found;
+	*ret_stage = at;
+	return 0;
+}
+
+/* ---- builds ---- */
+
+/* The releases of an application as plain names, for a suggestion. */
+static const char *
+near_release(struct queue *queue, const char *application, const char *release, char ret[64])
+{
+	_cleanup_json_ json_t *releases = NULL;
+	_cleanup_free_ const char **names = NULL;
+	const char *near;
+	size_t n;
+
+	if (store_releases(queue->store, application, 100, &releases, NULL) < 0)
+		return NULL;
+	n = json_array_size(releases);
+	names = xcalloc(n + 1, sizeof(*names));
+	for (size_t i = 0; i < n; i++)
+		names[i] = json_string_value(json_array_get(releases, i));
+	near = names_suggest(release, names, n);
+	if (!near)
+		return NULL;
+	(void)snprintf(ret, 64, "%s", near);
+	return ret;
+}
+
+static int
+no_build(struct queue *queue, const char *application, const struct build_ref *ref, int64_t builds,
+    struct err *err)
+{
+	char near[96] = "";
+	int r;
+
+	if (builds > 0)
+		(void)snprintf(near, sizeof(near), "%s/%lld", ref->release, (long long)builds);
+	else
+		(void)near_release(queue, application, ref->release, near);
+	if (near[0])
+		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: did you mean %s? (bmctl build list %s)",
+		    application, names_build_text(ref).s, near, application);
+	else
+		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: bmctl build list %s", application,
+		    names_build_text(ref).s, application);
+	err_field(err, "application", json_string(application));
+	err_field(err, "release", json_string(ref->release));
+	err_field(err, "build", ref->number > 0 ? json_integer(ref->number) : json_null());
+	err_field(err, "suggestion", near[0] ? json_string(near) : json_null());
+	return r;
+}
+
+static int
+collect_number(const struct store_build *build, void *arg)
+{
+	(void)json_array_append_new(arg, json_string(names_build_text(&build->build).s));
+	return 0;
+}
+
+static int
+ambiguous_build(struct queue *queue, const char *application, const char *release, int64_t builds,
+    struct err *err)
+{
+	json_t *candidates = json_array();
+	int r;
+
+	(void)store_build_each(queue->store, application, release, 0, 50, collect_number, candidates, NULL);
+	r = err_set(err, ERR_AMBIGUOUS, "%s has %lld builds of %s: name one, such as %s", application,
+	    (long long)builds, release, json_string_value(json_array_get(candidates, 0)));
+	err_field(err, "candidates", candidates);
+	return r;
+}
+
+int
+queue_find_build(struct queue *queue, const char *application, const char *release, int64_t number,
+    struct store_build *ret_build, struct err *err)
+{
+	struct build_ref ref = { .number = number };
+	_cleanup_err_ struct err missing = ERR_INIT;
+	int64_t builds, active, succeeded;
+	int r;
+
+	(void)snprintf(ref.release, sizeof(ref.release), "%s", release);
+	if (number > 0) {
+		r = store_build_get(queue->store, application, &ref, ret_build, &missing);
+		if (r >= 0)
+			return r;
+		if (r != -ENOENT) {
+			(void)err_set(err, missing.code, "%s", missing.text);
+			return r;
+		}
+	}
+	r = store_release_look(queue->store, application, release, NULL, &builds, &active, &succeeded, err);
+	if (r < 0)
+		return r;
+	if (number > 0 || builds == 0)
+		return no_build(queue, application, &ref, active, err);
+	if (builds > 1)
+		return ambiguous_build(queue, application, release, builds, err);
+	r = store_release_only(queue->store, application, release, &ref.number, err);
+	return r < 0 ? r : store_build_get(queue->store, application, &ref, ret_build, err);
+}
+
+/* ---- locks ---- */
+
+bool
+queue_locked(const struct store_stage *stage, int64_t at_us)
+{
+	return stage->locked_by && (stage->lock_until_us == 0 || at_us < stage->lock_until_us);
+}
+
+char *
+queue_lock_text(const struct store_stage *stage)
+{
+	return xasprintf("%s is locked by %s: %s%s%s", stage->stage, stage->locked_by,
+	    stage->lock_reason ? stage->lock_reason : "no reason given",
+	    stage->lock_until_us ? ", until " : "",
+	    stage->lock_until_us ? when_local(stage->lock_until_us, "UTC").s : "");
+}

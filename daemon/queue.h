@@ -99,7 +99,7 @@ int queue_find_stage(struct queue *queue, const char *application, const char *s
  */
 int queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job, void *arg), void *arg, int64_t *ret_next_us, struct err *err);
 
-/* The life of a run. Each is compare-and-set on state and run id; -ESTALE means that somebody was faster. */
+/* The life of a run: queue_starting() fixes mode, from, plan and the request's digest (or holds the job and fails). Each is compare-and-set on state and run id; -ESTALE means that somebody was faster. */
 int queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot, int64_t now_us, struct err *err);
 /* The request for bmd-run, complete. Clear with run_request_clear(). Fails (the job is held by the callee) when build or plan are no longer there. */
 int queue_run_request(struct queue *queue, const struct job *job, struct run_request *ret_request, struct err *err);
@@ -119,6 +119,9 @@ json_t *queue_check(struct queue *queue, const char *application, const char *st
 
 /* In the form of the interface file; NOW for texts such as "in 6 h 20 min". New references. */
 json_t *queue_job_json(struct queue *queue, const struct job *job, bool steps, int64_t now_us);
+/* {kind, text}, or null for a job that waits for nothing. */
+json_t *queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us);
+json_t *queue_live_json(const struct history_entry *live); /* null for NULL */
 json_t *queue_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us);
 json_t *queue_build_json(struct queue *queue, const struct store_build *build, bool deployments);
 

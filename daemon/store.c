@@ -114,7 +114,8 @@ static const char *const migrations[SCHEMA + 1] = {
 	"CREATE INDEX jobs_queued ON jobs (application, stage, due_us, id, state) WHERE state = 'queued';"
 	"CREATE INDEX jobs_expiring ON jobs (expires_us) WHERE state = 'queued' AND expires_us > 0;"
 	"CREATE INDEX jobs_active ON jobs (application, stage) WHERE " ACTIVE ";"
-	"CREATE INDEX jobs_stage ON jobs (application, stage, due_us, id, final) WHERE final = 0;"
+	"CREATE INDEX jobs_stage ON jobs (application, stage, due_us, id, final, state) WHERE final = 0;"
+	"CREATE INDEX jobs_held ON jobs (application, stage, due_us, id) WHERE state = 'held';"
 	"CREATE INDEX jobs_waiting ON jobs (due_us, id, application, state, final) WHERE final = 0;"
 	"CREATE INDEX jobs_final ON jobs (finished_us, id, stage) WHERE final = 1;"
 	"CREATE INDEX jobs_final_application ON jobs (application, finished_us, id) WHERE final = 1;"
@@ -179,6 +180,7 @@ static const char *const migrations[SCHEMA + 1] = {
 			  " WHERE application = ?1 AND release = ?2")				   \
 	X(RELEASE_SUCCEEDED, "SELECT coalesce(max(number), 0) FROM successes"			   \
 			  " WHERE application = ?1 AND stage = ?2 AND release = ?3")		   \
+	X(RELEASE_ONLY,	  "SELECT min(number) FROM builds WHERE application = ?1 AND release = ?2") \
 	X(RELEASES,	  "SELECT release, max(id) AS last FROM builds WHERE application = ?1 GROUP BY release" \
 			  " ORDER BY last DESC LIMIT ?2")					   \
 	X(JOB_HIGHEST,	  "SELECT coalesce(max(id), 0) FROM jobs")				   \
@@ -203,6 +205,10 @@ static const char *const migrations[SCHEMA + 1] = {
 	X(NEXT_EXPIRY,	  "SELECT min(expires_us) FROM jobs WHERE state = 'queued' AND expires_us > 0") \
 	X(AHEAD,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0"\
 			  " AND (due_us, id) < (?3, ?4) ORDER BY due_us DESC, id DESC LIMIT ?5")   \
+	X(FIRST_HELD,	  "SELECT id FROM jobs WHERE state = 'held' AND application = ?1 AND stage = ?2"\
+			  " ORDER BY due_us, id LIMIT 1")					   \
+	X(FIRST_NEXT,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0"\
+			  " AND (state = 'queued' OR state = 'scheduled') ORDER BY due_us, id LIMIT 1") \
 	X(ACTIVE_ON,	  "SELECT " JOB_FIELDS " FROM jobs WHERE application = ?1 AND stage = ?2 AND " ACTIVE) \
 	X(ACTIVE_COUNT,	  "SELECT count(*) FROM jobs WHERE " ACTIVE)				   \
 	X(LIST_WAITING,	  "SELECT " JOB_FIELDS " FROM jobs WHERE final = 0 AND (due_us, id) > (?2, ?3)"\
@@ -1261,6 +1267,17 @@ store_release_look(struct store *store, const char *application, const char *rel
 }
 
 int
+store_release_only(struct store *store, const char *application, const char *release,
+    int64_t *ret_number, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_RELEASE_ONLY);
+
+	bind_text(st, 1, application);
+	bind_text(st, 2, release);
+	return number(store, st, 0, ret_number, err);
+}
+
+int
 store_releases(struct store *store, const char *application, int limit, json_t **ret_releases,
     struct err *err)
 {
@@ -1571,6 +1588,26 @@ store_job_next_expiry(struct store *store, int64_t *ret_us, struct err *err)
 }
 
 int
+store_job_first_held(struct store *store, const char *application, const char *stage, int64_t *ret_id,
+    struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_FIRST_HELD);
+
+	bind_stage(st, application, stage);
+	return number(store, st, 0, ret_id, err);
+}
+
+int
+store_job_first_next(struct store *store, const char *application, const char *stage, int64_t *ret_id,
+    struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_FIRST_NEXT);
+
+	bind_stage(st, application, stage);
+	return number(store, st, 0, ret_id, err);
+}
+
+int
 store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id,
     int limit, json_t **ret_ids, struct err *err)
 {
@@ -1767,7 +1804,7 @@ store_step_put(struct store *store, int64_t job, const struct store_step *step, 
 	bind_int(st, 10, step->irreversible);
 	bind_text(st, 11, step->message);
 	r = run(store, st, err);
-	if (r < 0 || !step->irreversible || step->started_us == 0)
+	if (r < 0 || !step->irreversible || step->started_us == 0 || step->attempt > 1)
 		return r;
 	st = statement(store, S_IRREVERSIBLE_PUT);
 	bind_int(st, 1, job);

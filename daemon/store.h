@@ -85,6 +85,8 @@ int store_build_each(struct store *store, const char *application, const char *r
 /* Number of builds of RELEASE, and its newest that is not rejected / that succeeded on STAGE (0: none). */
 int store_release_look(struct store *store, const char *application, const char *release, const char *stage,
 		       int64_t *ret_builds, int64_t *ret_newest_active, int64_t *ret_newest_succeeded, struct err *err);
+/* The lowest number of a release: that of its only build. -ENOENT is not answered: 0 when there is none. */
+int store_release_only(struct store *store, const char *application, const char *release, int64_t *ret_number, struct err *err);
 /* Distinct releases of an application, newest first, at most LIMIT: array of strings, for suggestions. */
 int store_releases(struct store *store, const char *application, int limit, json_t **ret_releases, struct err *err);
 
@@ -110,6 +112,9 @@ int store_job_queued_stage(struct store *store, char application[64], char stage
 int store_job_each_expired(struct store *store, int64_t now_us, int limit,
 			   int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
 int store_job_next_expiry(struct store *store, int64_t *ret_us, struct err *err);
+/* The first job of a stage that is held; the first that will start by itself (queued or scheduled). 0 if none. */
+int store_job_first_held(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
+int store_job_first_next(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
 /* Ids of the jobs of a stage that are not final and stand before (DUE, ID) in line, the nearest LIMIT of them in order. */
 int store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id, int limit,
 		    json_t **ret_ids, struct err *err);

@@ -1,0 +1,1239 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The rules as plays: a real database and store in a private folder, a configuration from text, and a clock that only the
+ * play moves. The actor "runner" is this file: it takes what the queue starts and says how it ended.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "artifact/manifest.h"
+#include "common/json.h"
+#include "common/scope.h"
+#include "common/varlink.h"
+#include "common/when.h"
+#include "common/xalloc.h"
+#include "daemon/queue.h"
+#include "tests/unit/unit.h"
+
+#define MIN (60 * WHEN_SECOND)
+#define T0 (INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC */
+
+static char folder[64];
+static struct conf *conf;
+static struct store *store;
+static struct objects *objects;
+static struct queue *queue;
+static struct err err;
+static int64_t now = T0;
+static int64_t next_us;
+static int64_t started[64];
+static size_t nstarted;
+static char told[8192];
+static const struct queue_who ana = { .uid = 1000, .name = "ana" }, ben = { .uid = 1001, .name = "ben" };
+
+#define OK(call)                                                                                   \
+	do {                                                                                       \
+		int r_ = (call);                                                                   \
+		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text);       \
+	} while (0)
+
+#define TEXT(a, b) ck_assert_msg(strcmp(a, b) == 0, "line %d: \"%s\" is not \"%s\"", __LINE__, a, b)
+#define HAS(a, b) ck_assert_msg(strstr(a, b) != NULL, "line %d: no \"%s\" in \"%s\"", __LINE__, b, a)
+
+/* ---- the stage */
+
+static void
+write_file(const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	ck_assert_int_eq(fclose(file), 0);
+	ck_assert_int_eq(chmod(path, 0644), 0);
+}
+
+static void
+load_conf(const char *stages, const char *more)
+{
+	struct conf_problems problems = { 0 };
+	_cleanup_free_ char *text = xasprintf(
+	    "state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = fork\n%s", folder, folder, more);
+	_cleanup_free_ char *application = xasprintf("application \"shop\" {\n stages = {\"testing\", \"production\"}\n"
+						     " variables = {\"PORT=80\"}\n stage \"testing\" { plan = \"web\" }\n"
+						     " stage \"production\" { plan = \"web\" %s }\n}\n", stages);
+	_cleanup_free_ char *main_path = xasprintf("%s/bmd.conf", folder);
+	struct conf *fresh = NULL;
+	int r;
+
+	write_file("bmd.conf", text);
+	write_file("applications.d/shop.conf", application);
+	write_file("plans.d/web.conf",
+	    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
+	    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n"
+	    "plan \"files\" { step \"put\" { deploy = \"site\" to = \"/srv/x\" } }\n");
+	r = conf_load(main_path, 0, &fresh, &problems);
+	ck_assert_msg(r == 0, "%s", problems.n ? problems.v[0] : "?");
+	if (queue)
+		queue_set_conf(queue, fresh);
+	conf_free(conf);
+	conf = fresh;
+}
+
+static void
+hear(const char *text, void *arg)
+{
+	(void)arg;
+	if (strlen(told) + strlen(text) < sizeof(told))
+		strcat(told, text);
+}
+
+static void
+set_up_with(const char *stage, const char *more)
+{
+	char path[128];
+
+	strcpy(folder, "/tmp/bmd-queue-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/applications.d", folder);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	snprintf(path, sizeof(path), "%s/plans.d", folder);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	load_conf(stage, more);
+	OK(store_open(folder, &store, &err));
+	OK(objects_open(folder, true, &objects, &err));
+	queue = queue_new(store, objects);
+	queue_set_conf(queue, conf);
+	queue_set_tell(queue, hear, NULL);
+	OK(queue_set_highest(queue, 40, &err));
+	OK(store_begin(store, &err));
+	now = T0;
+	nstarted = 0;
+	told[0] = '\0';
+}
+
+static void
+set_up(void)
+{
+	set_up_with("", "");
+}
+
+static void
+tear_down(void)
+{
+	char command[128];
+
+	OK(store_commit(store, now, &err));
+	queue_free(queue);
+	queue = NULL;
+	objects_close(objects);
+	store_close(store);
+	conf_free(conf);
+	conf = NULL;
+	err_clear(&err);
+	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* ---- the actors */
+
+static struct build_ref
+ref(const char *text)
+{
+	struct build_ref build;
+
+	OK(names_build_parse(text, &build, &err));
+	return build;
+}
+
+static void
+add_build(const char *text)
+{
+	struct store_build build = { .created_us = now, .created_by = "ana", .application = "shop" };
+
+	build.build = ref(text);
+	build.variables = json_object();
+	OK(store_build_add(store, &build, &err));
+	store_build_clear(&build);
+}
+
+static struct queue_request
+request(bool redeploy, const char *build, int64_t at_us)
+{
+	static char release[64];
+	struct queue_request request = { .redeploy = redeploy, .application = "shop", .stage = "production",
+		.has_when = true, .grace_us = -1 };
+
+	request.when.now = at_us == 0;
+	request.when.at_us = at_us;
+	if (build) {
+		struct build_ref found = ref(build);
+
+		strcpy(release, found.release);
+		request.release = release;
+		request.build = found.number;
+	}
+	return request;
+}
+
+/* The new job's id, or 0 with ERR. */
+static int64_t
+send(const struct queue_request *request)
+{
+	struct queue_answer answer;
+	int64_t id;
+
+	err_clear(&err);
+	memset(&err, 0, sizeof(err));
+	if (queue_request(queue, request, &ana, now, &answer, &err) < 0)
+		return 0;
+	id = answer.job.id;
+	queue_answer_clear(&answer);
+	return id;
+}
+
+static int64_t
+ask(bool redeploy, const char *build, int64_t at_us)
+{
+	struct queue_request wanted = request(redeploy, build, at_us);
+
+	return send(&wanted);
+}
+
+static int
+on_start(struct job *job, void *arg)
+{
+	char run[RUN_ID_SIZE];
+	int64_t id = job->id;
+
+	(void)arg;
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	started[nstarted++] = id;
+	OK(queue_starting(queue, job, run, "boot", now, &err));
+	OK(queue_running(queue, id, run, now, &err));
+	return 0;
+}
+
+static void
+look(void)
+{
+	int r = queue_look(queue, now, on_start, NULL, &next_us, &err);
+
+	ck_assert_msg(r == 0, "%s", err.text);
+}
+
+static const char *
+state(int64_t id)
+{
+	struct job job;
+	const char *name;
+
+	OK(store_job_get(store, id, &job, &err));
+	name = job_state_stored(job.state);
+	job_clear(&job);
+	return name;
+}
+
+/* One of the texts of a job, kept until the next call. */
+static const char *
+said(int64_t id, const char *key)
+{
+	static char text[1024];
+	_cleanup_json_ json_t *object = NULL;
+	struct job job;
+	const char *value;
+
+	OK(store_job_get(store, id, &job, &err));
+	object = queue_job_json(queue, &job, true, now);
+	job_clear(&job);
+	if (strcmp(key, "waits_for") == 0) {
+		json_t *waits = json_object_get(object, key);
+
+		snprintf(text, sizeof(text), "%s: %s", json_string_value(json_object_get(waits, "kind")),
+		    json_string_value(json_object_get(waits, "text")));
+		return text;
+	}
+	value = json_string_value(json_object_get(object, key));
+	snprintf(text, sizeof(text), "%s", value ? value : "");
+	return text;
+}
+
+static void
+begin_step(int64_t id, int step, const char *name, bool irreversible)
+{
+	struct run_event event = { .seq = 2 * step + 1, .time_us = now, .event = "step-begun", .step = step,
+		.attempt = 1, .irreversible = irreversible };
+	struct job job;
+
+	strcpy(event.name, name);
+	OK(store_job_get(store, id, &job, &err));
+	OK(queue_event(queue, id, job.run, &event, &err));
+	strcpy(event.event, "step-ended");
+	strcpy(event.state, "succeeded");
+	event.seq++;
+	OK(queue_event(queue, id, job.run, &event, &err));
+	OK(queue_event(queue, id, job.run, &event, &err)); /* told twice: nothing happens */
+	job_clear(&job);
+}
+
+static void
+end(int64_t id, const char *how, bool began)
+{
+	struct run_result result = { .job = id, .finished_us = now, .began = began, .exit_code = 0 };
+	struct job job;
+
+	OK(store_job_get(store, id, &job, &err));
+	strcpy(result.run, job.run);
+	strcpy(result.request_digest, job.request_digest);
+	result.started_us = job.started_us;
+	strcpy(result.state, how);
+	if (strcmp(how, "failed") == 0) {
+		result.exit_code = 1;
+		strcpy(result.failed_step, "one");
+	}
+	OK(queue_finished(queue, &result, now, &err));
+	job_clear(&job);
+}
+
+/* Asks for it now, runs it, ends it; a moment passes before and after. */
+static int64_t
+play(bool redeploy, const char *build, const char *how)
+{
+	int64_t id;
+
+	now += MIN;
+	id = ask(redeploy, build, 0);
+	ck_assert_msg(id > 0, "%s", err.text);
+	look();
+	TEXT(state(id), "running");
+	now += MIN;
+	end(id, how, true);
+	TEXT(state(id), how);
+	return id;
+}
+
+static const char *
+live(void)
+{
+	static struct build_text text;
+	struct history history;
+	const struct history_entry *entry;
+
+	OK(store_history_get(store, "shop", "production", &history, &err));
+	entry = history_live(&history);
+	text = entry ? names_build_text(&entry->build) : (struct build_text){ "" };
+	history_clear(&history);
+	return text.s;
+}
+
+static void
+three_builds(void)
+{
+	add_build("1.0/1");
+	add_build("1.0/2");
+	add_build("1.0/3");
+	play(false, "1.0/1", "succeeded");
+	play(false, "1.0/2", "succeeded");
+	play(false, "1.0/3", "succeeded");
+	TEXT(live(), "1.0/3");
+}
+
+static void
+refused(int64_t id, enum err_code code, const char *words)
+{
+	ck_assert_int_eq(id, 0);
+	ck_assert_msg(err.code == code, "%s: %s", err_name(err.code), err.text);
+	HAS(err.text, words);
+}
+
+/* ---- the plays */
+
+START_TEST(test_back_and_further_back)
+{
+	set_up();
+	three_builds();
+	ck_assert_int_eq(started[0], 41); /* ids exceed those of the run folders */
+	TEXT(said(play(true, NULL, "succeeded"), "mode"), "rollback");
+	TEXT(live(), "1.0/2");
+	play(true, NULL, "succeeded");
+	TEXT(live(), "1.0/1");
+	refused(ask(true, NULL, 0), ERR_NOTHING_TO_REDEPLOY, "no earlier good build");
+	TEXT(said(play(true, "1.0/3", "succeeded"), "mode"), "redeploy");
+	TEXT(live(), "1.0/3");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_names)
+{
+	struct queue_request wanted;
+
+	set_up();
+	add_build("1.0/1");
+	refused(ask(true, NULL, 0), ERR_NOTHING_TO_REDEPLOY, "never had a successful deployment");
+	refused(ask(true, "1.0/1", 0), ERR_REFUSED, "use bmctl deploy shop 1.0/1 --to production");
+	refused(ask(true, "1.0", 0), ERR_REFUSED, "use bmctl deploy");
+	refused(ask(false, "1.0/7", 0), ERR_NO_SUCH_BUILD, "did you mean 1.0/1?");
+	wanted = request(false, "1.0/1", 0);
+	wanted.application = "shap";
+	refused(send(&wanted), ERR_NO_SUCH_APPLICATION, "did you mean shop?");
+	wanted.application = "shop";
+	wanted.stage = "prodction";
+	refused(send(&wanted), ERR_NO_SUCH_STAGE, "did you mean production?");
+	wanted.application = NULL;
+	wanted.stage = NULL;
+	ck_assert_int_gt(send(&wanted), 0); /* the only one, its last stage */
+	ck_assert_int_gt(ask(false, "1.0", 0), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_release_without_number)
+{
+	_cleanup_json_ json_t *warnings = NULL;
+	struct build_ref newest = { "1.0", 3 };
+	struct store_build build;
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	add_build("1.0/2");
+	play(false, "1.0/1", "succeeded");
+	add_build("1.0/3");
+	id = ask(true, "1.0", 0);
+	look();
+	end(id, "succeeded", true);
+	TEXT(live(), "1.0/1"); /* the newest that has succeeded here */
+	OK(queue_reject(queue, "shop", &newest, "bad", &ana, now, &warnings, &err));
+	play(false, "1.0", "succeeded");
+	TEXT(live(), "1.0/2"); /* the newest that is not rejected */
+	ck_assert_int_lt(queue_find_build(queue, "shop", "1.0", 0, &build, &err), 0);
+	ck_assert_int_eq(err.code, ERR_AMBIGUOUS);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_on_time)
+{
+	int64_t id, at;
+
+	set_up();
+	three_builds();
+	at = now + 10 * MIN;
+	id = ask(true, NULL, at);
+	TEXT(state(id), "scheduled");
+	HAS(said(id, "waits_for"), "time: 2026-11-22 23:16:00+00:00 UTC (in 10 min)");
+	look();
+	ck_assert_int_eq(next_us, at);
+	now = at - 1;
+	look();
+	TEXT(state(id), "scheduled");
+	now = at + 2;
+	look();
+	TEXT(state(id), "running");
+	ck_assert_int_eq(next_us, INT64_MAX);
+	end(id, "succeeded", true);
+	TEXT(live(), "1.0/2");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_missed)
+{
+	int64_t late, slow, patient, run;
+
+	set_up();
+	three_builds();
+	late = ask(true, NULL, now + 10 * MIN);
+	now += 41 * MIN;
+	look();
+	TEXT(state(late), "missed");
+	HAS(said(late, "message"), "longer than its grace of 30 min: bmd was not running");
+
+	run = ask(false, "1.0/1", 0);
+	look();
+	TEXT(state(run), "running");
+	slow = ask(true, "1.0/2", now + MIN);
+	patient = ask(false, "1.0/2", 0);
+	now += 2 * MIN;
+	look();
+	TEXT(state(slow), "queued");
+	ck_assert_int_eq(next_us, now - MIN + 30 * MIN + 1);
+	now = next_us - 1;
+	look();
+	TEXT(state(slow), "queued"); /* the last moment of its grace */
+	now++;
+	look();
+	TEXT(state(slow), "missed");
+	HAS(said(slow, "message"), "is running on production");
+	now += 5000 * MIN;
+	look();
+	TEXT(state(patient), "queued"); /* --now is never missed */
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_guard)
+{
+	struct queue_request wanted;
+	int64_t hold, skip, go;
+
+	set_up();
+	three_builds();
+	hold = ask(true, NULL, now + 60 * MIN);
+	wanted = request(true, NULL, now + 60 * MIN);
+	wanted.has_if_changed = true;
+	wanted.if_changed = JOB_SKIP;
+	skip = send(&wanted);
+	wanted.if_changed = JOB_RUN;
+	go = send(&wanted);
+	add_build("1.1/1");
+	play(false, "1.1/1", "succeeded");
+	now += 60 * MIN;
+	look();
+	TEXT(state(hold), "held");
+	HAS(said(hold, "waits_for"), "hold: 1.1/1 went live on production meanwhile (by ana), it was 1.0/3 at the request");
+	HAS(said(hold, "waits_for"), "bmctl release");
+	TEXT(state(skip), "superseded");
+	TEXT(state(go), "running");
+	HAS(told, "held: 1.1/1 went live");
+	end(go, "succeeded", true);
+	TEXT(live(), "1.0/2");
+	{
+		struct job job;
+
+		OK(queue_release(queue, hold, &ben, now, &job, &err));
+		job_clear(&job);
+	}
+	look();
+	TEXT(state(hold), "running");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_two_timed_in_a_row)
+{
+	int64_t first, second;
+
+	set_up();
+	three_builds();
+	first = ask(true, NULL, now + 10 * MIN);
+	second = ask(true, "1.0/1", now + 10 * MIN);
+	now += 10 * MIN;
+	look();
+	TEXT(state(first), "running");
+	TEXT(state(second), "queued");
+	HAS(said(second, "waits_for"), "job: job 44 (redeploy shop 1.0/2) is running on production");
+	end(first, "succeeded", true);
+	look();
+	TEXT(state(second), "running"); /* what is live is the work of the job ahead */
+	TEXT(said(second, "mode"), "rollback");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_failure_holds)
+{
+	int64_t failed, other, back, later, timed;
+
+	set_up();
+	three_builds();
+	add_build("1.1/1");
+	failed = ask(false, "1.1/1", 0);
+	look();
+	now += MIN;
+	other = ask(false, "1.0/1", 0);
+	back = ask(true, "1.0/3", 0);
+	timed = ask(true, "1.0/2", now + 10 * MIN);
+	now += MIN;
+	end(failed, "failed", true);
+	TEXT(state(other), "held");
+	HAS(said(other, "waits_for"), "job 44 (deploy shop 1.1/1 to production) failed");
+	TEXT(state(back), "queued"); /* the way back is never held */
+	now += MIN;
+	later = ask(false, "1.0/2", 0);
+	look();
+	TEXT(state(back), "running");
+	TEXT(said(back, "mode"), "rollback"); /* from the unfinished one */
+	TEXT(state(later), "queued"); /* asked after the failure */
+	end(back, "failed", true);
+	TEXT(state(later), "held");
+	now += 20 * MIN;
+	look();
+	TEXT(state(timed), "held"); /* due, and the stage is still dirty */
+	TEXT(said(play(true, NULL, "succeeded"), "mode"), "rollback");
+	TEXT(live(), "1.0/3");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_failure_continues)
+{
+	int64_t failed, other;
+
+	set_up_with("on-failure = \"continue\"", "");
+	three_builds();
+	failed = ask(true, "1.0/2", 0);
+	look();
+	other = ask(false, "1.0/1", 0);
+	end(failed, "failed", true);
+	look();
+	TEXT(state(other), "running");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_failure_goes_back)
+{
+	int64_t failed, other;
+
+	set_up_with("on-failure = \"redeploy\"", "");
+	three_builds();
+	add_build("1.1/1");
+	failed = ask(false, "1.1/1", 0);
+	look();
+	now += MIN;
+	other = ask(false, "1.0/1", 0);
+	now += MIN;
+	end(failed, "failed", true);
+	TEXT(state(other), "held");
+	look();
+	TEXT(state(other + 1), "running");
+	TEXT(said(other + 1, "requested_by"), "bmd");
+	TEXT(said(other + 1, "reason"), "job 44 failed");
+	TEXT(said(other + 1, "mode"), "rollback");
+	end(other + 1, "failed", true); /* no second hop */
+	look();
+	ck_assert_int_eq(nstarted, 5);
+	/* a failed rollback and a cancelled deployment act like hold */
+	play(true, NULL, "succeeded");
+	failed = ask(false, "1.1/1", 0);
+	look();
+	end(failed, "cancelled", true);
+	look();
+	ck_assert_int_eq(nstarted, 7);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_did_not_begin)
+{
+	int64_t id;
+
+	set_up();
+	three_builds();
+	id = ask(true, NULL, 0);
+	look();
+	end(id, "failed", false);
+	refused(ask(true, NULL, 0) > 0 ? 0 : 1, 0, "");
+	TEXT(live(), "1.0/3");
+	{
+		struct store_stage stage;
+
+		OK(store_stage_get(store, "shop", "production", &stage, &err));
+		ck_assert(!stage.dirty);
+		store_stage_clear(&stage);
+	}
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_one_a_stage_and_slots)
+{
+	struct queue_request testing;
+	int64_t one, two, three;
+
+	set_up_with("", "max-running = 1\n");
+	add_build("1.0/1");
+	one = ask(false, "1.0/1", 0);
+	two = ask(false, "1.0/1", 0);
+	testing = request(false, "1.0/1", 0);
+	testing.stage = "testing";
+	three = send(&testing);
+	look();
+	TEXT(state(one), "running");
+	TEXT(state(two), "queued");
+	TEXT(state(three), "queued");
+	HAS(said(three, "waits_for"), "slot: 1 of 1 runs (max-running)");
+	end(one, "succeeded", true);
+	look();
+	TEXT(state(two), "running"); /* the earlier in line of all stages */
+	load_conf("", "max-running = 4\n");
+	look();
+	TEXT(state(three), "running");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_lock)
+{
+	struct store_stage stage;
+	int64_t until, timed, waiting, after;
+
+	set_up();
+	three_builds();
+	until = now + 60 * MIN;
+	timed = ask(true, NULL, now + 10 * MIN);
+	waiting = ask(false, "1.0/1", 0);
+	OK(queue_lock(queue, "shop", "production", "release freeze", until, &ana, now, &err));
+	refused(ask(true, NULL, 0), ERR_REFUSED, "production is locked by ana: release freeze, until 2026-11-23 00:06:00");
+	TEXT(json_string_value(json_object_get(err.fields, "rule")), "locked");
+	TEXT(json_string_value(json_object_get(err.fields, "until")), "2026-11-23T00:06:00.000000Z");
+	after = ask(true, NULL, until);
+	ck_assert_int_gt(after, 0);
+	look();
+	TEXT(state(waiting), "queued");
+	HAS(said(waiting, "waits_for"), "lock: production is locked by ana");
+	ck_assert_int_lt(queue_lock(queue, "shop", "production", "mine", 0, &ben, now, &err), 0);
+	now += 10 * MIN;
+	look();
+	TEXT(state(timed), "queued");
+	now += 35 * MIN;
+	look();
+	TEXT(state(timed), "missed");
+	HAS(said(timed, "message"), "locked by ana");
+	ck_assert_int_eq(next_us, until);
+	now = until;
+	look();
+	TEXT(state(waiting), "running");
+	OK(queue_unlock(queue, "shop", "production", &ben, now, &err));
+	OK(store_stage_get(store, "shop", "production", &stage, &err));
+	ck_assert_ptr_null(stage.locked_by);
+	store_stage_clear(&stage);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_reject)
+{
+	_cleanup_json_ json_t *warnings = NULL;
+	struct build_ref two = { "1.0", 2 };
+	struct job job;
+	int64_t queued, scheduled;
+
+	set_up();
+	three_builds();
+	scheduled = ask(true, NULL, now + 10 * MIN);
+	queued = ask(true, "1.0/2", 0);
+	OK(queue_reject(queue, "shop", &two, "loses orders", &ben, now, &warnings, &err));
+	TEXT(state(queued), "held");
+	TEXT(state(scheduled), "held");
+	ck_assert_uint_eq(json_array_size(warnings), 2);
+	refused(ask(true, "1.0/2", 0), ERR_REFUSED, "was rejected by ben: loses orders");
+	ck_assert_int_lt(queue_release(queue, queued, &ana, now, &job, &err), 0);
+	play(true, NULL, "succeeded");
+	TEXT(live(), "1.0/1"); /* rejected ones are skipped */
+	json_decref(warnings);
+	warnings = NULL;
+	OK(queue_reject(queue, "shop", &two, NULL, &ben, now, &warnings, &err));
+	ck_assert_uint_eq(json_array_size(warnings), 2);
+	OK(queue_release(queue, scheduled, &ana, now, &job, &err));
+	job_clear(&job);
+	TEXT(state(scheduled), "scheduled"); /* not before its time */
+	OK(queue_release(queue, queued, &ana, now, &job, &err));
+	job_clear(&job);
+	look();
+	TEXT(state(queued), "running");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_cancel)
+{
+	struct job job;
+	int64_t waiting, run;
+	bool kill;
+
+	set_up();
+	three_builds();
+	run = ask(true, NULL, 0);
+	look();
+	waiting = ask(false, "1.0/1", 0);
+	for (int i = 0; i < 2; i++) { /* idempotent */
+		OK(queue_cancel(queue, waiting, "not today", &ben, now, &kill, &job, &err));
+		ck_assert(!kill);
+		job_clear(&job);
+		TEXT(state(waiting), "cancelled");
+		TEXT(said(waiting, "ended_by"), "ben");
+		TEXT(said(waiting, "message"), "not today");
+	}
+	OK(queue_cancel(queue, run, NULL, &ben, now, &kill, &job, &err));
+	ck_assert(kill && !job.cancel_now);
+	job_clear(&job);
+	OK(queue_cancel(queue, run, NULL, &ana, now, &kill, &job, &err));
+	ck_assert(kill && job.cancel_now);
+	job_clear(&job);
+	end(run, "cancelled", true);
+	TEXT(said(run, "ended_by"), "ben");
+	run = play(true, NULL, "succeeded");
+	ck_assert_int_lt(queue_cancel(queue, run, NULL, &ben, now, &kill, &job, &err), 0);
+	HAS(err.text, "is succeeded");
+	ck_assert_int_lt(queue_cancel(queue, 999, NULL, &ben, now, &kill, &job, &err), 0);
+	ck_assert_int_eq(err.code, ERR_NO_SUCH_JOB);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_reschedule)
+{
+	struct queue_when when = { .at_us = 0 };
+	struct job job;
+	int64_t id;
+
+	set_up();
+	three_builds();
+	id = ask(true, NULL, now + 10 * MIN);
+	when.at_us = now + 30 * MIN;
+	OK(queue_reschedule(queue, id, &when, &ben, now, &job, &err));
+	ck_assert_int_eq(job.due_us, when.at_us);
+	ck_assert_uint_eq(json_array_size(job.ahead), 0);
+	job_clear(&job);
+	now += 20 * MIN;
+	look();
+	TEXT(state(id), "scheduled");
+	when.now = true;
+	OK(queue_reschedule(queue, id, &when, &ben, now, &job, &err));
+	job_clear(&job);
+	TEXT(state(id), "queued");
+	look();
+	TEXT(state(id), "running");
+	ck_assert_int_lt(queue_reschedule(queue, id, &when, &ben, now, &job, &err), 0);
+	HAS(err.text, "cannot be moved");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_times)
+{
+	struct queue_request wanted;
+
+	set_up();
+	three_builds();
+	refused(ask(true, NULL, now - 2 * MIN), ERR_BAD_TIME, "is in the past (2 min ago)");
+	refused(ask(true, NULL, now + INT64_C(31) * 1440 * MIN), ERR_REFUSED, "horizon of");
+	wanted = request(true, NULL, now + 10 * MIN);
+	wanted.when.text = "23:16";
+	wanted.when.zone = "UTC";
+	ck_assert_msg(send(&wanted) > 0, "%s", err.text);
+	wanted.when.text = "23:17";
+	refused(send(&wanted), ERR_INVALID_PARAMETER, "compare the clocks");
+	wanted.when.text = "+10min";
+	wanted.when.at_us += 30 * WHEN_SECOND; /* the client's clock is half a minute ahead */
+	ck_assert_msg(send(&wanted) > 0, "%s", err.text);
+	wanted.when.zone = "Europe/Nowhere";
+	refused(send(&wanted), ERR_INVALID_PARAMETER, "no zone Europe/Nowhere");
+	wanted.when.zone = "UTC";
+	wanted.when.text = "soonish";
+	refused(send(&wanted), ERR_INVALID_PARAMETER, "not understood");
+	/* 23:06:30 was ahead when the client read it, and is not any more */
+	now += 10 * WHEN_SECOND;
+	wanted = request(true, NULL, now - 5 * WHEN_SECOND);
+	wanted.when.text = "23:06:05";
+	wanted.when.zone = "UTC";
+	ck_assert_msg(send(&wanted) > 0, "%s", err.text);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_asked_for)
+{
+	struct queue_request wanted;
+	_cleanup_json_ json_t *variables = json_pack("{s:s}", "PORT", "81");
+
+	set_up_with("require-reason = true confirm = true", "");
+	add_build("1.0/1");
+	wanted = request(false, "1.0/1", 0);
+	wanted.variables = variables;
+	refused(send(&wanted), ERR_REFUSED, "open = {\"PORT\"}");
+	wanted.variables = NULL;
+	refused(send(&wanted), ERR_REASON_REQUIRED, "bmctl deploy shop 1.0/1 --to production --now --reason TEXT");
+	wanted.reason = "ticket 7";
+	refused(send(&wanted), ERR_CONFIRMATION_REQUIRED, "--yes");
+	wanted.confirmed = true;
+	ck_assert_int_gt(send(&wanted), 0);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_settle)
+{
+	struct build_ref two = { "1.0", 2 };
+	struct job job;
+	int64_t id, waiting;
+	char run[RUN_ID_SIZE];
+
+	set_up();
+	three_builds();
+	id = ask(true, "1.0/1", 0);
+	look();
+	ck_assert_int_lt(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err), 0);
+	HAS(err.text, "is running on production");
+	waiting = ask(false, "1.0/2", 0);
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	ck_assert_int_eq(queue_lost(queue, id, "another", "gone", true, now, &err), -ESTALE);
+	OK(queue_lost(queue, id, run, "bmd-run is gone without a result", true, now, &err));
+	TEXT(state(id), "lost");
+	TEXT(state(waiting), "held");
+	OK(queue_release(queue, waiting, &ben, now, &job, &err));
+	job_clear(&job);
+	look();
+	TEXT(state(waiting), "queued");
+	HAS(said(waiting, "waits_for"), "processes of job 44 may still be there");
+	OK(queue_settle(queue, "shop", "production", NULL, "no idea", &ben, now, &err));
+	{
+		_cleanup_json_ json_t *stage = queue_stage_json(queue, "shop", "production", now);
+
+		ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(stage, "dirty"), "job")), id);
+		ck_assert(json_is_null(json_object_get(stage, "occupied_by")));
+	}
+	OK(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err));
+	TEXT(live(), "1.0/2");
+	look();
+	TEXT(state(waiting), "running"); /* a deploy --now does not ask what is live */
+	tear_down();
+}
+END_TEST
+
+static int
+only_starting(struct job *job, void *arg)
+{
+	char run[RUN_ID_SIZE];
+
+	(void)arg;
+	snprintf(run, sizeof(run), "%032lld", (long long)job->id);
+	OK(queue_starting(queue, job, run, "boot", now, &err));
+	return 0;
+}
+
+START_TEST(test_back_off)
+{
+	static const int seconds[] = { 1, 2, 4, 8, 16, 32, 60 };
+	char run[RUN_ID_SIZE];
+	int64_t id, behind;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	behind = ask(false, "1.0/1", 0);
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	for (size_t i = 0; i < ARRAY_SIZE(seconds); i++) {
+		OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+		TEXT(state(id), "starting");
+		OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
+		TEXT(state(id), "queued");
+		TEXT(state(behind), "queued"); /* the head that waits blocks its line */
+		OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+		ck_assert_int_eq(next_us, now + seconds[i] * WHEN_SECOND);
+		now = next_us;
+	}
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "8 starts in a row did not happen: no answer");
+	TEXT(said(id, "mode"), "");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_foreign_results)
+{
+	struct run_result result = { .state = "succeeded" };
+	struct run_event event = { .seq = 1, .event = "begun", .step = -1 };
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	look();
+	result.job = id;
+	strcpy(result.run, "other");
+	ck_assert_int_eq(queue_finished(queue, &result, now, &err), -ESTALE);
+	ck_assert_int_eq(queue_event(queue, id, "other", &event, &err), -ESTALE);
+	TEXT(state(id), "running");
+	snprintf(result.run, sizeof(result.run), "%032lld", (long long)id);
+	strcpy(result.request_digest, "other");
+	OK(queue_finished(queue, &result, now, &err));
+	TEXT(state(id), "held");
+	ck_assert_int_eq(queue_finished(queue, &result, now, &err), -ESTALE);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_after_downtime)
+{
+	int64_t id, timed;
+
+	set_up();
+	three_builds();
+	id = ask(true, NULL, 0);
+	timed = ask(true, NULL, now + MIN);
+	OK(queue_after_downtime(queue, now, now + 29 * MIN, &err));
+	TEXT(state(id), "queued");
+	OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "bmd was down for 31 min");
+	TEXT(state(timed), "scheduled");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_reload_takes_the_plan)
+{
+	struct build_ref one = { "1.0", 1 };
+	_cleanup_json_ json_t *row = NULL;
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	add_build("1.0/2");
+	play(false, "1.0/1", "succeeded");
+	play(false, "1.0/2", "succeeded");
+	id = ask(true, NULL, now + MIN);
+	write_file("applications.d/shop.conf", "application \"shop\" { stages = {\"production\"} stage \"production\" { plan = \"files\" } }\n");
+	{
+		struct conf_problems problems = { 0 };
+		_cleanup_free_ char *path = xasprintf("%s/bmd.conf", folder);
+		struct conf *fresh;
+
+		ck_assert_int_eq(conf_load(path, 0, &fresh, &problems), 0);
+		queue_set_conf(queue, fresh);
+		conf_free(conf);
+		conf = fresh;
+	}
+	now += 2 * MIN;
+	look();
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "has no artifact site, which step put of plan files needs");
+	row = queue_check(queue, "shop", "production", now);
+	ck_assert(!json_is_true(json_object_get(row, "ready")));
+	(void)one;
+	tear_down();
+}
+END_TEST
+
+/* ---- files */
+
+static void
+add_build_with_file(const char *text, const char *content, char ret_digest[DIGEST_SIZE])
+{
+	struct store_build build = { .created_us = now, .created_by = "ana", .application = "shop" };
+	struct store_artifact artifact = { .name = "site", .files = 1 };
+	struct objects_import *import;
+	struct objects_writer *writer;
+	struct manifest manifest = { 0 };
+	_cleanup_free_ char *listing = NULL;
+	int64_t size;
+	size_t n;
+
+	OK(objects_import_open(objects, &import, &err));
+	writer = objects_writer_open(import);
+	OK(objects_writer_add(writer, content, strlen(content), &err));
+	OK(objects_writer_end(writer, ret_digest, &size, &err));
+	manifest_add_file(&manifest, "index.html", false, size, ret_digest);
+	OK(manifest_finish(&manifest, &err));
+	listing = manifest_format(&manifest, &n);
+	OK(objects_publish(import, listing, n, artifact.digest, &err));
+	objects_import_close(import);
+	manifest_clear(&manifest);
+	build.build = ref(text);
+	build.variables = json_pack("{s:s}", "COLOUR", content);
+	build.artifacts = xcalloc(1, sizeof(artifact));
+	build.artifacts[0] = artifact;
+	build.nartifacts = 1;
+	OK(store_build_add(store, &build, &err));
+	store_build_clear(&build);
+}
+
+START_TEST(test_missing_object)
+{
+	char digest[DIGEST_SIZE], path[256];
+	int64_t id;
+
+	set_up();
+	add_build_with_file("1.0/1", "hello", digest);
+	id = ask(false, "1.0/1", 0);
+	ck_assert_msg(id > 0, "%s", err.text);
+	snprintf(path, sizeof(path), "%s/store/objects/%.2s/%s", folder, digest, digest + 2);
+	ck_assert_int_eq(unlink(path), 0);
+	look();
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "the stored file index.html of artifact site is missing");
+	now += MIN;
+	refused(ask(false, "1.0/1", 0), ERR_REFUSED, "index.html");
+	TEXT(json_string_value(json_object_get(err.fields, "rule")), "damaged");
+	tear_down();
+}
+END_TEST
+
+/* ---- the interface file */
+
+static struct varlink_interface *interface;
+
+static void
+fits(const char *method, json_t *parameters)
+{
+	int r = varlink_check(interface, method, VARLINK_OUTPUT, parameters, &err);
+
+	ck_assert_msg(r == 0, "%s: %s", method, err.text);
+	json_decref(parameters);
+}
+
+START_TEST(test_dry_run)
+{
+	struct queue_request wanted;
+	struct queue_answer answer;
+	char digest[DIGEST_SIZE];
+	_cleanup_free_ char *text = NULL;
+
+	set_up();
+	OK(varlink_interface_parse(varlink_control_text, &interface, &err));
+	add_build_with_file("1.0/1", "one", digest);
+	add_build_with_file("1.0/2", "two", digest);
+	play(false, "1.0/1", "succeeded");
+	now += MIN;
+	{
+		int64_t id = ask(false, "1.0/2", 0);
+
+		look();
+		begin_step(id, 1, "migrate", true);
+		end(id, "succeeded", true);
+	}
+	wanted = request(true, NULL, 0);
+	wanted.dry_run = true;
+	wanted.has_when = false;
+	OK(queue_lock(queue, "shop", "production", "freeze", 0, &ana, now, &err));
+	OK(queue_request(queue, &wanted, &ana, now, &answer, &err));
+	text = json_canonical(answer.preview);
+	HAS(text, "\"mode\":\"rollback\"");
+	HAS(text, "\"from\":{\"build\":2,\"release\":\"1.0\"}");
+	HAS(text, "{\"irreversible\":true,\"name\":\"migrate\",\"runs\":false,\"why\":\"skip-on\"}");
+	HAS(text, "\"files\":{\"added\":0,\"changed\":1,\"removed\":0}");
+	HAS(text, "\"variables_differ\":[\"COLOUR\"]");
+	HAS(text, "\"plan_changed\":false");
+	HAS(text, "\"not_undone\":[{\"build\":2,\"job\":42,\"release\":\"1.0\",\"step\":\"migrate\"}]");
+	HAS(text, "\"problems\":[\"production is locked by ana: freeze");
+	fits("Redeploy",
+	    json_pack("{s:n, s:O, s:o, s:O, s:O, s:O}", "job", "preview", answer.preview, "replacing",
+		queue_live_json(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone, "ahead",
+		answer.ahead, "warnings", answer.warnings));
+	queue_answer_clear(&answer);
+	refused(ask(true, NULL, 0), ERR_REFUSED, "locked");
+	varlink_interface_free(interface);
+	tear_down();
+}
+END_TEST
+
+static void
+fits_job(int64_t id)
+{
+	struct job job;
+
+	OK(store_job_get(store, id, &job, &err));
+	fits("GetJob", json_pack("{s:o}", "job", queue_job_json(queue, &job, true, now)));
+	job_clear(&job);
+}
+
+static void
+fits_stage(void)
+{
+	fits("Lock", json_pack("{s:o}", "stage", queue_stage_json(queue, "shop", "production", now)));
+	fits("Check", json_pack("{s:[o]}", "stages", queue_check(queue, "shop", "production", now)));
+}
+
+START_TEST(test_json)
+{
+	struct build_ref one = { "1.0", 1 };
+	struct store_build build;
+	int64_t timed, run, waiting;
+	char digest[DIGEST_SIZE];
+
+	set_up();
+	OK(varlink_interface_parse(varlink_control_text, &interface, &err));
+	fits_stage();
+	add_build_with_file("1.0/1", "one", digest);
+	add_build("1.0/2");
+	play(false, "1.0/1", "succeeded");
+	fits_stage();
+	timed = ask(false, "1.0/2", now + MIN);
+	fits_job(timed);
+	run = ask(false, "1.0/2", 0);
+	look();
+	begin_step(run, 0, "one", false);
+	waiting = ask(true, "1.0/1", 0);
+	fits_job(run);
+	fits_job(waiting);
+	fits_stage();
+	now += MIN;
+	end(run, "failed", true);
+	fits_job(run);
+	fits_stage();
+	{
+		_cleanup_json_ json_t *stage = queue_stage_json(queue, "shop", "production", now);
+
+		HAS(json_string_value(json_object_get(stage, "needs")), "bmctl redeploy shop 1.0/1 --to production --now");
+		ck_assert_int_eq(json_integer_value(json_object_get(stage, "last_failed")), run);
+		ck_assert_int_eq(json_integer_value(json_object_get(stage, "next")), waiting);
+	}
+	OK(queue_lock(queue, "shop", "production", "freeze", now + MIN, &ana, now, &err));
+	fits_stage();
+	OK(store_build_get(store, "shop", &one, &build, &err));
+	fits("GetBuild", json_pack("{s:o}", "build", queue_build_json(queue, &build, true)));
+	store_build_clear(&build);
+	varlink_interface_free(interface);
+	tear_down();
+}
+END_TEST
+
+/* ---- many */
+
+START_TEST(test_many_waiting)
+{
+	struct job job;
+
+	set_up();
+	three_builds();
+	for (int i = 0; i < 3000; i++)
+		ck_assert_int_gt(ask(false, "1.0/1", 0), 0);
+	OK(store_job_get(store, 3043, &job, &err));
+	ck_assert_uint_eq(json_array_size(job.ahead), 32);
+	ck_assert_int_eq(json_integer_value(json_array_get(job.ahead, 31)), 3042);
+	job_clear(&job);
+	for (int i = 0; i < 20; i++) {
+		look();
+		end(started[nstarted - 1], "succeeded", true);
+	}
+	ck_assert_int_eq(started[nstarted - 1], 63);
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_bounded_looks)
+{
+	int looks = 0;
+
+	set_up();
+	three_builds();
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_gt(ask(true, "1.0/2", now + MIN), 0);
+	now += 2 * MIN;
+	do {
+		look();
+		ck_assert_int_lt(++looks, 10);
+	} while (next_us <= now);
+	ck_assert_int_ge(looks, 4);
+	ck_assert_int_eq(started[nstarted - 1], 44);
+	tear_down();
+}
+END_TEST
+
+UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_number, test_on_time,
+    test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds, test_failure_continues,
+    test_failure_goes_back, test_did_not_begin, test_one_a_stage_and_slots, test_lock, test_reject,
+    test_cancel, test_reschedule, test_times, test_asked_for, test_settle, test_back_off,
+    test_foreign_results, test_after_downtime, test_reload_takes_the_plan, test_missing_object,
+    test_dry_run, test_json, test_many_waiting, test_bounded_looks)
