@@ -33,7 +33,7 @@ struct lexer {
 	size_t done;  /* the end of what next() gave out */
 	int noise;    /* the last line in which something unexpected was reported */
 	bool lost;    /* what follows cannot be understood */
-	bool invalid; /* the value just read was reported */
+	bool invalid; /* the value or title just read was reported */
 };
 
 #define WORD_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:@%/-"
@@ -563,7 +563,9 @@ section(struct lexer *lexer, struct conf_node *node, const struct token *word,
 
 	if (schema && name)
 		before = conf_node_child(node, kind, name);
-	if (!schema)
+	if (lexer->invalid)
+		; /* the name was reported, and libconfuse must not see it */
+	else if (!schema)
 		unknown_section(lexer, node, kind, word->line);
 	else if (!name)
 		BAD(lexer, word->line, "this %s has no name: write %s \"NAME\" { … }", kind, kind);
@@ -651,6 +653,7 @@ statements(struct lexer *lexer, struct conf_node *node, int depth)
 			blank(lexer, token.start, token.end);
 			continue;
 		case WORD:
+			lexer->invalid = false;
 			equal = peek(lexer);
 			if (equal.kind == EQUAL) {
 				next(lexer);
