@@ -31,6 +31,10 @@
 	  VERBS_REQUEST, "another name of redeploy", "bmctl rollback --now")                          \
 	X(deploy,        "deploy",        "APP BUILD --to STAGE --now|--at TIME",         2, 2,      \
 	  VERBS_REQUEST, "deploy a build to a stage", "bmctl deploy shop 1.0.3/1 --to testing --now") \
+	X(build_add,     "build add",     "APP RELEASE [--number N] [--var K=V]... [--note TEXT] [[NAME=]PATH]...", \
+	  2, 64, OPTION_BIT(NUMBER) | OPTION_BIT(VARIABLE) | OPTION_BIT(NOTE) | OPTION_BIT(REASON),   \
+	  "add a build, with the files of directories, archives or single files",                     \
+	  "bmctl build add shop 1.0.3 site=./public")                                                 \
 	X(build_list,    "build list",    "APP [--release R]",                            1, 1,      \
 	  OPTION_BIT(RELEASE), "the builds, and where each has been", "bmctl build list shop")        \
 	X(build_show,    "build show",    "APP BUILD",                                    2, 2, 0,   \

@@ -17,6 +17,7 @@ usage '--now and --at exclude each other' redeploy --now --at 02:00
 usage '--follow and --no-follow exclude each other' redeploy --now --follow --no-follow
 usage '--to STAGE' deploy shop 1.0.2/3 --now
 usage 'usage: bmctl deploy APP BUILD' deploy shop
+usage 'usage: bmctl build add APP RELEASE' build add shop
 usage "does not know what to do with 'c'" redeploy a b c --now
 usage 'did you mean bmctl status?' statsu
 usage 'did you mean bmctl redeploy?' redeplyo --now
@@ -31,6 +32,7 @@ usage '--timeout' redeploy --now --timeout soon
 usage "'x' is no job" show x
 usage "'0' is no job" wait 0
 usage '--limit is a number' history -n 0
+usage '--number is a number' build add shop 1.0 --number 0
 usage '--var is NAME=VALUE' redeploy --now --var 1=2
 usage '--var A is given twice' redeploy --now --var A=1 --var A=2
 usage '--reason TEXT' lock shop production
@@ -39,6 +41,8 @@ usage 'a BUILD, or --unknown' settle shop production --reason x
 usage 'a BUILD, or --unknown' settle shop production 1.0/1 --unknown --reason x
 usage '1.0.2/x' deploy shop 1.0.2/x --to testing --now
 usage 'one JSON object' call GetStatus '[]'
+usage 'release' build add shop 1.0/1
+usage '/nowhere/site.tar' build add shop 1.0 /nowhere/site.tar
 OK "usage errors"
 
 # An error is an object on standard output too, when objects are asked for.
@@ -51,7 +55,7 @@ is "error object" io.bmd.Control.Unreachable "$(jq -r .error "$HOME_DIR/out")"
 # Help: each verb has its usage and an example that begins with the verb.
 expect 0 bmctl --help
 sed -n 's|^  \([a-z][a-z]*\( [a-z][a-z]*\)\{0,1\}\)  .*|\1|p' "$HOME_DIR/out" >"$HOME_DIR/verbs"
-[ "$(wc -l <"$HOME_DIR/verbs")" -ge 25 ] || FAIL "--help lists too few verbs"
+[ "$(wc -l <"$HOME_DIR/verbs")" -ge 26 ] || FAIL "--help lists too few verbs"
 while read -r verb; do
     # shellcheck disable=SC2086
     expect 0 bmctl $verb --help

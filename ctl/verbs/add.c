@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * build add: each PATH is streamed over an upgraded connection and becomes a digest; then one
+ * ordinary call makes a build of the digests. Until that call nothing is added, so that whatever
+ * breaks before can be typed again.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "ctl/table.h"
+#include "ctl/upload.h"
+#include "ctl/verbs/verbs.h"
+
+#define ANSWER_US   INT64_C(1800000000) /* for making a large upload durable */
+#define REASON_US   INT64_C(5000000)	/* for hearing why an upload was cut */
+#define PROGRESS_US INT64_C(200000)	/* between two lines of progress */
+
+struct part {
+	char *name; /* owned; NULL until it is known */
+	const char *path;
+};
+
+struct parts {
+	struct part *v;
+	size_t n;
+};
+
+static void
+parts_clear(struct parts *parts)
+{
+	for (size_t i = 0; i < parts->n; i++)
+		free(parts->v[i].name);
+	free(parts->v);
+}
+
+static bool
+exists(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
+/* [NAME=]PATH: split where a valid NAME stands, unless only the whole word is a path that exists.
+ */
+static struct part
+parse_part(const char *word)
+{
+	const char *equals = strchr(word, '=');
+	char *name;
+
+	if (equals == NULL)
+		return (struct part){NULL, word};
+	name = xstrndup(word, (size_t)(equals - word));
+	if (names_stage(name) && (exists(equals + 1) || !exists(word)))
+		return (struct part){name, equals + 1};
+	free(name);
+	return (struct part){NULL, word};
+}
+
+static json_t *
+used_artifacts(struct ctl *ctl, struct err *err)
+{
+	json_t *reply = NULL, *names = NULL;
+
+	if (ctl_call(ctl, "ListArtifacts",
+		     json_pack("{s:o}", "application", ctl_text(ctl_word(ctl, 0))), &reply,
+		     err) < 0)
+		return NULL;
+	names = json_incref(json_object_get(reply, "artifacts"));
+	json_decref(reply);
+	return names != NULL ? names : json_array();
+}
+
+/* A part without a name is the one artifact that the plans use; if that is not one, or there are
+ * several such parts, it is called like its file. */
+static int
+name_parts(struct ctl *ctl, struct parts *parts, const json_t *used, struct err *err)
+{
+	size_t unnamed = 0;
+
+	for (size_t i = 0; i < parts->n; i++)
+		unnamed += parts->v[i].name == NULL;
+	for (size_t i = 0; i < parts->n; i++) {
+		struct part *part = &parts->v[i];
+
+		if (part->name == NULL && unnamed == 1 && json_array_size(used) == 1)
+			part->name = xstrdup(json_string_value(json_array_get(used, 0)));
+		else if (part->name == NULL)
+			part->name = upload_artifact_name(part->path);
+		if (part->name == NULL || !names_stage(part->name))
+			return ctl_usage(ctl, err,
+					 "'%s' makes no name of an artifact: write NAME=%s",
+					 part->path, part->path);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(parts->v[j].name, part->name) == 0)
+				return ctl_usage(ctl, err,
+						 "two artifacts are called %s: write NAME=PATH",
+						 part->name);
+	}
+	return 0;
+}
+
+struct progress {
+	const char *name;
+	int64_t began, last;
+	bool shown;
+};
+
+static void
+print_progress(int64_t bytes, int64_t total, void *arg)
+{
+	struct progress *progress = arg;
+	int64_t now = client_clock(), took = now - progress->began;
+	int64_t rate = took > 0 ? (int64_t)((double)bytes * 1e6 / (double)took) : 0;
+
+	if (now - progress->last < PROGRESS_US)
+		return;
+	progress->last = now;
+	progress->shown = true;
+	fprintf(stderr, "\r%s: %s", progress->name, ctl_size(bytes).s);
+	if (total > 0)
+		fprintf(stderr, " of %s", ctl_size(total).s);
+	fprintf(stderr, ", %s/s", ctl_size(rate).s);
+	if (total > bytes && rate > 0)
+		fprintf(stderr, ", %s left", when_span((total - bytes) / rate * WHEN_SECOND).s);
+	fputs("\033[K", stderr);
+}
+
+static int
+cut_off(struct err *err)
+{
+	err_clear(err);
+	return err_set(
+	    err, ERR_UNREACHABLE,
+	    "the upload was cut off before it was whole; nothing was added: type the same again");
+}
+
+/* One part: up, and its digest. */
+static int
+upload(struct ctl *ctl, const struct part *part, json_t **ret_answer, struct err *err)
+{
+	struct progress progress = {.name = part->name, .began = client_clock()};
+	const char *kind;
+	int fd, r, sent;
+
+	progress.last = progress.began;
+	if ((r = upload_kind(part->path, &kind, err)) < 0)
+		return r;
+	r = client_upgrade(ctl->client, ERR_INTERFACE "Upload", json_pack("{s:s}", "kind", kind),
+			   &fd, err);
+	if (r < 0)
+		return r;
+	sent = upload_send(fd, part->path, kind, isatty(STDERR_FILENO) ? print_progress : NULL,
+			   &progress, err);
+	if (progress.shown)
+		fputs("\r\033[K", stderr);
+	if (sent < 0 && sent != -EPIPE && sent != -ECONNRESET)
+		return sent; /* a file of ours: upload_send() has said which */
+	/* A broken pipe is its taker giving up: it has said why. */
+	r = client_answer(ctl->client, client_clock() + (sent < 0 ? REASON_US : ANSWER_US),
+			  ret_answer, err);
+	client_close(ctl->client);
+	return r == -ECONNRESET ? cut_off(err) : r;
+}
+
+static int
+upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, struct err *err)
+{
+	for (size_t i = 0; i < parts->n; i++) {
+		_cleanup_json_ json_t *answer = NULL;
+		int r = upload(ctl, &parts->v[i], &answer, err);
+
+		if (r < 0) {
+			err_prefix(err, "%s", parts->v[i].path);
+			return r;
+		}
+		ctl_warnings(json_object_get(answer, "warnings"));
+		table_line(stderr, "%s: %" PRId64 " files, %s", parts->v[i].name,
+			   json_get_int(answer, "files", 0),
+			   ctl_size(json_get_int(answer, "bytes", 0)).s);
+		json_array_append_new(artifacts,
+				      json_pack("{s:s, s:s*}", "name", parts->v[i].name, "digest",
+						json_get_string(answer, "digest")));
+	}
+	return 0;
+}
+
+/* What can be known to be wrong is said before anything is sent. */
+static int
+check_words(struct ctl *ctl, struct parts *parts, struct err *err)
+{
+	const char *application = ctl_word(ctl, 0), *release = ctl_word(ctl, 1), *word;
+
+	if (!names_application(application))
+		return err_set(err, ERR_BAD_NAME, "'%s' is no name of an application", application);
+	if (!names_release(release))
+		return err_set(err, ERR_BAD_NAME,
+			       "'%s' is no name of a release; a release is such as 1.0.2, its "
+			       "number is given by bmd or "
+			       "--number",
+			       release);
+	parts->v = xcalloc(ctl->options.nwords, sizeof(*parts->v));
+	for (size_t i = 2; (word = ctl_word(ctl, i)) != NULL; i++) {
+		struct part part = parse_part(word);
+
+		parts->v[parts->n++] = part;
+		if (!exists(part.path))
+			return err_set(err, ERR_USAGE, "%s: %s", part.path, strerror(errno));
+	}
+	return 0;
+}
+
+static int
+parameters_of(struct ctl *ctl, json_t *artifacts, json_t *parameters, struct err *err)
+{
+	_cleanup_json_ json_t *variables = NULL;
+	const char *note = ctl_value(ctl, OPTION_NOTE);
+	int64_t number;
+	int r;
+
+	json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
+	json_object_set_new(parameters, "release", ctl_text(ctl_word(ctl, 1)));
+	json_object_set(parameters, "artifacts", artifacts);
+	if (note != NULL)
+		json_object_set_new(parameters, "note", ctl_text(note));
+	if ((r = ctl_variables(ctl, &variables, err)) < 0)
+		return r;
+	if (json_object_size(variables) > 0)
+		json_object_set(parameters, "variables", variables);
+	if (ctl_given(ctl, OPTION_NUMBER)) {
+		if ((r = ctl_number(ctl, OPTION_NUMBER, NAMES_BUILD_MAX, &number, err)) < 0)
+			return r;
+		json_object_set_new(parameters, "build", json_integer(number));
+	}
+	return 0;
+}
+
+int
+verb_build_add(struct ctl *ctl, struct err *err)
+{
+	_cleanup_(parts_clear) struct parts parts = {0};
+	_cleanup_json_ json_t *used = NULL, *artifacts = json_array(), *reply = NULL;
+	_cleanup_json_ json_t *parameters = json_object();
+	int r;
+
+	if ((r = check_words(ctl, &parts, err)) < 0 ||
+	    (r = parameters_of(ctl, artifacts, parameters, err)) < 0)
+		return r;
+	/* Also when every part has a name: an application that does not exist should be known
+	 * before a large upload. */
+	if (parts.n > 0 && (used = used_artifacts(ctl, err)) == NULL)
+		return -EIO;
+	if ((r = name_parts(ctl, &parts, used, err)) < 0)
+		return r;
+	signal(SIGPIPE, SIG_IGN); /* a taker that gives up is heard, not died of */
+	if ((r = upload_parts(ctl, &parts, artifacts, err)) < 0)
+		return r;
+	signal(SIGPIPE, SIG_DFL);
+	if ((r = ctl_change(ctl, "AddBuild", json_incref(parameters), &reply, err)) < 0)
+		return r;
+	if (ctl->json) {
+		ctl_json(ctl, reply);
+		return CTL_DONE;
+	}
+	ctl_warnings(json_object_get(reply, "warnings"));
+	if (!json_get_bool(reply, "created"))
+		table_line(stderr, "it was there already, with the same content");
+	table_line(stdout, "%s %s", ctl_word(ctl, 0), ctl_ref(reply, "build").s);
+	return CTL_DONE;
+}
