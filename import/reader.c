@@ -42,6 +42,7 @@ struct reader {
 	struct archive *outer, *archive; /* outer: takes off the compression; NULL for zip */
 	int64_t total,
 	    zeros; /* bytes of the tar so far, and where its run of zeros at the end begins */
+	bool any;  /* came in at all */
 	bool outer_ended;
 	int written;	 /* -errno of what could not be written */
 	char raw[BLOCK]; /* of the archive itself */
@@ -139,6 +140,7 @@ read_in(struct archive *archive, void *arg, const void **ret_bytes)
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		archive_set_error(archive, errno, "it cannot be read");
+	reader->any |= n > 0;
 	*ret_bytes = reader->raw;
 	return n < 0 ? ARCHIVE_FATAL : n;
 }
@@ -170,7 +172,7 @@ open_tar(struct reader *reader)
 	r = archive_read_open(reader->outer, reader, NULL, read_in, NULL);
 	if (r == ARCHIVE_OK)
 		r = archive_read_next_header(reader->outer, &entry);
-	if (r == ARCHIVE_EOF) {
+	if (r == ARCHIVE_EOF || !reader->any) {
 		give_up(reader, NULL, "the archive is empty");
 		return false;
 	}

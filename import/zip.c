@@ -25,8 +25,10 @@
 #define COMMENT_MAX   65535
 #define DIRECTORY_MAX (256 * 1024 * 1024)
 #define NOT_HERE      UINT32_C(0xffffffff) /* the value stands in the zip64 field */
-#define FLAG_LATER    0x0008		   /* sizes follow the content */
-#define FLAGS_TOLD    0x0801		   /* encrypted, names are UTF-8: must agree */
+#define HOST_UNIX     3
+#define HOST_DARWIN   19
+#define FLAG_LATER    0x0008 /* sizes follow the content */
+#define FLAGS_TOLD    0x0801 /* encrypted, names are UTF-8: must agree */
 
 struct zip {
 	int fd;
@@ -228,6 +230,18 @@ check_local(struct zip *zip, const struct member *member)
 	return 0;
 }
 
+/* Is what a Unix packed one of the kinds that are taken? libarchive takes a pipe or a device for an
+ * empty file. */
+static bool
+is_plain(const unsigned char *p)
+{
+	unsigned host = p[5], type = n16(p + 40) & 0170000U;
+
+	if (host != HOST_UNIX && host != HOST_DARWIN)
+		return true;
+	return type == 0 || type == 0100000U || type == 0040000U || type == 0120000U;
+}
+
 /* One record of the directory: 0 with its size. */
 static int
 check_record(struct zip *zip, const unsigned char *p, size_t left, size_t *ret_size)
@@ -250,6 +264,9 @@ check_record(struct zip *zip, const unsigned char *p, size_t left, size_t *ret_s
 	size = CENTRAL_SIZE + member.name_size + extra + n16(p + 32);
 	if (size > left)
 		return bad(zip, "the zip's directory is damaged");
+	if (!is_plain(p))
+		return bad(zip, "the zip holds what is not a plain file, folder or link; leave "
+				"devices and pipes out");
 	if (memchr(member.name, 0, member.name_size) != NULL)
 		return bad(zip, "a name in the zip holds a zero byte");
 	r = widen(zip, &member, member.name + member.name_size, extra);
