@@ -43,6 +43,18 @@ text_exit(const json_t *job)
 	return -1;
 }
 
+/* A length of time for people: whole seconds, below that milliseconds. */
+static struct when_text
+span(int64_t us)
+{
+	struct when_text text;
+
+	if (us >= WHEN_SECOND)
+		return when_span(us - us % WHEN_SECOND);
+	snprintf(text.s, sizeof(text.s), "%" PRId64 " ms", us < 0 ? 0 : us / 1000);
+	return text;
+}
+
 /* "replacing 1.0.3/1 (live 2 min, by ana)" */
 static char *
 replacing(const struct ctl *ctl, const json_t *live)
@@ -53,8 +65,8 @@ replacing(const struct ctl *ctl, const json_t *live)
 	if (json_get_string(live, "release") == NULL)
 		return xstrdup("the first build there");
 	return xasprintf("replacing %s (live %s%s%s)", ctl_ref(live, NULL).s,
-			 when_span(since == 0 || since > ctl->now_us ? 0 : ctl->now_us - since).s,
-			 by[0] == '\0' ? "" : ", by ", by);
+			 span(since == 0 ? 0 : ctl->now_us - since).s, by[0] == '\0' ? "" : ", by ",
+			 by);
 }
 
 /* "at 2026-11-23 02:00:00+01:00 Europe/Berlin (in 6 h 20 min)", in the zone that it was asked in */
@@ -147,15 +159,8 @@ struct when_text
 text_duration(const json_t *job)
 {
 	int64_t started = ctl_us(job, "started"), finished = ctl_us(job, "finished");
-	int64_t us = finished - started;
-	struct when_text text = {""};
 
-	if (started == 0 || finished == 0)
-		return text;
-	if (us >= WHEN_SECOND)
-		return when_span(us - us % WHEN_SECOND);
-	snprintf(text.s, sizeof(text.s), "%" PRId64 " ms", us < 0 ? 0 : us / 1000);
-	return text;
+	return started == 0 || finished == 0 ? (struct when_text){""} : span(finished - started);
 }
 
 /* Why the job failed: "at step check: exited with 3", as far as it is known. */
@@ -189,12 +194,22 @@ failed(const json_t *job, bool dirty)
 			 id, why, id, stage, text_of(job, "application"), stage);
 }
 
+/* What the message of JOB adds to "cancelled by NAME"; "" if that is all it says. */
+static const char *
+beyond_cancelled(const json_t *job)
+{
+	const char *message = text_of(job, "message"), *by = text_of(job, "ended_by");
+	_cleanup_free_ char *known = xasprintf("cancelled by %s", by);
+
+	return strcmp(message, known) == 0 ? "" : message;
+}
+
 /* The ends that are no run to the end, and held. */
 static char *
 not_run(const json_t *job, bool dirty)
 {
 	int64_t id = json_get_int(job, "id", 0);
-	const char *state = text_of(job, "state"), *message = text_of(job, "message");
+	const char *state = text_of(job, "state"), *message = beyond_cancelled(job);
 	const char *by = json_get_string(job, "ended_by");
 	const char *waits = json_get_string(json_object_get(job, "waits_for"), "text");
 	_cleanup_free_ char *whose =
@@ -238,17 +253,20 @@ text_result(const struct ctl *ctl, const json_t *job, bool dirty)
 char *
 text_why(const json_t *job)
 {
-	const char *waits = json_get_string(json_object_get(job, "waits_for"), "text");
-	const char *message = json_get_string(job, "message");
+	const json_t *waits_for = json_object_get(job, "waits_for");
+	const char *waits = json_get_string(waits_for, "text");
+	const char *message = beyond_cancelled(job);
 	const char *by = json_get_string(job, "ended_by");
 
+	if (strcmp(text_of(waits_for, "kind"), "time") == 0)
+		return xstrdup("its time");
 	if (waits != NULL)
 		return xstrdup(waits);
 	if (state_is(job, "failed"))
 		return failure(job);
 	if (state_is(job, "cancelled") && by != NULL)
-		return xasprintf("by %s%s%s", by, message ? ": " : "", message ? message : "");
-	return xstrdup(message);
+		return xasprintf("by %s%s%s", by, message[0] == '\0' ? "" : ": ", message);
+	return message[0] == '\0' ? NULL : xstrdup(message);
 }
 
 static void

@@ -174,6 +174,7 @@ upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, stru
 {
 	for (size_t i = 0; i < parts->n; i++) {
 		_cleanup_json_ json_t *answer = NULL;
+		int64_t files;
 		int r = upload(ctl, &parts->v[i], &answer, err);
 
 		if (r < 0) {
@@ -181,9 +182,9 @@ upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, stru
 			return r;
 		}
 		ctl_warnings(json_object_get(answer, "warnings"));
-		table_line(stderr, "%s: %" PRId64 " files, %s", parts->v[i].name,
-			   json_get_int(answer, "files", 0),
-			   ctl_size(json_get_int(answer, "bytes", 0)).s);
+		files = json_get_int(answer, "files", 0);
+		table_line(stderr, "%s: %" PRId64 " file%s, %s", parts->v[i].name, files,
+			   files == 1 ? "" : "s", ctl_size(json_get_int(answer, "bytes", 0)).s);
 		json_array_append_new(artifacts,
 				      json_pack("{s:s, s:s*}", "name", parts->v[i].name, "digest",
 						json_get_string(answer, "digest")));

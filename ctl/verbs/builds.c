@@ -59,7 +59,7 @@ sizes(const json_t *artifacts)
 	}
 	if (i == 0)
 		return NULL;
-	return xasprintf("%" PRId64 " files, %s", files, ctl_size(bytes).s);
+	return xasprintf("%" PRId64 " file%s, %s", files, files == 1 ? "" : "s", ctl_size(bytes).s);
 }
 
 static void

@@ -44,7 +44,8 @@ print_problems(const char *file, bool good, const json_t *problems)
 		table_line(stdout, "%s is right", file);
 }
 
-/* Rows of the Check method. Returns whether all are ready. */
+/* Rows of the Check method. Returns whether all are ready; that there is nothing to go back to is
+ * only a note. */
 static bool
 print_stages(const struct ctl *ctl, const json_t *stages)
 {
@@ -52,32 +53,28 @@ print_stages(const struct ctl *ctl, const json_t *stages)
 						      {"STAGE", 0},
 						      {"REDEPLOY", 0},
 						      {"STATE", TABLE_STATE},
-						      {"", TABLE_CUT}};
+						      {"WHY", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	bool all = true;
-	size_t i, j;
-	json_t *stage, *problem;
+	size_t i;
+	json_t *stage;
 
 	json_array_foreach (stages, i, stage) {
 		const json_t *problems = json_object_get(stage, "problems");
+		bool build = json_is_object(json_object_get(stage, "to"));
 		bool ready = json_get_bool(stage, "ready");
 		const char *first = json_string_value(json_array_get(problems, 0));
-		const char *note = json_get_string(stage, "note");
 
-		/* No previous good is only a note: there is nothing that could be unready. */
-		if (!ready && json_is_object(json_object_get(stage, "to")))
-			all = false;
-		else if (!ready && json_array_size(problems) > 0)
-			all = false;
+		all = all && (ready || (!build && first == NULL));
 		table_row(table, json_get_string(stage, "application"),
 			  json_get_string(stage, "stage"), ctl_ref(stage, "to").s,
-			  ready						 ? "ready"
-			  : json_is_object(json_object_get(stage, "to")) ? "not ready"
-									 : NULL,
-			  first != NULL ? first : note);
-		for (j = 1; j < json_array_size(problems); j++)
-			if ((problem = json_array_get(problems, j)) != NULL)
-				table_row(table, "", "", "", "", json_string_value(problem));
+			  !ready && first != NULL ? "not ready"
+			  : build		  ? "ready"
+						  : NULL,
+			  first != NULL ? first : json_get_string(stage, "note"));
+		for (size_t n = 1; n < json_array_size(problems); n++)
+			table_row(table, " ", " ", " ", " ",
+				  json_string_value(json_array_get(problems, n)));
 	}
 	if (!ctl->json)
 		table_print(table, stdout, ctl->width, ctl->color);

@@ -112,12 +112,12 @@ print_alarms(const struct ctl *ctl, const json_t *stage)
 	if (json_is_object(dirty)) {
 		by = job > 0 ? xasprintf("job %" PRId64 " did not succeed", job)
 			     : xstrdup("nobody knows what is live");
-		text = xasprintf("%s %s: %s, what is on disk may be neither build: "
-				 "bmctl redeploy %s --to %s --now mends it",
-				 application, name, by, application, name);
+		text = needs != NULL
+			   ? xasprintf("%s %s: %s", application, name, needs)
+			   : xasprintf("%s %s: %s: bmctl redeploy %s --to %s --now mends it",
+				       application, name, by, application, name);
 		alarm_line(ctl, "dirty", text);
-	}
-	if (needs != NULL) {
+	} else if (needs != NULL) {
 		why = xasprintf("%s %s: %s", application, name, needs);
 		alarm_line(ctl, "needs you:", why);
 	} else if (occupied > 0) {

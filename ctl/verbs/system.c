@@ -79,7 +79,7 @@ int
 verb_version(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL, *parameters = json_object();
-	const char *version, *product;
+	const char *version;
 	int r;
 
 	if (!ctl->json)
@@ -93,8 +93,6 @@ verb_version(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	}
 	version = json_get_string(reply, "version");
-	product = json_get_string(reply, "product");
-	table_line(stdout, "%s %s at %s", product ? product : "bmd", version ? version : "?",
-		   ctl->socket);
+	table_line(stdout, "bmd %s at %s", version ? version : "?", ctl->socket);
 	return CTL_DONE;
 }
