@@ -117,7 +117,7 @@ add_ids(json_t *list, const json_t *more)
 		if (!known)
 			(void)json_array_append(list, id);
 	}
-	while (json_array_size(list) > (size_t)4 * QUEUE_AHEAD_MAX)
+	while (json_array_size(list) > (size_t)8 * QUEUE_AHEAD_MAX)
 		(void)json_array_remove(list, 0);
 }
 

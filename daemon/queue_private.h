@@ -9,7 +9,7 @@
 
 #include "daemon/queue.h"
 
-#define QUEUE_AHEAD_MAX 32	/* ids of jobs ahead that a job remembers: the nearest */
+#define QUEUE_AHEAD_MAX 16	/* ids of jobs ahead that a job remembers: the nearest */
 #define QUEUE_OPEN_MAX 1000000	/* jobs that are not final */
 #define QUEUE_UNDONE_MAX 64	/* irreversible steps that an answer names */
 #define QUEUE_BATCH 256		/* jobs that one look moves */

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Owns STATE/bmd.db: the only connection to it, every SQL text, and every rule about them. The folder is locked (flock)
- * and the file opened in exclusive mode before the first access, so there is never a second connection.
- * A new database is made whole under a temporary name and renamed: an empty bmd.db is damage, not a beginning.
- *
- * All statements are prepared once, at open. Rows of a list are read whole and the statement reset before
- * anybody is called back: callers may write, and nothing stays stepped when the loop goes on.
+ * Every question to the database and every change of it, but for those of its opening (store_open.c). All statements stand in
+ * one table and are prepared once. Rows of a list are read whole and the statement reset before anybody is called back:
+ * callers may write, and nothing stays stepped when the loop goes on.
  *
  * Finished jobs must cost nothing: what the scheduler asks is answered from partial indexes, whose
  * WHERE stands in the query as the same text (tests/unit/test_store.c reads every query plan).
@@ -13,137 +10,23 @@
 #include "daemon/store.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sqlite3.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "daemon/store_private.h"
 
-#define APPLICATION_ID 0x626d6431 /* "bmd1" */
-#define SCHEMA 1
 #define KEYS_KEPT 100000
 #define KEYS_AGE_US (INT64_C(7) * 86400 * 1000000)
-#define KEYS_PRUNE_EVERY 1024		/* added keys */
+#define KEYS_PRUNE_EVERY 1024 /* added keys */
 #define ALIVE_EVERY_US (INT64_C(30) * 1000000) /* an otherwise empty commit records it so often */
-#define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
-#define PAGE 256			/* rows read at once */
+#define PAGE 256 /* rows read at once */
 
-/* ---- the tables ---- */
-
-/* Columns of jobs but id, final and expires_us: name, type in SQL, how it is bound and read, field of struct job. */
 // clang-format off
-#define JOB_COLUMNS(X)                                                                             \
-	X(state,	  "TEXT NOT NULL",    STATE,   state)					   \
-	X(application,	  "TEXT NOT NULL",    ARRAY,   application)				   \
-	X(stage,	  "TEXT NOT NULL",    ARRAY,   stage)					   \
-	X(plan,		  "TEXT NOT NULL",    ARRAY,   plan)					   \
-	X(release,	  "TEXT NOT NULL",    ARRAY,   build.release)				   \
-	X(number,	  "INTEGER NOT NULL", INT,     build.number)				   \
-	X(redeploy,	  "INTEGER NOT NULL", FLAG,    redeploy)				   \
-	X(timed,	  "INTEGER NOT NULL", FLAG,    timed)					   \
-	X(automatic,	  "INTEGER NOT NULL", FLAG,    automatic)				   \
-	X(mode,		  "TEXT",	      MODE,    mode)					   \
-	X(from_release,	  "TEXT NOT NULL",    ARRAY,   from.release)				   \
-	X(from_number,	  "INTEGER NOT NULL", INT,     from.number)				   \
-	X(reason,	  "TEXT",	      STRING,  reason)					   \
-	X(requested_by,	  "TEXT NOT NULL",    ARRAY,   requested_by)				   \
-	X(uid,		  "INTEGER NOT NULL", INT,     uid)					   \
-	X(created_us,	  "INTEGER NOT NULL", INT,     created_us)				   \
-	X(due_us,	  "INTEGER NOT NULL", INT,     due_us)					   \
-	X(due_text,	  "TEXT",	      STRING,  due_text)				   \
-	X(zone,		  "TEXT NOT NULL",    ARRAY,   zone)					   \
-	X(boot,		  "TEXT NOT NULL",    ARRAY,   boot)					   \
-	X(boot_due_us,	  "INTEGER NOT NULL", INT,     boot_due_us)				   \
-	X(grace_us,	  "INTEGER NOT NULL", INT,     grace_us)				   \
-	X(grace_from_us,  "INTEGER NOT NULL", INT,     grace_from_us)				   \
-	X(asked_us,	  "INTEGER NOT NULL", INT,     asked_us)				   \
-	X(started_us,	  "INTEGER NOT NULL", INT,     started_us)				   \
-	X(finished_us,	  "INTEGER NOT NULL", INT,     finished_us)				   \
-	X(ended_by,	  "TEXT",	      STRING,  ended_by)				   \
-	X(message,	  "TEXT",	      STRING,  message)					   \
-	X(failed_step,	  "TEXT",	      STRING,  failed_step)				   \
-	X(hold_reason,	  "TEXT",	      STRING,  hold_reason)				   \
-	X(exit_code,	  "INTEGER NOT NULL", INT32,   exit_code)				   \
-	X(if_changed,	  "TEXT NOT NULL",    CHANGED, if_changed)				   \
-	X(expected_release, "TEXT NOT NULL",  ARRAY,   expected.release)			   \
-	X(expected_number, "INTEGER NOT NULL", INT,    expected.number)				   \
-	X(ahead,	  "TEXT",	      LIST,    ahead)					   \
-	X(variables,	  "TEXT",	      MAP,     variables)				   \
-	X(run,		  "TEXT NOT NULL",    ARRAY,   run)					   \
-	X(boot_run,	  "TEXT NOT NULL",    ARRAY,   boot_run)				   \
-	X(request_digest, "TEXT NOT NULL",    ARRAY,   request_digest)				   \
-	X(plan_digest,	  "TEXT NOT NULL",    ARRAY,   plan_digest)				   \
-	X(not_before_us,  "INTEGER NOT NULL", INT,     not_before_us)				   \
-	X(attempts,	  "INTEGER NOT NULL", INT32,   attempts)				   \
-	X(event_seq,	  "INTEGER NOT NULL", INT,     event_seq)				   \
-	X(began,	  "INTEGER NOT NULL", FLAG,    began)					   \
-	X(cancel_by,	  "TEXT",	      STRING,  cancel_by)				   \
-	X(cancel_now,	  "INTEGER NOT NULL", FLAG,    cancel_now)
-
-#define COLUMN_DECLARE(column, type, kind, field) #column " " type ", "
 #define COLUMN_NAME(column, type, kind, field) #column ", "
 #define COLUMN_PLACE(column, type, kind, field) "?, "
 #define COLUMN_SET(column, type, kind, field) #column " = ?, "
-#define JOB_FIELDS "id, " JOB_COLUMNS(COLUMN_NAME) "final"
-#define ACTIVE "(state = 'starting' OR state = 'running')"
-#define FAILED "(state = 'failed' OR state = 'lost')"
-
-/* One text a version: what leads from the version before to it. */
-static const char *const migrations[SCHEMA + 1] = {
-	[1] =
-	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
-	"INSERT INTO meta VALUES ('last_alive', 0);"
-	"CREATE TABLE keys (serial INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL,"
-	" digest TEXT NOT NULL, reply TEXT NOT NULL, added_us INTEGER NOT NULL, UNIQUE (uid, key)) STRICT;"
-
-	"CREATE TABLE builds (id INTEGER PRIMARY KEY, application TEXT NOT NULL, release TEXT NOT NULL,"
-	" number INTEGER NOT NULL, rejected INTEGER NOT NULL, rejected_by TEXT, rejected_reason TEXT,"
-	" rejected_us INTEGER NOT NULL, created_us INTEGER NOT NULL, created_by TEXT NOT NULL, uid INTEGER NOT NULL,"
-	" note TEXT, variables TEXT, UNIQUE (application, release, number)) STRICT;"
-	"CREATE INDEX builds_newest ON builds (application, id);"
-	"CREATE INDEX builds_release ON builds (application, release, id);"
-	"CREATE TABLE artifacts (build INTEGER NOT NULL REFERENCES builds, name TEXT NOT NULL, digest TEXT NOT NULL,"
-	" files INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (build, name)) STRICT, WITHOUT ROWID;"
-
-	"CREATE TABLE jobs (id INTEGER PRIMARY KEY, " JOB_COLUMNS(COLUMN_DECLARE)
-	" final INTEGER NOT NULL, expires_us INTEGER NOT NULL) STRICT;"
-	"CREATE INDEX jobs_scheduled ON jobs (due_us, id) WHERE state = 'scheduled';"
-	"CREATE INDEX jobs_queued ON jobs (application, stage, due_us, id, state) WHERE state = 'queued';"
-	"CREATE INDEX jobs_expiring ON jobs (expires_us) WHERE state = 'queued' AND expires_us > 0;"
-	"CREATE INDEX jobs_active ON jobs (application, stage) WHERE " ACTIVE ";"
-	"CREATE INDEX jobs_stage ON jobs (application, stage, due_us, id, final, state) WHERE final = 0;"
-	"CREATE INDEX jobs_held ON jobs (application, stage, due_us, id) WHERE state = 'held';"
-	"CREATE INDEX jobs_waiting ON jobs (due_us, id, application, state, final) WHERE final = 0;"
-	"CREATE INDEX jobs_final ON jobs (finished_us, id, stage) WHERE final = 1;"
-	"CREATE INDEX jobs_final_application ON jobs (application, finished_us, id) WHERE final = 1;"
-	"CREATE INDEX jobs_final_stage ON jobs (application, stage, finished_us, id) WHERE final = 1;"
-	"CREATE INDEX jobs_failed ON jobs (application, stage, finished_us) WHERE " FAILED ";"
-	"CREATE INDEX jobs_began ON jobs (application, stage, release, number, finished_us) WHERE began = 1;"
-	"CREATE INDEX jobs_build ON jobs (application, release, number, id);"
-
-	"CREATE TABLE steps (job INTEGER NOT NULL REFERENCES jobs, position INTEGER NOT NULL, name TEXT NOT NULL,"
-	" state TEXT NOT NULL, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL, exit_code INTEGER NOT NULL,"
-	" signal INTEGER NOT NULL, attempt INTEGER NOT NULL, irreversible INTEGER NOT NULL, message TEXT,"
-	" PRIMARY KEY (job, position)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE irreversible (application TEXT NOT NULL, stage TEXT NOT NULL, started_us INTEGER NOT NULL,"
-	" job INTEGER NOT NULL REFERENCES jobs, position INTEGER NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
-	" name TEXT NOT NULL, PRIMARY KEY (application, stage, started_us, job, position)) STRICT, WITHOUT ROWID;"
-
-	"CREATE TABLE stages (application TEXT NOT NULL, stage TEXT NOT NULL, locked_by TEXT, lock_reason TEXT,"
-	" locked_us INTEGER NOT NULL, lock_until_us INTEGER NOT NULL, dirty INTEGER NOT NULL, dirty_job INTEGER NOT NULL,"
-	" dirty_us INTEGER NOT NULL, occupied_job INTEGER NOT NULL, PRIMARY KEY (application, stage)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE stack (application TEXT NOT NULL, stage TEXT NOT NULL, position INTEGER NOT NULL,"
-	" release TEXT NOT NULL, number INTEGER NOT NULL, job INTEGER NOT NULL, since_us INTEGER NOT NULL,"
-	" made_by TEXT NOT NULL, PRIMARY KEY (application, stage, position)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE successes (application TEXT NOT NULL, stage TEXT NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
-	" since_us INTEGER NOT NULL, PRIMARY KEY (application, stage, release, number)) STRICT, WITHOUT ROWID;"
-
-	"CREATE TABLE audit (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, uid INTEGER NOT NULL, who TEXT NOT NULL,"
-	" what TEXT NOT NULL, application TEXT, stage TEXT, job INTEGER, text TEXT) STRICT;",
-};
+#define JOB_FIELDS "id, " STORE_JOB_COLUMNS(COLUMN_NAME) "final"
 
 /* ---- the statements ---- */
 
@@ -158,7 +41,6 @@ static const char *const migrations[SCHEMA + 1] = {
 	X(SAVEPOINT,	  "SAVEPOINT request")							   \
 	X(RELEASE,	  "RELEASE request")							   \
 	X(ROLLBACK_TO,	  "ROLLBACK TO request")						   \
-	X(ALIVE_GET,	  "SELECT value FROM meta WHERE name = 'last_alive'")			   \
 	X(ALIVE_SET,	  "UPDATE meta SET value = ?1 WHERE name = 'last_alive'")		   \
 	X(KEY_FIND,	  "SELECT digest, reply FROM keys WHERE uid = ?1 AND key = ?2")		   \
 	X(KEY_ADD,	  "INSERT INTO keys (uid, key, digest, reply, added_us) VALUES (?1, ?2, ?3, ?4, ?5)") \
@@ -184,10 +66,10 @@ static const char *const migrations[SCHEMA + 1] = {
 	X(RELEASES,	  "SELECT release, max(id) AS last FROM builds WHERE application = ?1 GROUP BY release" \
 			  " ORDER BY last DESC LIMIT ?2")					   \
 	X(JOB_HIGHEST,	  "SELECT coalesce(max(id), 0) FROM jobs")				   \
-	X(JOB_ADD,	  "INSERT INTO jobs (" JOB_COLUMNS(COLUMN_NAME) "final, expires_us, id) VALUES (" \
-			  JOB_COLUMNS(COLUMN_PLACE) "?, ?, ?)")					   \
+	X(JOB_ADD,	  "INSERT INTO jobs (" STORE_JOB_COLUMNS(COLUMN_NAME) "final, expires_us, id) VALUES (" \
+			  STORE_JOB_COLUMNS(COLUMN_PLACE) "?, ?, ?)")					   \
 	X(JOB_GET,	  "SELECT " JOB_FIELDS " FROM jobs WHERE id = ?1")			   \
-	X(JOB_UPDATE,	  "UPDATE jobs SET " JOB_COLUMNS(COLUMN_SET) "final = ?, expires_us = ?"   \
+	X(JOB_UPDATE,	  "UPDATE jobs SET " STORE_JOB_COLUMNS(COLUMN_SET) "final = ?, expires_us = ?"   \
 			  " WHERE id = ? AND state = ? AND coalesce(?, run) = run")		   \
 	X(LIST_SCHEDULED, LIST_STATE("scheduled"))						   \
 	X(LIST_QUEUED,	  LIST_STATE("queued"))							   \
@@ -209,8 +91,8 @@ static const char *const migrations[SCHEMA + 1] = {
 			  " ORDER BY due_us, id LIMIT 1")					   \
 	X(FIRST_NEXT,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0"\
 			  " AND (state = 'queued' OR state = 'scheduled') ORDER BY due_us, id LIMIT 1") \
-	X(ACTIVE_ON,	  "SELECT " JOB_FIELDS " FROM jobs WHERE application = ?1 AND stage = ?2 AND " ACTIVE) \
-	X(ACTIVE_COUNT,	  "SELECT count(*) FROM jobs WHERE " ACTIVE)				   \
+	X(ACTIVE_ON,	  "SELECT " JOB_FIELDS " FROM jobs WHERE application = ?1 AND stage = ?2 AND " STORE_ACTIVE) \
+	X(ACTIVE_COUNT,	  "SELECT count(*) FROM jobs WHERE " STORE_ACTIVE)				   \
 	X(LIST_WAITING,	  "SELECT " JOB_FIELDS " FROM jobs WHERE final = 0 AND (due_us, id) > (?2, ?3)"\
 			  " AND coalesce(?1, application) = application ORDER BY due_us, id LIMIT ?4") \
 	X(LIST_FINAL,	  "SELECT " JOB_FIELDS " FROM jobs WHERE final = 1 AND coalesce(?5, stage) = stage " FINAL_PAGE) \
@@ -220,7 +102,7 @@ static const char *const migrations[SCHEMA + 1] = {
 			  " ORDER BY id DESC LIMIT ?4")						   \
 	X(NEXT_DUE,	  "SELECT min(due_us) FROM jobs WHERE state = 'scheduled'")		   \
 	X(COUNT,	  "SELECT state, count(*) FROM jobs INDEXED BY jobs_waiting WHERE final = 0 GROUP BY state")	   \
-	X(LAST_FAILED,	  "SELECT id, finished_us FROM jobs WHERE application = ?1 AND stage = ?2 AND " FAILED \
+	X(LAST_FAILED,	  "SELECT id, finished_us FROM jobs WHERE application = ?1 AND stage = ?2 AND " STORE_FAILED \
 			  " ORDER BY finished_us DESC LIMIT 1")					   \
 	X(SUCCEEDED,	  "SELECT since_us FROM successes WHERE application = ?1 AND stage = ?2 AND release = ?3" \
 			  " AND number = ?4")							   \
@@ -264,28 +146,6 @@ static const char *const texts[S_MAX_] = {
 #undef X
 };
 // clang-format on
-
-/* The history of a stage as it was read; good while nothing that it is made of changed. */
-struct cached {
-	char application[64], stage[64];
-	uint64_t generation;
-	struct history history;
-};
-
-struct store {
-	char *path;
-	int folder_fd; /* holds the lock */
-	sqlite3 *db;
-	sqlite3_stmt *statements[S_MAX_];
-	bool open;    /* between store_begin and its end */
-	bool spoiled; /* SQLite rolled the open transaction back on its own */
-	int changes_at_begin;
-	int64_t alive_us;
-	int keys_added;
-	uint64_t generation;
-	struct cached *cache;
-	size_t ncache, room_cache;
-};
 
 /* ---- errors ---- */
 
@@ -353,15 +213,43 @@ bind_stage(sqlite3_stmt *st, const char *application, const char *stage)
 	bind_text(st, 2, stage);
 }
 
+/* An object; NULL for an empty one. */
 static void
-bind_json(sqlite3_stmt *st, int i, const json_t *value)
+bind_map(sqlite3_stmt *st, int i, const json_t *object)
 {
-	size_t n = json_is_array(value) ? json_array_size(value) : json_object_size(value);
-
-	if (n == 0)
+	if (json_object_size(object) == 0)
 		(void)sqlite3_bind_null(st, i);
 	else
-		(void)sqlite3_bind_text(st, i, json_canonical(value), -1, free);
+		(void)sqlite3_bind_text(st, i, json_canonical(object), -1, free);
+}
+
+/* An array of ids; NULL for an empty one. Every request writes one: no general JSON is dumped for it. */
+static void
+bind_list(sqlite3_stmt *st, int i, const json_t *list)
+{
+	size_t n = json_array_size(list), used = 0;
+	char *text;
+
+	if (n == 0) {
+		(void)sqlite3_bind_null(st, i);
+		return;
+	}
+	text = xcalloc(n, 21); /* a sign, 19 digits, and a mark each */
+	for (size_t k = 0; k < n; k++) {
+		int64_t id = json_integer_value(json_array_get(list, k));
+		char digits[20], *p = digits + sizeof(digits);
+
+		text[used++] = k > 0 ? ',' : '[';
+		do {
+			*--p = (char)('0' + id % 10);
+			id /= 10;
+		} while (id > 0);
+		memcpy(text + used, p, (size_t)(digits + sizeof(digits) - p));
+		used += (size_t)(digits + sizeof(digits) - p);
+	}
+	text = xrealloc(text, used + 2, 1);
+	text[used++] = ']';
+	(void)sqlite3_bind_text(st, i, text, (int)used, free);
 }
 
 static int64_t
@@ -441,436 +329,30 @@ number(struct store *store, sqlite3_stmt *st, int64_t otherwise, int64_t *ret, s
 	return 0;
 }
 
-/* ---- opening ---- */
-
-static int
-damaged(struct store *store, const char *what, struct err *err)
-{
-	return err_set(err, ERR_FAILED,
-	    "the database %s is damaged: %s: bmd does not replace it; move it away or restore a copy, see bmd(8)",
-	    store->path, what);
-}
-
-static int
-open_failed(struct store *store, int code, struct err *err)
-{
-	switch (code & 0xff) {
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return err_set(err, ERR_FAILED,
-		    "another bmd or sqlite3 uses the database %s: stop it first", store->path);
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return damaged(store, sqlite3_errmsg(store->db), err);
-	case SQLITE_FULL:
-		return err_set(err, ERR_NO_SPACE,
-		    "no space left for the database %s: make room and start again", store->path);
-	default:
-		return err_set(err, ERR_FAILED, "cannot use the database %s: %s", store->path,
-		    sqlite3_errmsg(store->db));
-	}
-}
-
-static int
-execute(struct store *store, const char *sql, struct err *err)
-{
-	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
-
-	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
-}
-
-/* The first column of the first row of SQL as text. */
-static int
-ask(struct store *store, const char *sql, char *ret, size_t size, struct err *err)
-{
-	sqlite3_stmt *st = NULL;
-	int code = sqlite3_prepare_v2(store->db, sql, -1, &st, NULL);
-
-	if (code == SQLITE_OK)
-		code = sqlite3_step(st);
-	if (code == SQLITE_ROW) {
-		read_array(st, 0, ret, size);
-		code = SQLITE_OK;
-	} else if (code == SQLITE_DONE) {
-		ret[0] = '\0';
-		code = SQLITE_OK;
-	}
-	(void)sqlite3_finalize(st);
-	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
-}
-
-static int
-ask_number(struct store *store, const char *sql, int64_t *ret, struct err *err)
-{
-	char text[32];
-	int r = ask(store, sql, text, sizeof(text), err);
-
-	if (r == 0)
-		*ret = strtoll(text, NULL, 10);
-	return r;
-}
-
-/* Sets a pragma and reads it back: a setting that did not hold is a reason not to start. */
-static int
-set(struct store *store, const char *name, const char *value, const char *want, struct err *err)
-{
-	char sql[96], got[32];
-	int r;
-
-	(void)snprintf(sql, sizeof(sql), "PRAGMA %s = %s", name, value);
-	r = execute(store, sql, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(sql, sizeof(sql), "PRAGMA %s", name);
-	r = ask(store, sql, got, sizeof(got), err);
-	if (r < 0)
-		return r;
-	if (strcmp(got, want) != 0)
-		return err_set(err, ERR_FAILED,
-		    "the database %s does not take %s = %s (it says %s): its file system is not fit for it, "
-		    "set state-directory to a local one", store->path, name, want, got);
-	return 0;
-}
-
-static const struct {
-	const char *name, *value, *want;
-} settings[] = {
-	{ "journal_mode", "WAL", "wal" },
-	{ "synchronous", "FULL", "2" },
-	{ "foreign_keys", "ON", "1" },
-	{ "trusted_schema", "OFF", "0" },
-	{ "cell_size_check", "ON", "1" },
-	{ "journal_size_limit", "16777216", "16777216" },
-};
-
-static int
-connect_file(struct store *store, const char *path, int flags, struct err *err)
-{
-	int code, on = 0, r;
-
-	code = sqlite3_open_v2(path, &store->db,
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);
-	if (code != SQLITE_OK)
-		return open_failed(store, code, err);
-	(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
-	(void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
-	r = set(store, "locking_mode", "EXCLUSIVE", "exclusive", err);
-	/* Debian compiles memory mapping in, switched off; zero rows is the answer where it is compiled out. */
-	return r < 0 ? r : execute(store, "PRAGMA mmap_size = 0", err);
-}
-
-static int
-settle_settings(struct store *store, struct err *err)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(settings) && r == 0; i++)
-		r = set(store, settings[i].name, settings[i].value, settings[i].want, err);
-	return r;
-}
-
-static int
-sync_path(const char *path, int flags, struct err *err)
-{
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
-
-	if (fd < 0 || fsync(fd) < 0)
-		return err_errno(err, errno, "cannot write %s", path);
-	return 0;
-}
-
-/* Opens, checks and syncs a copy that nobody else has seen yet. */
-static int
-check_copy(const char *path, struct err *err)
-{
-	sqlite3 *db = NULL;
-	sqlite3_stmt *st = NULL;
-	bool good;
-
-	good = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
-	       sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK &&
-	       sqlite3_step(st) == SQLITE_ROW &&
-	       strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
-	(void)sqlite3_finalize(st);
-	(void)sqlite3_close(db);
-	if (!good)
-		return err_set(err, ERR_FAILED, "the copy %s of the database is not whole", path);
-	return sync_path(path, 0, err);
-}
+/* ---- statements ---- */
 
 int
-store_backup(struct store *store, const char *path, struct err *err)
+store_prepare(struct store *store, struct err *err)
 {
-	_cleanup_free_ char *temporary = xasprintf("%s.new", path), *folder = xstrdup(path);
-	sqlite3_stmt *st = NULL;
-	char *slash;
-	mode_t mask;
-	int code, r;
-
-	(void)unlink(temporary);
-	mask = umask(077);
-	code = sqlite3_prepare_v2(store->db, "VACUUM INTO ?1", -1, &st, NULL);
-	if (code == SQLITE_OK) {
-		bind_text(st, 1, temporary);
-		code = sqlite3_step(st);
-	}
-	(void)sqlite3_finalize(st);
-	(void)umask(mask);
-	if (code != SQLITE_DONE)
-		r = open_failed(store, code, err);
-	else
-		r = check_copy(temporary, err);
-	if (r == 0 && rename(temporary, path) < 0)
-		r = err_errno(err, errno, "cannot rename %s to %s", temporary, path);
-	if (r < 0) {
-		(void)unlink(temporary);
-		return r;
-	}
-	slash = strrchr(folder, '/');
-	if (slash)
-		slash[1] = '\0';
-	return sync_path(slash ? folder : ".", O_DIRECTORY, err);
-}
-
-/* One migration, whole or not at all, with a copy of what was there before. */
-static int
-migrate_to(struct store *store, int64_t to, struct err *err)
-{
-	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)to - 1);
-	_cleanup_free_ char *end = xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
-	    APPLICATION_ID, (long long)to);
-	int r = to > 1 ? store_backup(store, copy, err) : 0;
-
-	if (r == 0)
-		r = execute(store, "BEGIN EXCLUSIVE", err);
-	if (r == 0)
-		r = execute(store, migrations[to], err);
-	if (r == 0)
-		r = execute(store, end, err);
-	if (r < 0 && !sqlite3_get_autocommit(store->db))
-		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-	return r;
-}
-
-static int
-migrate(struct store *store, int64_t version, struct err *err)
-{
-	int r = 0;
-
-	for (int64_t to = version + 1; to <= SCHEMA && r == 0; to++)
-		r = migrate_to(store, to, err);
-	return r;
-}
-
-/* Ours, and of a version that we know? Read before anything is written. */
-static int
-identify(struct store *store, int64_t *ret_version, struct err *err)
-{
-	int64_t id = 0, version = 0, tables = 0;
-	int r;
-
-	r = ask_number(store, "PRAGMA application_id", &id, err);
-	if (r == 0)
-		r = ask_number(store, "PRAGMA user_version", &version, err);
-	if (r == 0)
-		r = ask_number(store, "SELECT count(*) FROM sqlite_schema", &tables, err);
-	if (r < 0)
-		return r;
-	if (id != APPLICATION_ID)
-		return err_set(err, ERR_FAILED,
-		    "%s is a database of another program: bmd does not touch it; move it away or set state-directory",
-		    store->path);
-	if (version > SCHEMA)
-		return err_set(err, ERR_FAILED,
-		    "the database %s was written by a newer bmd (version %lld, this one knows %d): install that bmd again",
-		    store->path, (long long)version, SCHEMA);
-	if (version < 1 || tables == 0)
-		return damaged(store, "its tables are missing", err);
-	*ret_version = version;
-	return 0;
-}
-
-/* A whole check reads the whole file; of a large one only what decides is checked: a start must not take minutes. */
-static int
-check(struct store *store, int64_t size, struct err *err)
-{
-	static const char *const small[] = { "meta", "builds", "artifacts", "stages", "stack",
-		"successes" };
-	char sql[64], got[256];
-	int r = 0;
-
-	if (size <= CHECK_WHOLE_BYTES) {
-		r = ask(store, "PRAGMA quick_check(1)", got, sizeof(got), err);
-		return r == 0 && strcmp(got, "ok") != 0 ? damaged(store, got, err) : r;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(small) && r == 0; i++) {
-		(void)snprintf(sql, sizeof(sql), "PRAGMA quick_check('%s')", small[i]);
-		r = ask(store, sql, got, sizeof(got), err);
-		if (r == 0 && strcmp(got, "ok") != 0)
-			r = damaged(store, got, err);
-	}
-	return r;
-}
-
-static int
-prepare(struct store *store, struct err *err)
-{
+	store->statements = xcalloc(S_MAX_, sizeof(sqlite3_stmt *));
 	for (unsigned i = 0; i < S_MAX_; i++) {
 		int code = sqlite3_prepare_v3(store->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
 		    &store->statements[i], NULL);
 
 		if ((code & 0xff) == SQLITE_ERROR)
-			return damaged(store, sqlite3_errmsg(store->db), err);
+			return store_damaged(store, sqlite3_errmsg(store->db), err);
 		if (code != SQLITE_OK)
-			return open_failed(store, code, err);
+			return store_open_failed(store, code, err);
 	}
-	return 0;
-}
-
-/* The folder is made, ours, writable, and nobody else's at this time. */
-static int
-take_folder(struct store *store, const char *folder, struct err *err)
-{
-	struct stat st;
-
-	if (mkdir(folder, 0711) < 0 && errno != EEXIST)
-		return err_errno(err, errno, "cannot make the state folder %s", folder);
-	store->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (store->folder_fd < 0)
-		return err_errno(err, errno, "cannot open the state folder %s", folder);
-	if (fstat(store->folder_fd, &st) < 0)
-		return err_errno(err, errno, "cannot look at the state folder %s", folder);
-	if (st.st_uid != geteuid())
-		return err_set(err, ERR_FAILED,
-		    "the state folder %s belongs to uid %u, but bmd runs as uid %u: start bmd as its owner or set state-directory",
-		    folder, st.st_uid, geteuid());
-	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
-		return err_errno(err, errno, "cannot write to the state folder %s", folder);
-	if (flock(store->folder_fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ?
-			   err_set(err, ERR_FAILED,
-			       "another bmd uses the state folder %s: stop it, or set state-directory and socket",
-			       folder) :
-			   err_errno(err, errno, "cannot lock the state folder %s", folder);
-	return 0;
-}
-
-/* Makes a new database whole, then gives it its name. */
-static int
-create(struct store *store, struct err *err)
-{
-	_cleanup_free_ char *temporary = xasprintf("%s.new", store->path);
-	int r;
-
-	(void)unlink(temporary);
-	r = connect_file(store, temporary, SQLITE_OPEN_CREATE, err);
-	if (r == 0)
-		r = migrate(store, 0, err);
-	(void)sqlite3_close(store->db);
-	store->db = NULL;
-	if (r == 0)
-		r = sync_path(temporary, 0, err);
-	if (r == 0 && rename(temporary, store->path) < 0)
-		r = err_errno(err, errno, "cannot rename %s", temporary);
-	if (r == 0 && fsync(store->folder_fd) < 0)
-		r = err_errno(err, errno, "cannot write the folder of %s", store->path);
-	if (r < 0)
-		(void)unlink(temporary);
-	return r;
-}
-
-/* Looks at the file without opening it, and makes it where there is none. */
-static int
-find_file(struct store *store, int64_t *ret_size, struct err *err)
-{
-	_cleanup_free_ char *wal = xasprintf("%s-wal", store->path);
-	struct stat st;
-
-	if (lstat(store->path, &st) < 0) {
-		if (errno != ENOENT)
-			return err_errno(err, errno, "cannot look at %s", store->path);
-		if (lstat(wal, &st) == 0 && st.st_size > 0)
-			return damaged(store, "it is gone, but its -wal file is still there", err);
-		*ret_size = 0;
-		return create(store, err);
-	}
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_FAILED, "%s is not a plain file: move it away", store->path);
-	if (st.st_uid != geteuid())
-		return err_set(err, ERR_FAILED,
-		    "the database %s belongs to uid %u, but bmd runs as uid %u: give it back with chown",
-		    store->path, st.st_uid, geteuid());
-	if (st.st_size == 0)
-		return damaged(store, "it is empty", err);
-	if ((st.st_mode & 07777) != 0600 && chmod(store->path, 0600) < 0)
-		return err_errno(err, errno, "cannot set the mode of %s", store->path);
-	*ret_size = st.st_size;
-	return 0;
-}
-
-static int
-open_database(struct store *store, struct err *err)
-{
-	int64_t size = 0, version = 0;
-	int r;
-
-	r = find_file(store, &size, err);
-	if (r == 0)
-		r = connect_file(store, store->path, 0, err);
-	if (r == 0)
-		r = identify(store, &version, err);
-	if (r == 0)
-		r = settle_settings(store, err);
-	if (r == 0)
-		r = check(store, size, err);
-	if (r == 0)
-		r = migrate(store, version, err);
-	if (r == 0)
-		r = prepare(store, err);
-	if (r == 0)
-		r = number(store, statement(store, S_ALIVE_GET), 0, &store->alive_us, err);
-	return r;
-}
-
-int
-store_open(const char *state_directory, struct store **ret_store, struct err *err)
-{
-	struct store *store = xcalloc(1, sizeof(*store));
-	mode_t mask = umask(077);
-	int r;
-
-	store->folder_fd = -1;
-	store->generation = 1;
-	store->path = xasprintf("%s/bmd.db", state_directory);
-	(void)umask(066);
-	r = take_folder(store, state_directory, err);
-	(void)umask(077);
-	if (r == 0)
-		r = open_database(store, err);
-	(void)umask(mask);
-	if (r < 0) {
-		store_close(store);
-		return r;
-	}
-	*ret_store = store;
 	return 0;
 }
 
 void
-store_close(struct store *store)
+store_finalize(struct store *store)
 {
-	if (!store)
-		return;
-	for (unsigned i = 0; i < S_MAX_; i++)
+	for (unsigned i = 0; store->statements && i < S_MAX_; i++)
 		(void)sqlite3_finalize(store->statements[i]);
-	(void)sqlite3_close(store->db);
-	for (size_t i = 0; i < store->ncache; i++)
-		history_clear(&store->cache[i].history);
-	free(store->cache);
-	if (store->folder_fd >= 0)
-		close(store->folder_fd);
-	free(store->path);
-	free(store);
+	free(store->statements);
 }
 
 /* ---- transactions ---- */
@@ -1114,7 +596,7 @@ store_build_add(struct store *store, struct store_build *build, struct err *err)
 	bind_text(st, 5, build->created_by);
 	bind_int(st, 6, build->uid);
 	bind_text(st, 7, build->note);
-	bind_json(st, 8, build->variables);
+	bind_map(st, 8, build->variables);
 	r = run(store, st, err);
 	if (r < 0)
 		return r;
@@ -1306,8 +788,8 @@ store_releases(struct store *store, const char *application, int limit, json_t *
 #define BIND_FLAG(f) bind_int(st, i, f)
 #define BIND_MODE(f) bind_text(st, i, job_mode_name(f))
 #define BIND_CHANGED(f) bind_text(st, i, job_if_changed_name(f))
-#define BIND_LIST(f) bind_json(st, i, f)
-#define BIND_MAP(f) bind_json(st, i, f)
+#define BIND_LIST(f) bind_list(st, i, f)
+#define BIND_MAP(f) bind_map(st, i, f)
 
 /* Binds every column; returns the next free place. */
 static int
@@ -1316,7 +798,7 @@ bind_job(sqlite3_stmt *st, const struct job *job)
 	int i = 1;
 
 #define X(column, type, kind, field) BIND_##kind(job->field), i++;
-	JOB_COLUMNS(X)
+	STORE_JOB_COLUMNS(X)
 #undef X
 	bind_int(st, i++, job_state_final(job->state));
 	bind_int(st, i++, job->timed ? job->grace_from_us + job->grace_us : 0);
@@ -1374,7 +856,7 @@ read_job(sqlite3_stmt *st, struct job *job)
 #define X(column, type, kind, field)                                                               \
 	READ_##kind(job->field);                                                                   \
 	i++;
-	JOB_COLUMNS(X)
+	STORE_JOB_COLUMNS(X)
 #undef X
 }
 
@@ -2027,7 +1509,7 @@ static int
 cached_history(struct store *store, const char *application, const char *stage, const struct history **ret,
     struct err *err)
 {
-	struct cached *cached = NULL;
+	struct store_cached *cached = NULL;
 	int r;
 
 	for (size_t i = 0; i < store->ncache && !cached; i++)

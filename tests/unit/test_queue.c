@@ -1200,8 +1200,8 @@ START_TEST(test_many_waiting)
 	for (int i = 0; i < 3000; i++)
 		ck_assert_int_gt(ask(false, "1.0/1", 0), 0);
 	OK(store_job_get(store, 3043, &job, &err));
-	ck_assert_uint_eq(json_array_size(job.ahead), 32);
-	ck_assert_int_eq(json_integer_value(json_array_get(job.ahead, 31)), 3042);
+	ck_assert_uint_eq(json_array_size(job.ahead), 16);
+	ck_assert_int_eq(json_integer_value(json_array_get(job.ahead, 15)), 3042);
 	job_clear(&job);
 	for (int i = 0; i < 20; i++) {
 		look();

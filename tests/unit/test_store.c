@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "common/scope.h"
 #include "common/xalloc.h"
@@ -288,5 +289,535 @@ START_TEST(test_plans)
 }
 END_TEST
 
+/* ---- jobs */
+
+static int
+count(const struct job *job, void *arg)
+{
+	(void)job;
+	++*(int *)arg;
+	return 0;
+}
+
+static int
+list_ids(const struct job *job, void *arg)
+{
+	sprintf((char *)arg + strlen(arg), "%d ", (int)job->id);
+	return 0;
+}
+
+START_TEST(test_every_column)
+{
+	struct store *store;
+	struct job in = new_job(7, JOB_HELD, 5), out;
+
+	make_folder();
+	in.redeploy = in.automatic = in.began = in.cancel_now = true;
+	in.mode = JOB_MODE_ROLLBACK;
+	in.from = (struct build_ref){ "1.0.3", 1 };
+	in.reason = (char[]){ "because \"x\"; --" };
+	in.uid = 4294967294;
+	in.created_us = INT64_MAX;
+	in.due_text = (char[]){ "02:00" };
+	strcpy(in.zone, "Europe/Berlin");
+	strcpy(in.boot, "boot");
+	in.boot_due_us = 8;
+	in.asked_us = 9;
+	in.started_us = 10;
+	in.finished_us = 11;
+	in.ended_by = (char[]){ "ben" };
+	in.message = (char[]){ "m" };
+	in.failed_step = (char[]){ "s" };
+	in.hold_reason = (char[]){ "h" };
+	in.exit_code = 0;
+	in.if_changed = JOB_SKIP;
+	in.expected = (struct build_ref){ "007", 7 }; /* stays a text */
+	in.ahead = json_pack("[i, I]", 5, INT64_MAX);
+	in.variables = json_pack("{s:s}", "A", "ä\n");
+	strcpy(in.run, "run");
+	strcpy(in.boot_run, "b");
+	strcpy(in.request_digest, "r");
+	strcpy(in.plan_digest, "p");
+	in.not_before_us = 12;
+	in.attempts = 3;
+	in.event_seq = 13;
+	in.cancel_by = (char[]){ "cy" };
+
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_job_add(store, &in, &err));
+	ck_assert_int_eq(store_job_add(store, &in, &err), -EEXIST);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	store = open_store();
+	OK(store_job_get(store, 7, &out, &err));
+#define SAME_INT(f) ck_assert_msg(in.f == out.f, #f)
+#define SAME_TEXT(f) ck_assert_msg(strcmp(in.f, out.f) == 0, #f)
+	SAME_INT(state); SAME_INT(redeploy); SAME_INT(timed); SAME_INT(automatic); SAME_INT(mode);
+	SAME_INT(uid); SAME_INT(created_us); SAME_INT(due_us); SAME_INT(boot_due_us); SAME_INT(grace_us);
+	SAME_INT(grace_from_us); SAME_INT(asked_us); SAME_INT(started_us); SAME_INT(finished_us);
+	SAME_INT(exit_code); SAME_INT(if_changed); SAME_INT(not_before_us); SAME_INT(attempts);
+	SAME_INT(event_seq); SAME_INT(began); SAME_INT(cancel_now);
+	SAME_TEXT(application); SAME_TEXT(stage); SAME_TEXT(plan); SAME_TEXT(reason); SAME_TEXT(requested_by);
+	SAME_TEXT(due_text); SAME_TEXT(zone); SAME_TEXT(boot); SAME_TEXT(ended_by); SAME_TEXT(message);
+	SAME_TEXT(failed_step); SAME_TEXT(hold_reason); SAME_TEXT(run); SAME_TEXT(boot_run);
+	SAME_TEXT(request_digest); SAME_TEXT(plan_digest); SAME_TEXT(cancel_by);
+	ck_assert(names_build_equal(&in.build, &out.build));
+	ck_assert(names_build_equal(&in.from, &out.from));
+	ck_assert(names_build_equal(&in.expected, &out.expected));
+	ck_assert(json_equal(in.ahead, out.ahead));
+	ck_assert(json_equal(in.variables, out.variables));
+	job_clear(&out);
+	json_decref(in.ahead);
+	json_decref(in.variables);
+	ck_assert_int_eq(store_job_get(store, 8, &out, &err), -ENOENT);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+START_TEST(test_compare_and_set)
+{
+	struct store *store;
+	struct job job = new_job(1, JOB_QUEUED, 5);
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_job_add(store, &job, &err));
+	job.state = JOB_STARTING;
+	strcpy(job.run, "one");
+	ck_assert_int_eq(store_job_update(store, &job, JOB_SCHEDULED, NULL, &err), -ESTALE);
+	OK(store_job_update(store, &job, JOB_QUEUED, NULL, &err));
+	job.state = JOB_RUNNING;
+	ck_assert_int_eq(store_job_update(store, &job, JOB_STARTING, "two", &err), -ESTALE);
+	OK(store_job_update(store, &job, JOB_STARTING, "one", &err));
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+/* One finished row, then 200,000 of its kind beside a few that wait. */
+static void
+fill(void)
+{
+	struct store *store = open_store();
+	struct job job = new_job(1, JOB_SUCCEEDED, 5);
+
+	job.finished_us = 5;
+	job.began = true;
+	OK(store_begin(store, &err));
+	OK(store_job_add(store, &job, &err));
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	sql("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
+	    "CREATE TEMP TABLE t AS SELECT * FROM jobs;"
+	    "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
+	    " INSERT INTO jobs SELECT n.i, t.* FROM n, (SELECT state, application, stage, plan, release, number, redeploy,"
+	    " timed, automatic, mode, from_release, from_number, reason, requested_by, uid, created_us, due_us, due_text,"
+	    " zone, boot, boot_due_us, grace_us, grace_from_us, asked_us, started_us, finished_us, ended_by, message,"
+	    " failed_step, hold_reason, exit_code, if_changed, expected_release, expected_number, ahead, variables, run,"
+	    " boot_run, request_digest, plan_digest, not_before_us, attempts, event_seq, began, cancel_by, cancel_now,"
+	    " final, expires_us FROM t) AS t; DROP TABLE t;");
+}
+
+START_TEST(test_many_finished)
+{
+	struct store *store;
+	struct job job;
+	struct timespec from, to;
+	int64_t due, seen_us;
+	char application[64] = "", stage[64] = "", ids[256] = "";
+	int n = 0;
+
+	make_folder();
+	fill();
+	store = open_store();
+	OK(store_begin(store, &err));
+	job = new_job(300003, JOB_SCHEDULED, 30);
+	OK(store_job_add(store, &job, &err));
+	job = new_job(300001, JOB_QUEUED, 20);
+	OK(store_job_add(store, &job, &err));
+	job = new_job(300002, JOB_SCHEDULED, 30);
+	OK(store_job_add(store, &job, &err));
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	for (int i = 0; i < 100; i++) {
+		OK(store_job_next_due(store, &due, &err));
+		ck_assert_int_eq(due, 30);
+		n = 0;
+		OK(store_job_each_state(store, JOB_SCHEDULED, 40, INT64_MIN, 0, 10, count, &n, &err));
+		ck_assert_int_eq(n, 2);
+		application[0] = stage[0] = '\0';
+		ck_assert_int_eq(store_job_queued_stage(store, application, stage, &err), 1);
+		ck_assert_int_eq(store_job_queued_stage(store, application, stage, &err), 0);
+		ck_assert_int_eq(store_job_first_queued(store, "shop", "production", &job, &err), 1);
+		ck_assert_int_eq(job.id, 300001);
+		job_clear(&job);
+		ck_assert_int_eq(store_job_active(store, "shop", "production", &job, &err), 0);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	seen_us = (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
+	/* 700 questions: a single scan of 200,000 rows would take longer than all of them. */
+	ck_assert_msg(seen_us < 1000000, "%d us", (int)seen_us);
+	OK(store_job_each_open(store, "shop", "production", list_ids, ids, &err));
+	ck_assert_str_eq(ids, "300001 300002 300003 ");
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+START_TEST(test_lists)
+{
+	struct store *store;
+	struct job job;
+	char ids[512] = "";
+	_cleanup_json_ json_t *ahead = NULL;
+	int64_t counts[JOB_STATE_MAX_], failed;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	for (int i = 1; i <= 9; i++) {
+		job = new_job(i, i <= 6 ? JOB_FAILED : JOB_QUEUED, 100 - i);
+		job.finished_us = i <= 6 ? 10 * (i / 2) : 0;
+		if (i % 3 == 0)
+			strcpy(job.stage, "testing");
+		OK(store_job_add(store, &job, &err));
+	}
+	/* newest finished first, equal times by id, page by page */
+	OK(store_job_each_final(store, NULL, NULL, 0, 0, 0, 4, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "6 5 4 3 ");
+	ids[0] = '\0';
+	OK(store_job_each_final(store, "shop", NULL, 0, 10, 3, 4, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "2 1 ");
+	ids[0] = '\0';
+	OK(store_job_each_final(store, "shop", "testing", 11, 0, 0, 4, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "6 ");
+	ids[0] = '\0';
+	OK(store_job_each_final(store, "other", NULL, 0, 0, 0, 4, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "");
+	OK(store_job_each_waiting(store, NULL, INT64_MIN, 0, 2, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "9 8 ");
+	ids[0] = '\0';
+	OK(store_job_each_waiting(store, "shop", 92, 8, 2, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "7 ");
+	ids[0] = '\0';
+	OK(store_job_each_build(store, "shop", &job.build, 3, list_ids, ids, &err));
+	ck_assert_str_eq(ids, "9 8 7 ");
+	OK(store_job_ahead(store, "shop", "production", 93, 7, 5, &ahead, &err));
+	ck_assert_uint_eq(json_array_size(ahead), 1);
+	ck_assert_int_eq(json_integer_value(json_array_get(ahead, 0)), 8);
+	OK(store_job_count(store, counts, &err));
+	ck_assert_int_eq(counts[JOB_QUEUED], 3);
+	OK(store_job_last_failed(store, "shop", "production", &failed, &err));
+	ck_assert_int_eq(failed, 5);
+	OK(store_job_highest(store, &failed, &err));
+	ck_assert_int_eq(failed, 9);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+/* ---- keys, builds, steps, stages */
+
+START_TEST(test_keys)
+{
+	struct store *store;
+	_cleanup_free_ char *reply = NULL;
+	int64_t day = INT64_C(86400000000);
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	ck_assert_int_eq(store_key_find(store, 1, "k", "d", &reply, &err), 0);
+	OK(store_key_add(store, 1, "k", "d", "answer", day, &err));
+	ck_assert_int_eq(store_key_find(store, 1, "k", "d", &reply, &err), 1);
+	ck_assert_str_eq(reply, "answer");
+	ck_assert_int_eq(store_key_find(store, 2, "k", "d", &reply, &err), 0); /* another user's */
+	ck_assert_int_eq(store_key_find(store, 1, "k", "e", &reply, &err), -EEXIST);
+	ck_assert_int_eq(err.code, ERR_KEY_REUSED);
+	OK(store_keys_prune(store, 8 * day, &err));
+	ck_assert_int_eq(store_key_find(store, 1, "k", "e", &reply, &err), -EEXIST);
+	OK(store_keys_prune(store, 8 * day + 1, &err));
+	ck_assert_int_eq(store_key_find(store, 1, "k", "e", &reply, &err), 0);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+static int
+list_builds(const struct store_build *build, void *arg)
+{
+	sprintf((char *)arg + strlen(arg), "%s ", names_build_text(&build->build).s);
+	return 0;
+}
+
+START_TEST(test_builds)
+{
+	struct store *store;
+	struct store_artifact artifacts[2] = { { "b", "d1", 1, 2 }, { "a", "d2", 3, 4 } };
+	struct store_build build = { .application = "shop", .build.release = "1.0", .created_by = "ana",
+		.created_us = 5, .note = (char[]){ "first" }, .artifacts = artifacts, .nartifacts = 2 }, got;
+	struct build_ref two = { "1.0", 2 };
+	_cleanup_json_ json_t *releases = NULL;
+	int64_t builds, active, succeeded;
+	char text[256] = "";
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_build_add(store, &build, &err));
+	ck_assert_int_eq(build.build.number, 1);
+	build.build.number = 0;
+	OK(store_build_add(store, &build, &err));
+	ck_assert_int_eq(build.build.number, 2);
+	ck_assert_int_eq(store_build_add(store, &build, &err), -EEXIST);
+	strcpy(build.build.release, "1.1");
+	build.build.number = 5;
+	OK(store_build_add(store, &build, &err));
+	OK(store_build_get(store, "shop", &two, &got, &err));
+	ck_assert_str_eq(got.note, "first");
+	ck_assert_uint_eq(got.nartifacts, 2);
+	ck_assert_str_eq(got.artifacts[0].name, "a");
+	ck_assert_int_eq(got.artifacts[0].bytes, 4);
+	OK(store_build_reject(store, got.id, "ben", 9, "bad", &err));
+	store_build_clear(&got);
+	OK(store_build_get(store, "shop", &two, &got, &err));
+	ck_assert(got.rejected);
+	ck_assert_str_eq(got.rejected_reason, "bad");
+	store_build_clear(&got);
+	OK(store_release_look(store, "shop", "1.0", "production", &builds, &active, &succeeded, &err));
+	ck_assert(builds == 2 && active == 1 && succeeded == 0);
+	OK(store_build_each(store, "shop", NULL, 0, 2, list_builds, text, &err));
+	ck_assert_str_eq(text, "1.1/5 1.0/2 ");
+	text[0] = '\0';
+	OK(store_build_each(store, "shop", "1.0", 2, 5, list_builds, text, &err));
+	ck_assert_str_eq(text, "1.0/1 ");
+	OK(store_releases(store, "shop", 5, &releases, &err));
+	ck_assert_str_eq(json_string_value(json_array_get(releases, 0)), "1.1");
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+static int
+list_irreversible(int64_t job, const struct build_ref *build, const char *step, void *arg)
+{
+	sprintf((char *)arg + strlen(arg), "%d %s %s; ", (int)job, names_build_text(build).s, step);
+	return 0;
+}
+
+START_TEST(test_irreversible)
+{
+	struct store *store;
+	struct job job = new_job(1, JOB_RUNNING, 5);
+	struct store_step step = { .index = 1, .name = "migrate", .state = "running", .started_us = 100,
+		.attempt = 1, .irreversible = true };
+	char text[256] = "";
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_job_add(store, &job, &err));
+	OK(store_step_put(store, 1, &step, &err));
+	strcpy(step.state, "failed");
+	OK(store_step_put(store, 1, &step, &err));
+	step.attempt = 2;
+	step.started_us = 120;
+	OK(store_step_put(store, 1, &step, &err)); /* the same step, tried again */
+	step.index = 2;
+	step.irreversible = false;
+	OK(store_step_put(store, 1, &step, &err));
+	OK(store_irreversible_each(store, "shop", "production", 99, 10, list_irreversible, text, &err));
+	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
+	OK(store_irreversible_each(store, "shop", "production", 100, 10, list_irreversible, text, &err));
+	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+static void
+succeed(struct store *store, int64_t number, int64_t job)
+{
+	struct history history;
+	struct history_entry entry = { .build = { "1.0", number }, .job = job, .since_us = job, .by = "ana" };
+
+	OK(store_history_get(store, "shop", "production", &history, &err));
+	history_succeed(&history, &entry);
+	OK(store_history_put(store, &history, &err));
+	history_clear(&history);
+}
+
+START_TEST(test_history)
+{
+	struct store *store;
+	struct history history;
+	struct build_ref three = { "1.0", 3 }, four = { "1.0", 4 };
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_savepoint(store, &err));
+	succeed(store, 1, 1);
+	succeed(store, 2, 2);
+	succeed(store, 3, 3);
+	succeed(store, 2, 4);
+	OK(store_release(store, &err));
+	OK(store_savepoint(store, &err));
+	succeed(store, 1, 5);
+	store_rollback_savepoint(store); /* that did not happen */
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	store = open_store();
+	OK(store_history_get(store, "shop", "production", &history, &err));
+	ck_assert_uint_eq(history.n, 2);
+	ck_assert_int_eq(history.stack[1].build.number, 2);
+	ck_assert_int_eq(history.stack[1].job, 4);
+	history_clear(&history);
+	ck_assert(store_succeeded(store, "shop", "production", &three)); /* popped, but it has succeeded */
+	ck_assert(!store_succeeded(store, "shop", "production", &four));
+	OK(store_begin(store, &err));
+	succeed(store, 1, 6);
+	store_rollback(store);
+	OK(store_history_get(store, "shop", "production", &history, &err));
+	ck_assert_int_eq(history_live(&history)->job, 4);
+	history_clear(&history);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+/* ---- the n-th write fails: a VFS over the default one */
+
+static int writes_left = -1; /* -1: none fails */
+static int fail_with;
+
+struct faulty {
+	sqlite3_file base;
+	sqlite3_file *real;
+};
+#define REAL(f) ((struct faulty *)(f))->real
+
+static int
+f_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
+{
+	if (writes_left == 0)
+		return fail_with;
+	if (writes_left > 0)
+		writes_left--;
+	return REAL(f)->pMethods->xWrite(REAL(f), bytes, n, at);
+}
+static int f_close(sqlite3_file *f) { return REAL(f)->pMethods->xClose(REAL(f)); }
+static int f_read(sqlite3_file *f, void *b, int n, sqlite3_int64 at) { return REAL(f)->pMethods->xRead(REAL(f), b, n, at); }
+static int f_truncate(sqlite3_file *f, sqlite3_int64 n) { return REAL(f)->pMethods->xTruncate(REAL(f), n); }
+static int f_sync(sqlite3_file *f, int flags) { return REAL(f)->pMethods->xSync(REAL(f), flags); }
+static int f_size(sqlite3_file *f, sqlite3_int64 *n) { return REAL(f)->pMethods->xFileSize(REAL(f), n); }
+static int f_lock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xLock(REAL(f), l); }
+static int f_unlock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xUnlock(REAL(f), l); }
+static int f_reserved(sqlite3_file *f, int *r) { return REAL(f)->pMethods->xCheckReservedLock(REAL(f), r); }
+static int f_control(sqlite3_file *f, int op, void *a) { return REAL(f)->pMethods->xFileControl(REAL(f), op, a); }
+static int f_sector(sqlite3_file *f) { return REAL(f)->pMethods->xSectorSize(REAL(f)); }
+static int f_device(sqlite3_file *f) { return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f)); }
+
+static const sqlite3_io_methods f_methods = { 1, f_close, f_read, f_write, f_truncate, f_sync, f_size, f_lock, f_unlock,
+	f_reserved, f_control, f_sector, f_device, NULL, NULL, NULL, NULL, NULL, NULL };
+static sqlite3_vfs *real_vfs;
+
+static int
+f_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
+{
+	struct faulty *faulty = (struct faulty *)f;
+	int code;
+
+	(void)vfs;
+	faulty->real = (sqlite3_file *)(faulty + 1);
+	code = real_vfs->xOpen(real_vfs, name, faulty->real, flags, out);
+	faulty->base.pMethods = code == SQLITE_OK ? &f_methods : NULL;
+	return code;
+}
+
+static void
+use_faulty(void)
+{
+	static sqlite3_vfs vfs;
+
+	real_vfs = sqlite3_vfs_find(NULL);
+	vfs = *real_vfs;
+	vfs.zName = "faulty";
+	vfs.szOsFile = sizeof(struct faulty) + real_vfs->szOsFile;
+	vfs.xOpen = f_open;
+	vfs.pNext = NULL;
+	ck_assert_int_eq(sqlite3_vfs_register(&vfs, 1), SQLITE_OK);
+}
+
+/* Ten jobs in one transaction while the n-th write fails; then what the database says is compared with what was promised. */
+static void
+play_fault(int nth, int code, int want)
+{
+	struct store *store;
+	int64_t highest;
+	int r = 0;
+
+	make_folder();
+	store = open_store();
+	writes_left = nth;
+	fail_with = code;
+	r = store_begin(store, &err);
+	for (int i = 1; i <= 10 && r == 0; i++) {
+		struct job job = new_job(i, JOB_QUEUED, i);
+
+		r = store_job_add(store, &job, &err);
+	}
+	if (r == 0)
+		r = store_commit(store, 5, &err);
+	else
+		store_rollback(store);
+	writes_left = -1;
+	if (r != 0) {
+		ck_assert_msg(r == want, "write %d: %d: %s", nth, r, err.text);
+		ck_assert(!store_in_transaction(store));
+	}
+	if (r == -ENOSPC) { /* it goes on, by itself */
+		struct job job = new_job(20, JOB_QUEUED, 20);
+
+		OK(store_job_highest(store, &highest, &err));
+		ck_assert_int_eq(highest, 0);
+		OK(store_begin(store, &err));
+		OK(store_job_add(store, &job, &err));
+		OK(store_commit(store, 6, &err));
+	}
+	store_close(store);
+	store = open_store();
+	OK(store_job_highest(store, &highest, &err));
+	ck_assert_msg(r == 0 ? highest == 10 : r == -ENOSPC ? highest == 20 : highest == 0 || highest == 10,
+	    "write %d: %d, then %d", nth, r, (int)highest);
+	store_close(store);
+	remove_folder();
+}
+
+START_TEST(test_full_disk)
+{
+	use_faulty();
+	for (int nth = 0; nth < 12; nth++)
+		play_fault(nth, SQLITE_FULL, -ENOSPC);
+}
+END_TEST
+
+START_TEST(test_broken_disk)
+{
+	use_faulty();
+	for (int nth = 0; nth < 12; nth++)
+		play_fault(nth, SQLITE_IOERR_WRITE, STORE_BROKEN);
+}
+END_TEST
+
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
-    test_plans)
+    test_plans, test_every_column, test_compare_and_set, test_many_finished, test_lists, test_keys,
+    test_builds, test_irreversible, test_history, test_full_disk, test_broken_disk)

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * How STATE/bmd.db comes to be open: the folder is locked (flock), the file opened in exclusive mode before the first
+ * access, so that there is never a second connection; settings are set and read back, the file is
+ * checked, and brought to this version's tables. A new database is made whole under a temporary name and renamed: an
+ * empty bmd.db is damage, not a beginning. Nothing here ever replaces a file that it cannot use.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "common/xalloc.h"
+#include "daemon/store_private.h"
+
+#define APPLICATION_ID 0x626d6431 /* "bmd1" */
+#define SCHEMA 1
+#define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
+
+// clang-format off
+#define COLUMN_DECLARE(column, type, kind, field) #column " " type ", "
+
+/* One text a version: what leads from the version before to it. */
+static const char *const migrations[SCHEMA + 1] = {
+	[1] =
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	"INSERT INTO meta VALUES ('last_alive', 0);"
+	"CREATE TABLE keys (serial INTEGER PRIMARY KEY, uid INTEGER NOT NULL, key TEXT NOT NULL,"
+	" digest TEXT NOT NULL, reply TEXT NOT NULL, added_us INTEGER NOT NULL, UNIQUE (uid, key)) STRICT;"
+
+	"CREATE TABLE builds (id INTEGER PRIMARY KEY, application TEXT NOT NULL, release TEXT NOT NULL,"
+	" number INTEGER NOT NULL, rejected INTEGER NOT NULL, rejected_by TEXT, rejected_reason TEXT,"
+	" rejected_us INTEGER NOT NULL, created_us INTEGER NOT NULL, created_by TEXT NOT NULL, uid INTEGER NOT NULL,"
+	" note TEXT, variables TEXT, UNIQUE (application, release, number)) STRICT;"
+	"CREATE INDEX builds_newest ON builds (application, id);"
+	"CREATE INDEX builds_release ON builds (application, release, id);"
+	"CREATE TABLE artifacts (build INTEGER NOT NULL REFERENCES builds, name TEXT NOT NULL, digest TEXT NOT NULL,"
+	" files INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (build, name)) STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE jobs (id INTEGER PRIMARY KEY, " STORE_JOB_COLUMNS(COLUMN_DECLARE)
+	" final INTEGER NOT NULL, expires_us INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX jobs_scheduled ON jobs (due_us, id) WHERE state = 'scheduled';"
+	"CREATE INDEX jobs_queued ON jobs (application, stage, due_us, id, state) WHERE state = 'queued';"
+	"CREATE INDEX jobs_expiring ON jobs (expires_us) WHERE state = 'queued' AND expires_us > 0;"
+	"CREATE INDEX jobs_active ON jobs (application, stage) WHERE " STORE_ACTIVE ";"
+	"CREATE INDEX jobs_stage ON jobs (application, stage, due_us, id, final, state) WHERE final = 0;"
+	"CREATE INDEX jobs_held ON jobs (application, stage, due_us, id) WHERE state = 'held';"
+	"CREATE INDEX jobs_waiting ON jobs (due_us, id, application, state, final) WHERE final = 0;"
+	"CREATE INDEX jobs_final ON jobs (finished_us, id, stage) WHERE final = 1;"
+	"CREATE INDEX jobs_final_application ON jobs (application, finished_us, id) WHERE final = 1;"
+	"CREATE INDEX jobs_final_stage ON jobs (application, stage, finished_us, id) WHERE final = 1;"
+	"CREATE INDEX jobs_failed ON jobs (application, stage, finished_us) WHERE " STORE_FAILED ";"
+	"CREATE INDEX jobs_began ON jobs (application, stage, release, number, finished_us) WHERE began = 1;"
+	"CREATE INDEX jobs_build ON jobs (application, release, number, id);"
+
+	"CREATE TABLE steps (job INTEGER NOT NULL REFERENCES jobs, position INTEGER NOT NULL, name TEXT NOT NULL,"
+	" state TEXT NOT NULL, started_us INTEGER NOT NULL, finished_us INTEGER NOT NULL, exit_code INTEGER NOT NULL,"
+	" signal INTEGER NOT NULL, attempt INTEGER NOT NULL, irreversible INTEGER NOT NULL, message TEXT,"
+	" PRIMARY KEY (job, position)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE irreversible (application TEXT NOT NULL, stage TEXT NOT NULL, started_us INTEGER NOT NULL,"
+	" job INTEGER NOT NULL REFERENCES jobs, position INTEGER NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
+	" name TEXT NOT NULL, PRIMARY KEY (application, stage, started_us, job, position)) STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE stages (application TEXT NOT NULL, stage TEXT NOT NULL, locked_by TEXT, lock_reason TEXT,"
+	" locked_us INTEGER NOT NULL, lock_until_us INTEGER NOT NULL, dirty INTEGER NOT NULL, dirty_job INTEGER NOT NULL,"
+	" dirty_us INTEGER NOT NULL, occupied_job INTEGER NOT NULL, PRIMARY KEY (application, stage)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE stack (application TEXT NOT NULL, stage TEXT NOT NULL, position INTEGER NOT NULL,"
+	" release TEXT NOT NULL, number INTEGER NOT NULL, job INTEGER NOT NULL, since_us INTEGER NOT NULL,"
+	" made_by TEXT NOT NULL, PRIMARY KEY (application, stage, position)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE successes (application TEXT NOT NULL, stage TEXT NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
+	" since_us INTEGER NOT NULL, PRIMARY KEY (application, stage, release, number)) STRICT, WITHOUT ROWID;"
+
+	"CREATE TABLE audit (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, uid INTEGER NOT NULL, who TEXT NOT NULL,"
+	" what TEXT NOT NULL, application TEXT, stage TEXT, job INTEGER, text TEXT) STRICT;",
+};
+// clang-format on
+
+/* ---- opening ---- */
+
+int
+store_damaged(struct store *store, const char *what, struct err *err)
+{
+	return err_set(err, ERR_FAILED,
+	    "the database %s is damaged: %s: bmd does not replace it; move it away or restore a copy, see bmd(8)",
+	    store->path, what);
+}
+
+int
+store_open_failed(struct store *store, int code, struct err *err)
+{
+	switch (code & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return err_set(err, ERR_FAILED,
+		    "another bmd or sqlite3 uses the database %s: stop it first", store->path);
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return store_damaged(store, sqlite3_errmsg(store->db), err);
+	case SQLITE_FULL:
+		return err_set(err, ERR_NO_SPACE,
+		    "no space left for the database %s: make room and start again", store->path);
+	default:
+		return err_set(err, ERR_FAILED, "cannot use the database %s: %s", store->path,
+		    sqlite3_errmsg(store->db));
+	}
+}
+
+static int
+execute(struct store *store, const char *sql, struct err *err)
+{
+	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+
+	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
+}
+
+/* The first column of the first row of SQL as text. */
+static int
+ask(struct store *store, const char *sql, char *ret, size_t size, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(store->db, sql, -1, &st, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(st);
+	if (code == SQLITE_ROW) {
+		const char *s = (const char *)sqlite3_column_text(st, 0);
+
+		(void)snprintf(ret, size, "%s", s ? s : "");
+		code = SQLITE_OK;
+	} else if (code == SQLITE_DONE) {
+		ret[0] = '\0';
+		code = SQLITE_OK;
+	}
+	(void)sqlite3_finalize(st);
+	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
+}
+
+static int
+ask_number(struct store *store, const char *sql, int64_t *ret, struct err *err)
+{
+	char text[32];
+	int r = ask(store, sql, text, sizeof(text), err);
+
+	if (r == 0)
+		*ret = strtoll(text, NULL, 10);
+	return r;
+}
+
+/* Sets a pragma and reads it back: a setting that did not hold is a reason not to start. */
+static int
+set(struct store *store, const char *name, const char *value, const char *want, struct err *err)
+{
+	char sql[96], got[32];
+	int r;
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA %s = %s", name, value);
+	r = execute(store, sql, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(sql, sizeof(sql), "PRAGMA %s", name);
+	r = ask(store, sql, got, sizeof(got), err);
+	if (r < 0)
+		return r;
+	if (strcmp(got, want) != 0)
+		return err_set(err, ERR_FAILED,
+		    "the database %s does not take %s = %s (it says %s): its file system is not fit for it, "
+		    "set state-directory to a local one", store->path, name, want, got);
+	return 0;
+}
+
+static const struct {
+	const char *name, *value, *want;
+} settings[] = {
+	{ "journal_mode", "WAL", "wal" },
+	{ "synchronous", "FULL", "2" },
+	{ "foreign_keys", "ON", "1" },
+	{ "trusted_schema", "OFF", "0" },
+	{ "cell_size_check", "ON", "1" },
+	{ "journal_size_limit", "16777216", "16777216" },
+	{ "wal_autocheckpoint", "4000", "4000" },
+	{ "cache_size", "-4000", "-4000" }, /* KiB */
+	{ "temp_store", "MEMORY", "2" },    /* the savepoint of each request would be a file else */
+};
+
+static int
+connect_file(struct store *store, const char *path, int flags, struct err *err)
+{
+	int code, on = 0, r;
+
+	code = sqlite3_open_v2(path, &store->db,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);
+	if (code != SQLITE_OK)
+		return store_open_failed(store, code, err);
+	(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
+	(void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
+	r = set(store, "locking_mode", "EXCLUSIVE", "exclusive", err);
+	/* Debian compiles memory mapping in, switched off; zero rows is the answer where it is compiled out. */
+	return r < 0 ? r : execute(store, "PRAGMA mmap_size = 0", err);
+}
+
+static int
+settle_settings(struct store *store, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(settings) && r == 0; i++)
+		r = set(store, settings[i].name, settings[i].value, settings[i].want, err);
+	return r;
+}
+
+static int
+sync_path(const char *path, int flags, struct err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
+
+	if (fd < 0 || fsync(fd) < 0)
+		return err_errno(err, errno, "cannot write %s", path);
+	return 0;
+}
+
+/* Opens, checks and syncs a copy that nobody else has seen yet. */
+static int
+check_copy(const char *path, struct err *err)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	bool good;
+
+	good = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+	       sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK &&
+	       sqlite3_step(st) == SQLITE_ROW &&
+	       strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	if (!good)
+		return err_set(err, ERR_FAILED, "the copy %s of the database is not whole", path);
+	return sync_path(path, 0, err);
+}
+
+int
+store_backup(struct store *store, const char *path, struct err *err)
+{
+	_cleanup_free_ char *temporary = xasprintf("%s.new", path), *folder = xstrdup(path);
+	sqlite3_stmt *st = NULL;
+	char *slash;
+	mode_t mask;
+	int code, r;
+
+	(void)unlink(temporary);
+	mask = umask(077);
+	code = sqlite3_prepare_v2(store->db, "VACUUM INTO ?1", -1, &st, NULL);
+	if (code == SQLITE_OK) {
+		(void)sqlite3_bind_text(st, 1, temporary, -1, SQLITE_STATIC);
+		code = sqlite3_step(st);
+	}
+	(void)sqlite3_finalize(st);
+	(void)umask(mask);
+	if (code != SQLITE_DONE)
+		r = store_open_failed(store, code, err);
+	else
+		r = check_copy(temporary, err);
+	if (r == 0 && rename(temporary, path) < 0)
+		r = err_errno(err, errno, "cannot rename %s to %s", temporary, path);
+	if (r < 0) {
+		(void)unlink(temporary);
+		return r;
+	}
+	slash = strrchr(folder, '/');
+	if (slash)
+		slash[1] = '\0';
+	return sync_path(slash ? folder : ".", O_DIRECTORY, err);
+}
+
+/* One migration, whole or not at all, with a copy of what was there before. */
+static int
+migrate_to(struct store *store, int64_t to, struct err *err)
+{
+	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)to - 1);
+	_cleanup_free_ char *end = xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
+	    APPLICATION_ID, (long long)to);
+	int r = to > 1 ? store_backup(store, copy, err) : 0;
+
+	if (r == 0)
+		r = execute(store, "BEGIN EXCLUSIVE", err);
+	if (r == 0)
+		r = execute(store, migrations[to], err);
+	if (r == 0)
+		r = execute(store, end, err);
+	if (r < 0 && !sqlite3_get_autocommit(store->db))
+		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	return r;
+}
+
+static int
+migrate(struct store *store, int64_t version, struct err *err)
+{
+	int r = 0;
+
+	for (int64_t to = version + 1; to <= SCHEMA && r == 0; to++)
+		r = migrate_to(store, to, err);
+	return r;
+}
+
+/* Ours, and of a version that we know? Read before anything is written. */
+static int
+identify(struct store *store, int64_t *ret_version, struct err *err)
+{
+	int64_t id = 0, version = 0, tables = 0;
+	int r;
+
+	r = ask_number(store, "PRAGMA application_id", &id, err);
+	if (r == 0)
+		r = ask_number(store, "PRAGMA user_version", &version, err);
+	if (r == 0)
+		r = ask_number(store, "SELECT count(*) FROM sqlite_schema", &tables, err);
+	if (r < 0)
+		return r;
+	if (id != APPLICATION_ID)
+		return err_set(err, ERR_FAILED,
+		    "%s is a database of another program: bmd does not touch it; move it away or set state-directory",
+		    store->path);
+	if (version > SCHEMA)
+		return err_set(err, ERR_FAILED,
+		    "the database %s was written by a newer bmd (version %lld, this one knows %d): install that bmd again",
+		    store->path, (long long)version, SCHEMA);
+	if (version < 1 || tables == 0)
+		return store_damaged(store, "its tables are missing", err);
+	*ret_version = version;
+	return 0;
+}
+
+/* A whole check reads the whole file; of a large one only what decides is checked: a start must not take minutes. */
+static int
+check(struct store *store, int64_t size, struct err *err)
+{
+	static const char *const small[] = { "meta", "builds", "artifacts", "stages", "stack",
+		"successes" };
+	char sql[64], got[256];
+	int r = 0;
+
+	if (size <= CHECK_WHOLE_BYTES) {
+		r = ask(store, "PRAGMA quick_check(1)", got, sizeof(got), err);
+		return r == 0 && strcmp(got, "ok") != 0 ? store_damaged(store, got, err) : r;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(small) && r == 0; i++) {
+		(void)snprintf(sql, sizeof(sql), "PRAGMA quick_check('%s')", small[i]);
+		r = ask(store, sql, got, sizeof(got), err);
+		if (r == 0 && strcmp(got, "ok") != 0)
+			r = store_damaged(store, got, err);
+	}
+	return r;
+}
+
+/* The folder is made, ours, writable, and nobody else's at this time. */
+static int
+take_folder(struct store *store, const char *folder, struct err *err)
+{
+	struct stat st;
+
+	if (mkdir(folder, 0711) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "cannot make the state folder %s", folder);
+	store->folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->folder_fd < 0)
+		return err_errno(err, errno, "cannot open the state folder %s", folder);
+	if (fstat(store->folder_fd, &st) < 0)
+		return err_errno(err, errno, "cannot look at the state folder %s", folder);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_FAILED,
+		    "the state folder %s belongs to uid %u, but bmd runs as uid %u: start bmd as its owner or set state-directory",
+		    folder, st.st_uid, geteuid());
+	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
+		return err_errno(err, errno, "cannot write to the state folder %s", folder);
+	if (flock(store->folder_fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ?
+			   err_set(err, ERR_FAILED,
+			       "another bmd uses the state folder %s: stop it, or set state-directory and socket",
+			       folder) :
+			   err_errno(err, errno, "cannot lock the state folder %s", folder);
+	return 0;
+}
+
+/* Makes a new database whole, then gives it its name. */
+static int
+create(struct store *store, struct err *err)
+{
+	_cleanup_free_ char *temporary = xasprintf("%s.new", store->path);
+	int r;
+
+	(void)unlink(temporary);
+	r = connect_file(store, temporary, SQLITE_OPEN_CREATE, err);
+	if (r == 0)
+		r = migrate(store, 0, err);
+	(void)sqlite3_close(store->db);
+	store->db = NULL;
+	if (r == 0)
+		r = sync_path(temporary, 0, err);
+	if (r == 0 && rename(temporary, store->path) < 0)
+		r = err_errno(err, errno, "cannot rename %s", temporary);
+	if (r == 0 && fsync(store->folder_fd) < 0)
+		r = err_errno(err, errno, "cannot write the folder of %s", store->path);
+	if (r < 0)
+		(void)unlink(temporary);
+	return r;
+}
+
+/* Looks at the file without opening it, and makes it where there is none. */
+static int
+find_file(struct store *store, int64_t *ret_size, struct err *err)
+{
+	_cleanup_free_ char *wal = xasprintf("%s-wal", store->path);
+	struct stat st;
+
+	if (lstat(store->path, &st) < 0) {
+		if (errno != ENOENT)
+			return err_errno(err, errno, "cannot look at %s", store->path);
+		if (lstat(wal, &st) == 0 && st.st_size > 0)
+			return store_damaged(store, "it is gone, but its -wal file is still there", err);
+		*ret_size = 0;
+		return create(store, err);
+	}
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_FAILED, "%s is not a plain file: move it away", store->path);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_FAILED,
+		    "the database %s belongs to uid %u, but bmd runs as uid %u: give it back with chown",
+		    store->path, st.st_uid, geteuid());
+	if (st.st_size == 0)
+		return store_damaged(store, "it is empty", err);
+	if ((st.st_mode & 07777) != 0600 && chmod(store->path, 0600) < 0)
+		return err_errno(err, errno, "cannot set the mode of %s", store->path);
+	*ret_size = st.st_size;
+	return 0;
+}
+
+static int
+open_database(struct store *store, struct err *err)
+{
+	int64_t size = 0, version = 0;
+	int r;
+
+	r = find_file(store, &size, err);
+	if (r == 0)
+		r = connect_file(store, store->path, 0, err);
+	if (r == 0)
+		r = identify(store, &version, err);
+	if (r == 0)
+		r = settle_settings(store, err);
+	if (r == 0)
+		r = check(store, size, err);
+	if (r == 0)
+		r = migrate(store, version, err);
+	if (r == 0)
+		r = store_prepare(store, err);
+	if (r == 0)
+		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'", &store->alive_us, err);
+	return r;
+}
+
+int
+store_open(const char *state_directory, struct store **ret_store, struct err *err)
+{
+	struct store *store = xcalloc(1, sizeof(*store));
+	mode_t mask = umask(077);
+	int r;
+
+	store->folder_fd = -1;
+	store->generation = 1;
+	store->path = xasprintf("%s/bmd.db", state_directory);
+	(void)umask(066);
+	r = take_folder(store, state_directory, err);
+	(void)umask(077);
+	if (r == 0)
+		r = open_database(store, err);
+	(void)umask(mask);
+	if (r < 0) {
+		store_close(store);
+		return r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+void
+store_close(struct store *store)
+{
+	if (!store)
+		return;
+	store_finalize(store);
+	(void)sqlite3_close(store->db);
+	for (size_t i = 0; i < store->ncache; i++)
+		history_clear(&store->cache[i].history);
+	free(store->cache);
+	if (store->folder_fd >= 0)
+		close(store->folder_fd);
+	free(store->path);
+	free(store);
+}
