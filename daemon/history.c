@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CONTRACT section 6 as functions of values: the stack of what succeeded on a stage, the build that a bare
- * redeploy takes, the mode of a run, and the guard of what was live. The stack has each build at
- * most once; its top is live. Whoever loads a struct history fills it whole; it is changed here by
- * history_succeed() alone.
+ * CONTRACT section 6 as functions of values: the stack of what succeeded on a stage, the build that
+ * a bare redeploy takes, the mode of a run, and the guard of what was live. The stack has each
+ * build at most once; its top is live. Whoever loads a struct history fills it whole; it is changed
+ * here by history_succeed() alone.
  */
 #include "daemon/history.h"
 
@@ -68,13 +68,15 @@ nothing(const struct history *history, struct err *err)
 	int r;
 
 	if (history->n == 0)
-		r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
+		r = err_set(
+		    err, ERR_NOTHING_TO_REDEPLOY,
 		    "%s has never had a successful deployment to %s: bmctl deploy %s BUILD --to %s",
 		    history->application, history->stage, history->application, history->stage);
 	else
 		r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
-		    "%s has no earlier good build on %s to go back to: name one (bmctl build list %s)",
-		    history->application, history->stage, history->application);
+			    "%s has no earlier good build on %s to go back to: name one (bmctl "
+			    "build list %s)",
+			    history->application, history->stage, history->application);
 	err_field(err, "application", json_string(history->application));
 	err_field(err, "stage", json_string(history->stage));
 	return r;
@@ -83,10 +85,12 @@ nothing(const struct history *history, struct err *err)
 static int
 refuse_running_rollback(const struct history *history, struct err *err)
 {
-	int r = err_set(err, ERR_REFUSED,
-	    "job %lld is already going back to %s on %s: wait for it (bmctl wait %lld), or name a build",
-	    (long long)history->running.job, names_build_text(&history->running.build).s,
-	    history->stage, (long long)history->running.job);
+	int r =
+	    err_set(err, ERR_REFUSED,
+		    "job %lld is already going back to %s on %s: wait for it (bmctl wait %lld), or "
+		    "name a build",
+		    (long long)history->running.job, names_build_text(&history->running.build).s,
+		    history->stage, (long long)history->running.job);
 
 	err_field(err, "rule", json_string("running-rollback"));
 	err_field(err, "job", json_integer(history->running.job));
@@ -123,17 +127,18 @@ history_default(const struct history *history, struct build_ref *ret_build, stru
 /* BUILD over the stack, if RUN had succeeded: is it below RUN's build then? */
 static bool
 below_after(const struct history *history, const struct history_run *run,
-    const struct build_ref *build)
+	    const struct build_ref *build)
 {
 	size_t top = position(history, &run->build), at = position(history, build);
 
-	/* RUN's build is pushed (top is n then, and everything is below it) or pops what is above. */
+	/* RUN's build is pushed (top is n then, and everything is below it) or pops what is above.
+	 */
 	return at < top && at < history->n;
 }
 
 enum job_mode
 history_mode(const struct history *history, const struct build_ref *build, bool succeeded,
-    struct build_ref *ret_from)
+	     struct build_ref *ret_from)
 {
 	const struct history_run *run = NULL;
 	const struct history_entry *live = history_live(history);
@@ -156,7 +161,7 @@ history_mode(const struct history *history, const struct build_ref *build, bool 
 		below = below_after(history, run, build);
 		succeeded = succeeded || names_build_equal(&run->build, build);
 	} else {
-		*ret_from = live ? live->build : (struct build_ref){ 0 };
+		*ret_from = live ? live->build : (struct build_ref){0};
 		below = live && position(history, build) < history->n - 1;
 	}
 	if (below)

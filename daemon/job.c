@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The vocabulary of jobs, made from the tables of job.h, and the one table of which state may follow
- * which. A final state has an empty row: it never changes. Who moves a job asks job_may() first
- * (daemon/queue.c does, and nobody else).
+ * The vocabulary of jobs, made from the tables of job.h, and the one table of which state may
+ * follow which. A final state has an empty row: it never changes. Who moves a job asks job_may()
+ * first (daemon/queue.c does, and nobody else).
  */
 #include "daemon/job.h"
 
@@ -16,38 +16,39 @@ static const struct {
 	const char *stored, *shown;
 	bool final;
 } states[] = {
-#define X(symbol, stored, shown, final) [JOB_##symbol] = { stored, shown, final },
-	JOB_STATES(X)
+#define X(symbol, stored, shown, final) [JOB_##symbol] = {stored, shown, final},
+    JOB_STATES(X)
 #undef X
 };
 
 #define TO(symbol) (1u << JOB_##symbol)
-#define TO_ENDED (TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLED) | TO(LOST))
+#define TO_ENDED   (TO(SUCCEEDED) | TO(FAILED) | TO(CANCELLED) | TO(LOST))
 
 /*
  * Held goes back to scheduled when it is released before its time. Starting and running go back to
- * queued only by the proof that no step ran, and to held when what is found in the run folder is not theirs
- * or their configuration changed. A result may be found while the database still says starting.
+ * queued only by the proof that no step ran, and to held when what is found in the run folder is
+ * not theirs or their configuration changed. A result may be found while the database still says
+ * starting.
  */
 static const unsigned may[JOB_STATE_MAX_] = {
-	[JOB_SCHEDULED] = TO(QUEUED) | TO(HELD) | TO(CANCELLED) | TO(MISSED) | TO(SUPERSEDED),
-	[JOB_QUEUED] = TO(SCHEDULED) | TO(STARTING) | TO(HELD) | TO(CANCELLED) | TO(MISSED) |
-		       TO(SUPERSEDED),
-	[JOB_HELD] = TO(SCHEDULED) | TO(QUEUED) | TO(CANCELLED) | TO(SUPERSEDED),
-	[JOB_STARTING] = TO(RUNNING) | TO(QUEUED) | TO(HELD) | TO_ENDED,
-	[JOB_RUNNING] = TO(QUEUED) | TO(HELD) | TO_ENDED,
+    [JOB_SCHEDULED] = TO(QUEUED) | TO(HELD) | TO(CANCELLED) | TO(MISSED) | TO(SUPERSEDED),
+    [JOB_QUEUED] =
+	TO(SCHEDULED) | TO(STARTING) | TO(HELD) | TO(CANCELLED) | TO(MISSED) | TO(SUPERSEDED),
+    [JOB_HELD] = TO(SCHEDULED) | TO(QUEUED) | TO(CANCELLED) | TO(SUPERSEDED),
+    [JOB_STARTING] = TO(RUNNING) | TO(QUEUED) | TO(HELD) | TO_ENDED,
+    [JOB_RUNNING] = TO(QUEUED) | TO(HELD) | TO_ENDED,
 };
 
 static const char *const modes[] = {
-	[JOB_MODE_DEPLOY] = "deploy",
-	[JOB_MODE_REDEPLOY] = "redeploy",
-	[JOB_MODE_ROLLBACK] = "rollback",
+    [JOB_MODE_DEPLOY] = "deploy",
+    [JOB_MODE_REDEPLOY] = "redeploy",
+    [JOB_MODE_ROLLBACK] = "rollback",
 };
 
 static const char *const changes[] = {
-	[JOB_HOLD] = "hold",
-	[JOB_RUN] = "run",
-	[JOB_SKIP] = "skip",
+    [JOB_HOLD] = "hold",
+    [JOB_RUN] = "run",
+    [JOB_SKIP] = "skip",
 };
 
 const char *

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The queue itself: what it is made of, how names become applications, stages and builds, and the one
- * way by which a job changes its state. The rules stand in the other files, see queue_private.h.
+ * The queue itself: what it is made of, how names become applications, stages and builds, and the
+ * one way by which a job changes its state. The rules stand in the other files, see
+ * queue_private.h.
  */
 #include "daemon/queue.h"
 
@@ -89,8 +90,8 @@ queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *
 	int r;
 
 	if (!job_may(from, to))
-		return err_set(err, ERR_FAILED, "job %lld is %s and cannot become %s", (long long)job->id,
-		    job_state_shown(from), job_state_shown(to));
+		return err_set(err, ERR_FAILED, "job %lld is %s and cannot become %s",
+			       (long long)job->id, job_state_shown(from), job_state_shown(to));
 	job->state = to;
 	r = store_job_update(queue->store, job, from, NULL, err);
 	if (r < 0)
@@ -112,14 +113,14 @@ queue_hold(struct queue *queue, struct job *job, struct err *err, const char *fo
 	job->hold_reason = xstrdup(reason);
 	r = queue_move(queue, job, JOB_HELD, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: held: %s", (long long)job->id, queue_job_text(job).s,
-		    reason);
+		queue_tell(queue, "job %lld: %s: held: %s", (long long)job->id,
+			   queue_job_text(job).s, reason);
 	return r;
 }
 
 int
-queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by, int64_t now_us,
-    const char *message, struct err *err)
+queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by,
+	  int64_t now_us, const char *message, struct err *err)
 {
 	int r;
 
@@ -131,7 +132,7 @@ queue_end(struct queue *queue, struct job *job, enum job_state state, const char
 	r = queue_move(queue, job, state, err);
 	if (r == 0)
 		queue_tell(queue, "job %lld: %s: %s%s%s", (long long)job->id, queue_job_text(job).s,
-		    job_state_shown(state), message ? ": " : "", message ? message : "");
+			   job_state_shown(state), message ? ": " : "", message ? message : "");
 	return r;
 }
 
@@ -140,8 +141,9 @@ queue_job_text(const struct job *job)
 {
 	struct queue_text text;
 
-	(void)snprintf(text.s, sizeof(text.s), "%s %s %s to %s", job->redeploy ? "redeploy" : "deploy",
-	    job->application, names_build_text(&job->build).s, job->stage);
+	(void)snprintf(text.s, sizeof(text.s), "%s %s %s to %s",
+		       job->redeploy ? "redeploy" : "deploy", job->application,
+		       names_build_text(&job->build).s, job->stage);
 	return text;
 }
 
@@ -194,14 +196,15 @@ no_application(struct queue *queue, const char *name, struct err *err)
 	int r;
 
 	if (near)
-		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: did you mean %s?", name,
-		    near);
+		r = err_set(err, ERR_NO_SUCH_APPLICATION,
+			    "there is no application %s: did you mean %s?", name, near);
 	else if (n > 0)
-		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: there are %s", name,
-		    list);
+		r = err_set(err, ERR_NO_SUCH_APPLICATION,
+			    "there is no application %s: there are %s", name, list);
 	else
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
-		    "there is no application %s: none is configured, see bmd.conf(5)", name);
+			    "there is no application %s: none is configured, see bmd.conf(5)",
+			    name);
 	err_field(err, "application", json_string(name));
 	err_field(err, "suggestion", near ? json_string(near) : json_null());
 	err_field(err, "applications", names_json(names, n));
@@ -227,18 +230,19 @@ only_application(struct queue *queue, const struct conf_application **ret, struc
 	}
 	if (conf->napplications == 0)
 		return err_set(err, ERR_NO_SUCH_APPLICATION,
-		    "no application is configured: see bmd.conf(5), then bmctl reload");
+			       "no application is configured: see bmd.conf(5), then bmctl reload");
 	names = application_names(conf);
 	list = join(names, conf->napplications);
 	r = err_set(err, ERR_AMBIGUOUS,
-	    "there are several applications: name one of %s, or set default-application", list);
+		    "there are several applications: name one of %s, or set default-application",
+		    list);
 	err_field(err, "candidates", names_json(names, conf->napplications));
 	return r;
 }
 
 int
-queue_find_application(struct queue *queue, const char *name, const struct conf_application **ret_application,
-    struct err *err)
+queue_find_application(struct queue *queue, const char *name,
+		       const struct conf_application **ret_application, struct err *err)
 {
 	const struct conf_application *application;
 
@@ -265,10 +269,10 @@ no_stage(const struct conf_application *application, const char *stage, struct e
 	list = join(names, application->nstages);
 	if (near)
 		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: did you mean %s?",
-		    application->name, stage, near);
+			    application->name, stage, near);
 	else
-		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: it has %s", application->name,
-		    stage, list);
+		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: it has %s",
+			    application->name, stage, list);
 	err_field(err, "application", json_string(application->name));
 	err_field(err, "stage", json_string(stage));
 	err_field(err, "suggestion", near ? json_string(near) : json_null());
@@ -278,7 +282,8 @@ no_stage(const struct conf_application *application, const char *stage, struct e
 
 int
 queue_find_stage(struct queue *queue, const char *application, const char *stage,
-    const struct conf_application **ret_application, const struct conf_stage **ret_stage, struct err *err)
+		 const struct conf_application **ret_application,
+		 const struct conf_stage **ret_stage, struct err *err)
 {
 	const struct conf_application *found;
 	const struct conf_stage *at = NULL;
@@ -324,7 +329,7 @@ near_release(struct queue *queue, const char *application, const char *release, 
 
 static int
 no_build(struct queue *queue, const char *application, const struct build_ref *ref, int64_t builds,
-    struct err *err)
+	 struct err *err)
 {
 	char near[96] = "";
 	int r;
@@ -334,11 +339,12 @@ no_build(struct queue *queue, const char *application, const struct build_ref *r
 	else
 		(void)near_release(queue, application, ref->release, near);
 	if (near[0])
-		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: did you mean %s? (bmctl build list %s)",
-		    application, names_build_text(ref).s, near, application);
+		r = err_set(err, ERR_NO_SUCH_BUILD,
+			    "%s has no build %s: did you mean %s? (bmctl build list %s)",
+			    application, names_build_text(ref).s, near, application);
 	else
-		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: bmctl build list %s", application,
-		    names_build_text(ref).s, application);
+		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: bmctl build list %s",
+			    application, names_build_text(ref).s, application);
 	err_field(err, "application", json_string(application));
 	err_field(err, "release", json_string(ref->release));
 	err_field(err, "build", ref->number > 0 ? json_integer(ref->number) : json_null());
@@ -355,23 +361,25 @@ collect_number(const struct store_build *build, void *arg)
 
 static int
 ambiguous_build(struct queue *queue, const char *application, const char *release, int64_t builds,
-    struct err *err)
+		struct err *err)
 {
 	json_t *candidates = json_array();
 	int r;
 
-	(void)store_build_each(queue->store, application, release, 0, 50, collect_number, candidates, NULL);
-	r = err_set(err, ERR_AMBIGUOUS, "%s has %lld builds of %s: name one, such as %s", application,
-	    (long long)builds, release, json_string_value(json_array_get(candidates, 0)));
+	(void)store_build_each(queue->store, application, release, 0, 50, collect_number,
+			       candidates, NULL);
+	r = err_set(err, ERR_AMBIGUOUS, "%s has %lld builds of %s: name one, such as %s",
+		    application, (long long)builds, release,
+		    json_string_value(json_array_get(candidates, 0)));
 	err_field(err, "candidates", candidates);
 	return r;
 }
 
 int
 queue_find_build(struct queue *queue, const char *application, const char *release, int64_t number,
-    struct store_build *ret_build, struct err *err)
+		 struct store_build *ret_build, struct err *err)
 {
-	struct build_ref ref = { .number = number };
+	struct build_ref ref = {.number = number};
 	_cleanup_err_ struct err missing = ERR_INIT;
 	int64_t builds, active, succeeded;
 	int r;
@@ -386,7 +394,8 @@ queue_find_build(struct queue *queue, const char *application, const char *relea
 			return r;
 		}
 	}
-	r = store_release_look(queue->store, application, release, NULL, &builds, &active, &succeeded, err);
+	r = store_release_look(queue->store, application, release, NULL, &builds, &active,
+			       &succeeded, err);
 	if (r < 0)
 		return r;
 	if (number > 0 || builds == 0)
@@ -409,7 +418,7 @@ char *
 queue_lock_text(const struct store_stage *stage)
 {
 	return xasprintf("%s is locked by %s: %s%s%s", stage->stage, stage->locked_by,
-	    stage->lock_reason ? stage->lock_reason : "no reason given",
-	    stage->lock_until_us ? ", until " : "",
-	    stage->lock_until_us ? when_local(stage->lock_until_us, "UTC").s : "");
+			 stage->lock_reason ? stage->lock_reason : "no reason given",
+			 stage->lock_until_us ? ", until " : "",
+			 stage->lock_until_us ? when_local(stage->lock_until_us, "UTC").s : "");
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * May this build go live on this stage? One function a rule; each answers 0 or one sentence with the
- * rule's name. The request asks them, the start asks them again, and so does `bmctl check`.
+ * May this build go live on this stage? One function a rule; each answers 0 or one sentence with
+ * the rule's name. The request asks them, the start asks them again, and so does `bmctl check`.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,8 @@
 #include "common/xalloc.h"
 #include "daemon/queue_private.h"
 
-#define WHOLE_FOR_US (INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed */
+#define WHOLE_FOR_US (INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
+					     */
 
 static int
 rule(struct err *err, const char *name, int r)
@@ -26,10 +27,11 @@ queue_check_rejected(const struct store_build *build, struct err *err)
 {
 	if (!build->rejected)
 		return 0;
-	return rule(err, "rejected",
+	return rule(
+	    err, "rejected",
 	    err_set(err, ERR_REFUSED, "%s %s was rejected by %s: %s (bmctl build restore %s %s)",
-		build->application, names_build_text(&build->build).s, build->rejected_by,
-		build->rejected_reason, build->application, names_build_text(&build->build).s));
+		    build->application, names_build_text(&build->build).s, build->rejected_by,
+		    build->rejected_reason, build->application, names_build_text(&build->build).s));
 }
 
 static bool
@@ -43,23 +45,26 @@ has_artifact(const struct store_build *build, const char *name)
 
 static int
 lacks(const struct store_build *build, const struct conf_plan *plan, const struct conf_step *step,
-    const char *artifact, struct err *err)
+      const char *artifact, struct err *err)
 {
 	return rule(err, "plan",
-	    err_set(err, ERR_REFUSED,
-		"%s %s has no artifact %s, which step %s of plan %s needs: add a build with %s=PATH",
-		build->application, names_build_text(&build->build).s, artifact, step->name, plan->name,
-		artifact));
+		    err_set(err, ERR_REFUSED,
+			    "%s %s has no artifact %s, which step %s of plan %s needs: add a build "
+			    "with %s=PATH",
+			    build->application, names_build_text(&build->build).s, artifact,
+			    step->name, plan->name, artifact));
 }
 
 int
 queue_check_plan(const struct store_build *build, const struct conf_stage *stage,
-    const struct conf_plan *plan, struct err *err)
+		 const struct conf_plan *plan, struct err *err)
 {
 	if (!plan)
-		return rule(err, "plan",
-		    err_set(err, ERR_REFUSED, "the plan %s of %s is not configured: add it, then bmctl reload",
-			stage->plan, stage->name));
+		return rule(
+		    err, "plan",
+		    err_set(err, ERR_REFUSED,
+			    "the plan %s of %s is not configured: add it, then bmctl reload",
+			    stage->plan, stage->name));
 	for (size_t i = 0; i < plan->nsteps; i++) {
 		const struct conf_step *step = &plan->steps[i];
 
@@ -76,19 +81,21 @@ queue_check_plan(const struct store_build *build, const struct conf_stage *stage
 
 static int
 damaged(const struct store_build *build, const struct store_artifact *artifact, const char *path,
-    const char *what, struct err *err)
+	const char *what, struct err *err)
 {
 	_cleanup_free_ char *shown = json_terminal(path);
 
-	return rule(err, "damaged",
-	    err_set(err, ERR_REFUSED, "%s %s: the stored file %s of artifact %s is %s: bmctl build verify %s %s",
-		build->application, names_build_text(&build->build).s, shown, artifact->name, what,
-		build->application, names_build_text(&build->build).s));
+	return rule(
+	    err, "damaged",
+	    err_set(err, ERR_REFUSED,
+		    "%s %s: the stored file %s of artifact %s is %s: bmctl build verify %s %s",
+		    build->application, names_build_text(&build->build).s, shown, artifact->name,
+		    what, build->application, names_build_text(&build->build).s));
 }
 
 static int
 present(struct queue *queue, const struct store_build *build, const struct store_artifact *artifact,
-    const struct manifest *manifest, struct err *err)
+	const struct manifest *manifest, struct err *err)
 {
 	for (size_t i = 0; i < manifest->n; i++) {
 		const struct manifest_entry *entry = &manifest->v[i];
@@ -108,20 +115,21 @@ present(struct queue *queue, const struct store_build *build, const struct store
 }
 
 static int
-artifact_whole(struct queue *queue, const struct store_build *build, const struct store_artifact *artifact,
-    struct err *err)
+artifact_whole(struct queue *queue, const struct store_build *build,
+	       const struct store_artifact *artifact, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	struct manifest manifest = { 0 };
+	struct manifest manifest = {0};
 	size_t n;
 	int r;
 
 	r = objects_get_manifest(queue->objects, artifact->digest, &text, &n, NULL);
 	if (r == -ENOENT || r == -EBADMSG)
-		return damaged(build, artifact, "(its list of files)", r == -ENOENT ? "missing" : "damaged",
-		    err);
+		return damaged(build, artifact, "(its list of files)",
+			       r == -ENOENT ? "missing" : "damaged", err);
 	if (r < 0)
-		return err_errno(err, -r, "cannot read the list of files of artifact %s", artifact->name);
+		return err_errno(err, -r, "cannot read the list of files of artifact %s",
+				 artifact->name);
 	r = manifest_parse(text, n, &manifest, NULL);
 	if (r < 0)
 		return damaged(build, artifact, "(its list of files)", "damaged", err);
@@ -141,14 +149,15 @@ seen(struct queue *queue, const char *digest)
 
 int
 queue_check_whole(struct queue *queue, const struct store_build *build, bool fresh, int64_t now_us,
-    struct err *err)
+		  struct err *err)
 {
 	for (size_t i = 0; i < build->nartifacts; i++) {
 		const struct store_artifact *artifact = &build->artifacts[i];
 		struct queue_whole *whole = seen(queue, artifact->digest);
 		int r;
 
-		if (whole && !fresh && now_us >= whole->seen_us && now_us - whole->seen_us < WHOLE_FOR_US)
+		if (whole && !fresh && now_us >= whole->seen_us &&
+		    now_us - whole->seen_us < WHOLE_FOR_US)
 			continue;
 		r = artifact_whole(queue, build, artifact, err);
 		if (r < 0) {
@@ -168,30 +177,34 @@ queue_check_whole(struct queue *queue, const struct store_build *build, bool fre
 
 int
 queue_check_variables(struct queue *queue, const struct conf_application *application,
-    const struct conf_stage *stage, const json_t *variables, struct err *err)
+		      const struct conf_stage *stage, const json_t *variables, struct err *err)
 {
 	json_t *object = (json_t *)(uintptr_t)variables, *value;
 	const char *name;
 
 	if (json_object_size(variables) > NAMES_VARIABLES_MAX)
 		return rule(err, "variable",
-		    err_set(err, ERR_REFUSED, "%zu variables are too many: at most %d",
-			json_object_size(variables), NAMES_VARIABLES_MAX));
+			    err_set(err, ERR_REFUSED, "%zu variables are too many: at most %d",
+				    json_object_size(variables), NAMES_VARIABLES_MAX));
 	json_object_foreach (object, name, value) {
 		if (!names_variable(name) || names_variable_reserved(name))
-			return rule(err, "variable",
+			return rule(
+			    err, "variable",
 			    err_set(err, ERR_REFUSED,
-				"a job may not set the variable %s: letters, digits and _, not BM_*, PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS, LD_*",
-				name));
+				    "a job may not set the variable %s: letters, digits and _, not "
+				    "BM_*, PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS, LD_*",
+				    name));
 		if (!names_text(json_string_value(value), NAMES_VALUE_MAX, true))
 			return rule(err, "variable",
-			    err_set(err, ERR_REFUSED, "the value of %s is longer than %d bytes or no text",
-				name, NAMES_VALUE_MAX));
+				    err_set(err, ERR_REFUSED,
+					    "the value of %s is longer than %d bytes or no text",
+					    name, NAMES_VALUE_MAX));
 		if (!conf_variable_open(queue->conf, application, stage, name))
 			return rule(err, "variable",
-			    err_set(err, ERR_REFUSED,
-				"%s is set by the configuration: list it in open = {\"%s\"} of stage %s to let a job set it",
-				name, name, stage->name));
+				    err_set(err, ERR_REFUSED,
+					    "%s is set by the configuration: list it in open = "
+					    "{\"%s\"} of stage %s to let a job set it",
+					    name, name, stage->name));
 	}
 	return 0;
 }
@@ -205,7 +218,8 @@ queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *er
 	if (!queue_locked(stage, due_us))
 		return 0;
 	text = queue_lock_text(stage);
-	r = err_set(err, ERR_REFUSED, "%s (bmctl unlock %s %s)", text, stage->application, stage->stage);
+	r = err_set(err, ERR_REFUSED, "%s (bmctl unlock %s %s)", text, stage->application,
+		    stage->stage);
 	if (stage->lock_until_us)
 		err_field(err, "until", json_time(stage->lock_until_us));
 	return rule(err, "locked", r);
@@ -216,8 +230,11 @@ queue_check_horizon(struct queue *queue, int64_t due_us, int64_t now_us, struct 
 {
 	if (due_us - now_us <= queue->conf->horizon_us)
 		return 0;
-	return rule(err, "horizon",
-	    err_set(err, ERR_REFUSED, "%s is further ahead than the horizon of %s: take an earlier time or set horizon",
+	return rule(
+	    err, "horizon",
+	    err_set(
+		err, ERR_REFUSED,
+		"%s is further ahead than the horizon of %s: take an earlier time or set horizon",
 		when_utc(due_us).s, when_span(queue->conf->horizon_us).s));
 }
 
@@ -258,8 +275,9 @@ problem(json_t *problems, int r, struct err *err)
 }
 
 static void
-check_build(struct queue *queue, const struct conf_application *application, const struct conf_stage *stage,
-    const struct build_ref *ref, int64_t now_us, json_t *problems)
+check_build(struct queue *queue, const struct conf_application *application,
+	    const struct conf_stage *stage, const struct build_ref *ref, int64_t now_us,
+	    json_t *problems)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct store_build build;
@@ -271,7 +289,8 @@ check_build(struct queue *queue, const struct conf_application *application, con
 	if (r < 0)
 		return;
 	problem(problems, queue_check_rejected(&build, &err), &err);
-	problem(problems, queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), &err), &err);
+	problem(problems,
+		queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), &err), &err);
 	problem(problems, queue_check_whole(queue, &build, true, now_us, &err), &err);
 	store_build_clear(&build);
 	r = store_stage_get(queue->store, application->name, stage->name, &at, &err);
@@ -288,8 +307,8 @@ queue_check(struct queue *queue, const char *application, const char *stage, int
 	_cleanup_err_ struct err err = ERR_INIT;
 	const struct conf_application *found;
 	const struct conf_stage *at;
-	struct history history = { 0 };
-	struct build_ref to = { 0 };
+	struct history history = {0};
+	struct build_ref to = {0};
 	json_t *problems = json_array(), *note = json_null();
 	int r;
 
@@ -299,13 +318,13 @@ queue_check(struct queue *queue, const char *application, const char *stage, int
 	if (r < 0) {
 		(void)json_array_append_new(problems, json_string(err.text));
 	} else if (history_default(&history, &to, &err) < 0) {
-		to = (struct build_ref){ 0 };
+		to = (struct build_ref){0};
 		note = json_string(err.text);
 	} else {
 		check_build(queue, found, at, &to, now_us, problems);
 	}
 	history_clear(&history);
 	return json_pack("{s:s, s:s, s:o, s:b, s:o, s:o}", "application", application, "stage",
-	    stage, "to", queue_ref_json(&to), "ready", json_array_size(problems) == 0, "problems",
-	    problems, "note", note);
+			 stage, "to", queue_ref_json(&to), "ready", json_array_size(problems) == 0,
+			 "problems", problems, "note", note);
 }

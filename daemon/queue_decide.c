@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What humans decide about jobs, stages and builds that are there already: cancel, move, let go, lock, settle, reject.
- * What no job row tells afterwards is written to the audit table in the same transaction.
+ * What humans decide about jobs, stages and builds that are there already: cancel, move, let go,
+ * lock, settle, reject. What no job row tells afterwards is written to the audit table in the same
+ * transaction.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,17 +22,17 @@ rule(struct err *err, const char *name, int64_t job, int r)
 
 static int
 audit(struct queue *queue, const struct queue_who *who, int64_t now_us, const char *what,
-    const char *application, const char *stage, int64_t job, const char *text, struct err *err)
+      const char *application, const char *stage, int64_t job, const char *text, struct err *err)
 {
 	struct store_audit row = {
-		.at_us = now_us,
-		.uid = who->uid,
-		.who = who->name,
-		.what = what,
-		.application = application,
-		.stage = stage,
-		.job = job,
-		.text = text,
+	    .at_us = now_us,
+	    .uid = who->uid,
+	    .who = who->name,
+	    .what = what,
+	    .application = application,
+	    .stage = stage,
+	    .job = job,
+	    .text = text,
 	};
 
 	return store_audit(queue->store, &row, err);
@@ -45,8 +46,9 @@ not_in_state(const struct job *job, const char *verb, const char *next, struct e
 	bool final = job_state_final(job->state);
 
 	return rule(err, final ? "final" : "state", job->id,
-	    err_set(err, ERR_REFUSED, "job %lld is %s: it cannot be %s%s%s", (long long)job->id,
-		job_state_shown(job->state), verb, next[0] ? ", " : "", next));
+		    err_set(err, ERR_REFUSED, "job %lld is %s: it cannot be %s%s%s",
+			    (long long)job->id, job_state_shown(job->state), verb,
+			    next[0] ? ", " : "", next));
 }
 
 /* A job on its way: bmd-run is told, and what it answers decides. */
@@ -61,8 +63,8 @@ cancel_active(struct queue *queue, struct job *job, const struct queue_who *who,
 }
 
 static int
-cancel(struct queue *queue, struct job *job, const char *reason, const struct queue_who *who, int64_t now_us,
-    bool *ret_kill, struct err *err)
+cancel(struct queue *queue, struct job *job, const char *reason, const struct queue_who *who,
+       int64_t now_us, bool *ret_kill, struct err *err)
 {
 	int r;
 
@@ -78,13 +80,14 @@ cancel(struct queue *queue, struct job *job, const char *reason, const struct qu
 		r = queue_end(queue, job, JOB_CANCELLED, who->name, now_us, reason, err);
 	}
 	if (r == 0)
-		r = audit(queue, who, now_us, "cancel", job->application, job->stage, job->id, reason, err);
+		r = audit(queue, who, now_us, "cancel", job->application, job->stage, job->id,
+			  reason, err);
 	return r;
 }
 
 int
-queue_cancel(struct queue *queue, int64_t id, const char *reason, const struct queue_who *who, int64_t now_us,
-    bool *ret_kill, struct job *ret_job, struct err *err)
+queue_cancel(struct queue *queue, int64_t id, const char *reason, const struct queue_who *who,
+	     int64_t now_us, bool *ret_kill, struct job *ret_job, struct err *err)
 {
 	struct job job;
 	bool kill = false;
@@ -122,10 +125,11 @@ add_ids(json_t *list, const json_t *more)
 }
 
 static int
-move(struct queue *queue, struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
+move(struct queue *queue, struct job *job, const struct queue_when *when, int64_t now_us,
+     struct err *err)
 {
 	_cleanup_json_ json_t *ahead = NULL;
-	struct history history = { 0 };
+	struct history history = {0};
 	struct store_stage stage;
 	enum job_state to;
 	int r;
@@ -159,8 +163,8 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 }
 
 int
-queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when, const struct queue_who *who,
-    int64_t now_us, struct job *ret_job, struct err *err)
+queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
+		 const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err)
 {
 	struct job job;
 	int r = store_job_get(queue->store, id, &job, err);
@@ -169,14 +173,16 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 		return r;
 	if (job.state == JOB_HELD)
 		r = rule(err, "state", id,
-		    err_set(err, ERR_REFUSED, "job %lld is held: bmctl release %lld or bmctl cancel %lld first",
-			(long long)id, (long long)id, (long long)id));
+			 err_set(err, ERR_REFUSED,
+				 "job %lld is held: bmctl release %lld or bmctl cancel %lld first",
+				 (long long)id, (long long)id, (long long)id));
 	else if (job.state != JOB_SCHEDULED && job.state != JOB_QUEUED)
 		r = not_in_state(&job, "moved", "", err);
 	else
 		r = move(queue, &job, when, now_us, err);
 	if (r == 0)
-		r = audit(queue, who, now_us, "reschedule", job.application, job.stage, id, job.due_text, err);
+		r = audit(queue, who, now_us, "reschedule", job.application, job.stage, id,
+			  job.due_text, err);
 	if (r < 0)
 		job_clear(&job);
 	else
@@ -202,7 +208,7 @@ static int
 let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 {
 	const struct history_entry *live;
-	struct history history = { 0 };
+	struct history history = {0};
 	json_t *ahead = NULL;
 	int r;
 
@@ -213,7 +219,7 @@ let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 		r = queue_ahead(queue, job, &history, &ahead, err);
 	if (r == 0) {
 		live = history_live(&history);
-		job->expected = live ? live->build : (struct build_ref){ 0 };
+		job->expected = live ? live->build : (struct build_ref){0};
 		json_decref(job->ahead);
 		job->ahead = ahead;
 		job->grace_from_us = job->due_us > now_us ? job->due_us : now_us;
@@ -230,7 +236,7 @@ let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 
 int
 queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int64_t now_us,
-    struct job *ret_job, struct err *err)
+	      struct job *ret_job, struct err *err)
 {
 	struct job job;
 	int r = store_job_get(queue->store, id, &job, err);
@@ -259,22 +265,23 @@ check_reason(const char *reason, struct err *err)
 
 	if (reason && reason[0] && names_text(reason, NAMES_TEXT_MAX, true))
 		return 0;
-	r = err_set(err, ERR_INVALID_PARAMETER, "a reason is needed, of at most %d bytes of text", NAMES_TEXT_MAX);
+	r = err_set(err, ERR_INVALID_PARAMETER, "a reason is needed, of at most %d bytes of text",
+		    NAMES_TEXT_MAX);
 	err_field(err, "parameter", json_string("reason"));
 	return r;
 }
 
 static int
 put_lock(struct queue *queue, struct store_stage *stage, const char *reason, int64_t until_us,
-    const struct queue_who *who, int64_t now_us, struct err *err)
+	 const struct queue_who *who, int64_t now_us, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 
 	if (queue_locked(stage, now_us) && strcmp(stage->locked_by, who->name) != 0) {
 		text = queue_lock_text(stage);
 		return rule(err, "locked", 0,
-		    err_set(err, ERR_REFUSED, "%s: bmctl unlock %s %s first", text, stage->application,
-			stage->stage));
+			    err_set(err, ERR_REFUSED, "%s: bmctl unlock %s %s first", text,
+				    stage->application, stage->stage));
 	}
 	free(stage->locked_by);
 	free(stage->lock_reason);
@@ -287,7 +294,7 @@ put_lock(struct queue *queue, struct store_stage *stage, const char *reason, int
 
 int
 queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason,
-    int64_t until_us, const struct queue_who *who, int64_t now_us, struct err *err)
+	   int64_t until_us, const struct queue_who *who, int64_t now_us, struct err *err)
 {
 	const struct conf_stage *found;
 	struct store_stage at;
@@ -296,7 +303,8 @@ queue_lock(struct queue *queue, const char *application, const char *stage, cons
 	if (r == 0)
 		r = check_reason(reason, err);
 	if (r == 0 && until_us != 0 && until_us <= now_us)
-		r = err_set(err, ERR_BAD_TIME, "%s is in the past: a lock ends later than now", when_utc(until_us).s);
+		r = err_set(err, ERR_BAD_TIME, "%s is in the past: a lock ends later than now",
+			    when_utc(until_us).s);
 	if (r == 0)
 		r = store_stage_get(queue->store, application, stage, &at, err);
 	if (r < 0)
@@ -307,8 +315,8 @@ queue_lock(struct queue *queue, const char *application, const char *stage, cons
 }
 
 int
-queue_unlock(struct queue *queue, const char *application, const char *stage, const struct queue_who *who,
-    int64_t now_us, struct err *err)
+queue_unlock(struct queue *queue, const char *application, const char *stage,
+	     const struct queue_who *who, int64_t now_us, struct err *err)
 {
 	const struct conf_stage *found;
 	struct store_stage at;
@@ -334,9 +342,10 @@ queue_unlock(struct queue *queue, const char *application, const char *stage, co
 /* BUILD is live, says a human: as if its run had succeeded now. */
 static int
 settle_build(struct queue *queue, struct history *history, struct store_stage *at,
-    const struct build_ref *build, const struct queue_who *who, int64_t now_us, struct err *err)
+	     const struct build_ref *build, const struct queue_who *who, int64_t now_us,
+	     struct err *err)
 {
-	struct history_entry entry = { .build = *build, .since_us = now_us };
+	struct history_entry entry = {.build = *build, .since_us = now_us};
 	struct store_build row;
 	int r = queue_find_build(queue, at->application, build->release, build->number, &row, err);
 
@@ -353,11 +362,12 @@ settle_build(struct queue *queue, struct history *history, struct store_stage *a
 }
 
 int
-queue_settle(struct queue *queue, const char *application, const char *stage, const struct build_ref *build,
-    const char *reason, const struct queue_who *who, int64_t now_us, struct err *err)
+queue_settle(struct queue *queue, const char *application, const char *stage,
+	     const struct build_ref *build, const char *reason, const struct queue_who *who,
+	     int64_t now_us, struct err *err)
 {
 	const struct conf_stage *found;
-	struct history history = { 0 };
+	struct history history = {0};
 	struct store_stage at;
 	int r;
 
@@ -370,8 +380,9 @@ queue_settle(struct queue *queue, const char *application, const char *stage, co
 		return r;
 	if (history.busy) {
 		r = rule(err, "state", history.running.job,
-		    err_set(err, ERR_REFUSED, "job %lld is running on %s: wait for it or cancel it first",
-			(long long)history.running.job, stage));
+			 err_set(err, ERR_REFUSED,
+				 "job %lld is running on %s: wait for it or cancel it first",
+				 (long long)history.running.job, stage));
 		history_clear(&history);
 		return r;
 	}
@@ -392,8 +403,8 @@ queue_settle(struct queue *queue, const char *application, const char *stage, co
 	if (r == 0)
 		r = store_stage_put(queue->store, &at, err);
 	if (r == 0)
-		r = audit(queue, who, now_us, build ? "settle" : "settle --unknown", application, stage, 0, reason,
-		    err);
+		r = audit(queue, who, now_us, build ? "settle" : "settle --unknown", application,
+			  stage, 0, reason, err);
 	history_clear(&history);
 	store_stage_clear(&at);
 	return r;
@@ -417,9 +428,10 @@ reject_live(const char *application, const char *stage, const struct history_ent
 	struct rejecting *rejecting = arg;
 
 	if (rejecting->reason && names_build_equal(&live->build, &rejecting->build->build))
-		(void)json_array_append_new(rejecting->warnings,
+		(void)json_array_append_new(
+		    rejecting->warnings,
 		    json_sprintf("%s is live on %s: bmctl redeploy %s --to %s --now goes back",
-			names_build_text(&live->build).s, stage, application, stage));
+				 names_build_text(&live->build).s, stage, application, stage));
 	return 0;
 }
 
@@ -432,10 +444,11 @@ hold_rejected(struct rejecting *rejecting, const struct job *job)
 	if (r < 0)
 		return r;
 	r = queue_hold(rejecting->queue, &copy, rejecting->err, "%s was rejected by %s: %s",
-	    names_build_text(&job->build).s, rejecting->by, rejecting->reason);
+		       names_build_text(&job->build).s, rejecting->by, rejecting->reason);
 	job_clear(&copy);
 	(void)json_array_append_new(rejecting->warnings,
-	    json_sprintf("job %lld is held now: bmctl cancel %lld", (long long)job->id, (long long)job->id));
+				    json_sprintf("job %lld is held now: bmctl cancel %lld",
+						 (long long)job->id, (long long)job->id));
 	return r;
 }
 
@@ -452,13 +465,14 @@ reject_job(const struct job *job, void *arg)
 	if (rejecting->reason && (job->state == JOB_SCHEDULED || job->state == JOB_QUEUED))
 		return hold_rejected(rejecting, job);
 	if (rejecting->reason && job->state != JOB_HELD)
-		(void)json_array_append_new(rejecting->warnings,
-		    json_sprintf("job %lld deploys it right now: bmctl cancel %lld", (long long)job->id,
-			(long long)job->id));
+		(void)json_array_append_new(
+		    rejecting->warnings,
+		    json_sprintf("job %lld deploys it right now: bmctl cancel %lld",
+				 (long long)job->id, (long long)job->id));
 	else if (!rejecting->reason && job->state == JOB_HELD)
 		(void)json_array_append_new(rejecting->warnings,
-		    json_sprintf("job %lld stays held: bmctl release %lld", (long long)job->id,
-			(long long)job->id));
+					    json_sprintf("job %lld stays held: bmctl release %lld",
+							 (long long)job->id, (long long)job->id));
 	return 0;
 }
 
@@ -471,20 +485,26 @@ reject_jobs(struct rejecting *rejecting)
 	do {
 		rejecting->n = 0;
 		r = store_job_each_waiting(rejecting->queue->store, rejecting->build->application,
-		    rejecting->last_due, rejecting->last_id, QUEUE_BATCH, reject_job, rejecting, rejecting->err);
+					   rejecting->last_due, rejecting->last_id, QUEUE_BATCH,
+					   reject_job, rejecting, rejecting->err);
 	} while (r == 0 && rejecting->n == QUEUE_BATCH);
 	return r;
 }
 
 int
-queue_reject(struct queue *queue, const char *application, const struct build_ref *ref, const char *reason,
-    const struct queue_who *who, int64_t now_us, json_t **ret_warnings, struct err *err)
+queue_reject(struct queue *queue, const char *application, const struct build_ref *ref,
+	     const char *reason, const struct queue_who *who, int64_t now_us, json_t **ret_warnings,
+	     struct err *err)
 {
 	_cleanup_json_ json_t *warnings = json_array();
 	struct store_build build;
 	struct rejecting rejecting = {
-		.queue = queue, .build = &build, .by = who->name, .reason = reason, .warnings = warnings,
-		.err = err,
+	    .queue = queue,
+	    .build = &build,
+	    .by = who->name,
+	    .reason = reason,
+	    .warnings = warnings,
+	    .err = err,
 	};
 	int r = reason ? check_reason(reason, err) : 0;
 
@@ -499,7 +519,7 @@ queue_reject(struct queue *queue, const char *application, const struct build_re
 		r = reject_jobs(&rejecting);
 	if (r == 0)
 		r = audit(queue, who, now_us, reason ? "reject" : "restore", application, NULL, 0,
-		    names_build_text(&build.build).s, err);
+			  names_build_text(&build.build).s, err);
 	store_build_clear(&build);
 	if (r == 0)
 		*ret_warnings = TAKE(warnings);

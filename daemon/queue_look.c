@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is due, what is late, and what may start. One look does a bounded amount of work and says when the next one is
- * needed; nothing is remembered between two. A stage is a line, ordered by due time and id: its head starts or is
- * held, and while it waits (a run, a lock, a back-off, a slot) those behind it wait too, on that stage only.
+ * What is due, what is late, and what may start. One look does a bounded amount of work and says
+ * when the next one is needed; nothing is remembered between two. A stage is a line, ordered by due
+ * time and id: its head starts or is held, and while it waits (a run, a lock, a back-off, a slot)
+ * those behind it wait too, on that stage only.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@
 struct look {
 	struct queue *queue;
 	int64_t now_us, next_us;
-	int moved; /* jobs that this look changed */
+	int moved;	   /* jobs that this look changed */
 	struct job *heads; /* may start now, one a stage */
 	size_t n, room;
 	struct err *err;
@@ -33,9 +34,11 @@ wake(struct look *look, int64_t at_us)
 static char *
 late_text(const struct job *job, int64_t now_us, const char *why)
 {
-	struct when_text late = when_span(now_us - job->grace_from_us), grace = when_span(job->grace_us);
+	struct when_text late = when_span(now_us - job->grace_from_us),
+			 grace = when_span(job->grace_us);
 
-	return xasprintf("its time passed by %s, longer than its grace of %s: %s", late.s, grace.s, why);
+	return xasprintf("its time passed by %s, longer than its grace of %s: %s", late.s, grace.s,
+			 why);
 }
 
 static int
@@ -72,11 +75,13 @@ expire(const struct job *row, void *arg)
 
 /* ---- due ---- */
 
-/* A stage that a failed run left dirty, and a job that was there before: held, but for the way back. */
+/* A stage that a failed run left dirty, and a job that was there before: held, but for the way
+ * back. */
 static bool
 held_by_failure(struct queue *queue, const struct job *job, const struct history *history)
 {
-	const struct conf_application *application = conf_application(queue->conf, job->application);
+	const struct conf_application *application =
+	    conf_application(queue->conf, job->application);
 	const struct conf_stage *stage = application ? conf_stage(application, job->stage) : NULL;
 	struct build_ref way_back;
 
@@ -84,7 +89,8 @@ held_by_failure(struct queue *queue, const struct job *job, const struct history
 		return false;
 	if (job->asked_us > history->unfinished.since_us)
 		return false;
-	return history_default(history, &way_back, NULL) < 0 || !names_build_equal(&way_back, &job->build);
+	return history_default(history, &way_back, NULL) < 0 ||
+	       !names_build_equal(&way_back, &job->build);
 }
 
 static int
@@ -92,13 +98,15 @@ hold_for_failure(struct look *look, struct job *job, const struct history *histo
 {
 	look->moved++;
 	if (history->unfinished.job == 0)
-		return queue_hold(look->queue, job, look->err, "what is live on %s is not known (settled so)",
-		    job->stage);
+		return queue_hold(look->queue, job, look->err,
+				  "what is live on %s is not known (settled so)", job->stage);
 	return queue_hold(look->queue, job, look->err, "job %lld (%s) left %s unfinished",
-	    (long long)history->unfinished.job, names_build_text(&history->unfinished.build).s, job->stage);
+			  (long long)history->unfinished.job,
+			  names_build_text(&history->unfinished.build).s, job->stage);
 }
 
-/* Another build is live than the one that was: 1 when JOB was held or superseded, 0 when it may go on. */
+/* Another build is live than the one that was: 1 when JOB was held or superseded, 0 when it may go
+ * on. */
 static int
 guard(struct look *look, struct job *job, const struct history *history)
 {
@@ -109,12 +117,15 @@ guard(struct look *look, struct job *job, const struct history *history)
 	if (job->if_changed == JOB_RUN ||
 	    history_guard(history, &job->expected, job->ahead) == HISTORY_SAME)
 		return 0;
-	(void)snprintf(text, sizeof(text), "%s went live on %s meanwhile (by %s), it was %s at the request",
-	    live ? names_build_text(&live->build).s : "nothing", job->stage, live ? live->by : "nobody",
-	    job->expected.release[0] ? names_build_text(&job->expected).s : "nothing");
+	(void)snprintf(text, sizeof(text),
+		       "%s went live on %s meanwhile (by %s), it was %s at the request",
+		       live ? names_build_text(&live->build).s : "nothing", job->stage,
+		       live ? live->by : "nobody",
+		       job->expected.release[0] ? names_build_text(&job->expected).s : "nothing");
 	look->moved++;
 	if (job->if_changed == JOB_SKIP)
-		r = queue_end(look->queue, job, JOB_SUPERSEDED, NULL, look->now_us, text, look->err);
+		r = queue_end(look->queue, job, JOB_SUPERSEDED, NULL, look->now_us, text,
+			      look->err);
 	else
 		r = queue_hold(look->queue, job, look->err, "%s", text);
 	return r < 0 ? r : 1;
@@ -128,7 +139,8 @@ make_due(struct look *look, struct job *job)
 
 	if (expired(job, look->now_us))
 		return miss(look, job, "bmd was not running then, or the machine was asleep");
-	r = store_history_get(look->queue->store, job->application, job->stage, &history, look->err);
+	r = store_history_get(look->queue->store, job->application, job->stage, &history,
+			      look->err);
 	if (r < 0)
 		return r;
 	if (held_by_failure(look->queue, job, &history)) {
@@ -196,7 +208,8 @@ head_good(struct look *look, struct job *job)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	struct history history;
-	int r = store_history_get(look->queue->store, job->application, job->stage, &history, look->err);
+	int r = store_history_get(look->queue->store, job->application, job->stage, &history,
+				  look->err);
 
 	if (r < 0)
 		return r;
@@ -287,7 +300,8 @@ find_heads(struct look *look)
 	/* With all slots taken nobody starts; the end of a run is a reason to look again. */
 	if (r < 0 || active >= look->queue->conf->max_running)
 		return r;
-	while ((r = store_job_queued_stage(look->queue->store, application, stage, look->err)) == 1) {
+	while ((r = store_job_queued_stage(look->queue->store, application, stage, look->err)) ==
+	       1) {
 		r = find_head(look, application, stage);
 		if (r < 0)
 			return r;
@@ -301,10 +315,12 @@ static int
 look_at_times(struct look *look)
 {
 	struct store *store = look->queue->store;
-	int r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH, due, look,
-	    look->err);
+	int r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH,
+				     due, look, look->err);
 
-	return r < 0 ? r : store_job_each_expired(store, look->now_us, QUEUE_BATCH, expire, look, look->err);
+	return r < 0 ? r
+		     : store_job_each_expired(store, look->now_us, QUEUE_BATCH, expire, look,
+					      look->err);
 }
 
 static int
@@ -326,9 +342,9 @@ look_ahead(struct look *look)
 
 int
 queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job, void *arg), void *arg,
-    int64_t *ret_next_us, struct err *err)
+	   int64_t *ret_next_us, struct err *err)
 {
-	struct look look = { .queue = queue, .now_us = now_us, .next_us = INT64_MAX, .err = err };
+	struct look look = {.queue = queue, .now_us = now_us, .next_us = INT64_MAX, .err = err};
 	int r = look_at_times(&look);
 
 	if (r == 0)
@@ -370,8 +386,9 @@ slept(const struct job *row, void *arg)
 	r = store_job_get(downtime->queue->store, row->id, &job, downtime->err);
 	if (r < 0)
 		return r;
-	r = queue_hold(downtime->queue, &job, downtime->err, "bmd was down for %s, longer than its grace of %s",
-	    when_span(downtime->down_us).s, when_span(job.grace_us).s);
+	r = queue_hold(downtime->queue, &job, downtime->err,
+		       "bmd was down for %s, longer than its grace of %s",
+		       when_span(downtime->down_us).s, when_span(job.grace_us).s);
 	job_clear(&job);
 	return r;
 }
@@ -379,16 +396,16 @@ slept(const struct job *row, void *arg)
 int
 queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err)
 {
-	struct downtime downtime = { .queue = queue, .down_us = now_us - last_alive_us, .last_due = INT64_MIN,
-		.err = err };
+	struct downtime downtime = {
+	    .queue = queue, .down_us = now_us - last_alive_us, .last_due = INT64_MIN, .err = err};
 	int r;
 
 	if (last_alive_us == 0)
 		return 0;
 	do {
 		downtime.n = 0;
-		r = store_job_each_state(queue->store, JOB_QUEUED, INT64_MAX, downtime.last_due, downtime.last_id,
-		    QUEUE_BATCH, slept, &downtime, err);
+		r = store_job_each_state(queue->store, JOB_QUEUED, INT64_MAX, downtime.last_due,
+					 downtime.last_id, QUEUE_BATCH, slept, &downtime, err);
 	} while (r == 0 && downtime.n == QUEUE_BATCH);
 	return r;
 }

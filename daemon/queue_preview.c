@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The dry run: what a deployment would do, as far as it can be known now (CONTRACT section 6). Nothing is changed
- * and nothing here is a reason to refuse: what would be refused is among the problems.
+ * The dry run: what a deployment would do, as far as it can be known now (CONTRACT section 6).
+ * Nothing is changed and nothing here is a reason to refuse: what would be refused is among the
+ * problems.
  */
 #include <string.h>
 
@@ -40,8 +41,9 @@ steps(const struct conf_plan *plan, enum job_mode mode)
 		else if (step->skip_on & bit)
 			why = "skip-on";
 		(void)json_array_append_new(array,
-		    json_pack("{s:s, s:b, s:o, s:b}", "name", step->name, "runs", why == NULL, "why",
-			json_text(why), "irreversible", step->irreversible));
+					    json_pack("{s:s, s:b, s:o, s:b}", "name", step->name,
+						      "runs", why == NULL, "why", json_text(why),
+						      "irreversible", step->irreversible));
 	}
 	return array;
 }
@@ -67,8 +69,8 @@ count(const struct manifest_entry *old, const struct manifest_entry *new, void *
 
 /* The manifest of an artifact; an empty one where there is no such artifact. */
 static void
-read_manifest(struct queue *queue, const struct store_build *build, const char *name, struct manifest *ret,
-    json_t *problems)
+read_manifest(struct queue *queue, const struct store_build *build, const char *name,
+	      struct manifest *ret, json_t *problems)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	_cleanup_free_ char *text = NULL;
@@ -78,7 +80,8 @@ read_manifest(struct queue *queue, const struct store_build *build, const char *
 	for (size_t i = 0; build && i < build->nartifacts; i++) {
 		if (strcmp(build->artifacts[i].name, name) != 0)
 			continue;
-		r = objects_get_manifest(queue->objects, build->artifacts[i].digest, &text, &n, &err);
+		r = objects_get_manifest(queue->objects, build->artifacts[i].digest, &text, &n,
+					 &err);
 		if (r == 0)
 			r = manifest_parse(text, n, ret, &err);
 		if (r < 0)
@@ -89,9 +92,9 @@ read_manifest(struct queue *queue, const struct store_build *build, const char *
 
 static void
 diff_artifact(struct queue *queue, const struct store_build *old, const struct store_build *new,
-    const char *name, struct counts *counts, json_t *problems)
+	      const char *name, struct counts *counts, json_t *problems)
 {
-	struct manifest before = { 0 }, after = { 0 };
+	struct manifest before = {0}, after = {0};
 
 	read_manifest(queue, old, name, &before, problems);
 	read_manifest(queue, new, name, &after, problems);
@@ -110,9 +113,10 @@ find_artifact(const struct store_build *build, const char *name)
 }
 
 static json_t *
-files(struct queue *queue, const struct store_build *old, const struct store_build *new, json_t *problems)
+files(struct queue *queue, const struct store_build *old, const struct store_build *new,
+      json_t *problems)
 {
-	struct counts counts = { 0 };
+	struct counts counts = {0};
 
 	for (size_t i = 0; i < new->nartifacts; i++) {
 		const struct store_artifact *before = find_artifact(old, new->artifacts[i].name);
@@ -124,7 +128,7 @@ files(struct queue *queue, const struct store_build *old, const struct store_bui
 		if (!find_artifact(new, old->artifacts[i].name))
 			diff_artifact(queue, old, new, old->artifacts[i].name, &counts, problems);
 	return json_pack("{s:I, s:I, s:I}", "added", (json_int_t)counts.added, "changed",
-	    (json_int_t)counts.changed, "removed", (json_int_t)counts.removed);
+			 (json_int_t)counts.changed, "removed", (json_int_t)counts.removed);
 }
 
 /* ---- variables ---- */
@@ -162,7 +166,7 @@ variables(struct queue *queue, const struct queue_plan *plan, const struct store
 {
 	const struct history_entry *live = history_live(plan->history);
 	_cleanup_json_ json_t *before = NULL, *after = NULL;
-	struct job job = { 0 };
+	struct job job = {0};
 
 	if (live && live->job > 0)
 		(void)store_job_get(queue->store, live->job, &job, NULL);
@@ -174,14 +178,15 @@ variables(struct queue *queue, const struct queue_plan *plan, const struct store
 
 /* ---- the whole ---- */
 
-/* Whether the stage's plan is another one than at the build's last run here; null when it never ran. */
+/* Whether the stage's plan is another one than at the build's last run here; null when it never
+ * ran. */
 static int
 plan_changed(struct queue *queue, const struct queue_plan *plan, json_t **ret, struct err *err)
 {
 	char then[65] = "", now[65];
 	int64_t job, finished_us;
-	int r = store_last_run(queue->store, plan->application->name, plan->stage->name, &plan->build->build,
-	    &job, then, &finished_us, err);
+	int r = store_last_run(queue->store, plan->application->name, plan->stage->name,
+			       &plan->build->build, &job, then, &finished_us, err);
 
 	if (r < 0)
 		return r;
@@ -204,18 +209,22 @@ queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *er
 	json_t *changed, *preview;
 
 	mode = history_mode(plan->history, &plan->build->build,
-	    store_succeeded(queue->store, plan->application->name, plan->stage->name, &plan->build->build),
-	    &from);
+			    store_succeeded(queue->store, plan->application->name,
+					    plan->stage->name, &plan->build->build),
+			    &from);
 	if (plan_changed(queue, plan, &changed, err) < 0)
 		return NULL;
-	if (live && store_build_get(queue->store, plan->application->name, &live->build, &live_build, NULL) == 0)
+	if (live && store_build_get(queue->store, plan->application->name, &live->build,
+				    &live_build, NULL) == 0)
 		old = &live_build;
-	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O}", "application",
-	    plan->application->name, "stage", plan->stage->name, "from", queue_ref_json(&from), "to",
-	    queue_ref_json(&plan->build->build), "mode", job_mode_name(mode), "at", json_time(plan->due_us),
-	    "steps", steps(plan->plan, mode), "files", files(queue, old, plan->build, plan->problems),
-	    "variables_differ", variables(queue, plan, old), "plan_changed", changed, "not_undone",
-	    plan->not_undone, "problems", plan->problems);
+	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O}",
+			    "application", plan->application->name, "stage", plan->stage->name,
+			    "from", queue_ref_json(&from), "to",
+			    queue_ref_json(&plan->build->build), "mode", job_mode_name(mode), "at",
+			    json_time(plan->due_us), "steps", steps(plan->plan, mode), "files",
+			    files(queue, old, plan->build, plan->problems), "variables_differ",
+			    variables(queue, plan, old), "plan_changed", changed, "not_undone",
+			    plan->not_undone, "problems", plan->problems);
 	if (old)
 		store_build_clear(old);
 	return preview;

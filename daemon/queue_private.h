@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?), queue_request.c and
- * queue_preview.c (what a request becomes), queue_decide.c (what humans decide about jobs and stages),
- * queue_look.c (what is due), queue_run.c (the life of a run), queue_show.c (JSON).
+ * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?),
+ * queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
+ * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run), queue_show.c
+ * (JSON).
  */
 #ifndef DAEMON_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_PRIVATE_H
 
 #include "daemon/queue.h"
 
-#define QUEUE_AHEAD_MAX 16	/* ids of jobs ahead that a job remembers: the nearest */
-#define QUEUE_OPEN_MAX 1000000	/* jobs that are not final */
-#define QUEUE_UNDONE_MAX 64	/* irreversible steps that an answer names */
-#define QUEUE_BATCH 256		/* jobs that one look moves */
+#define QUEUE_AHEAD_MAX	 16	 /* ids of jobs ahead that a job remembers: the nearest */
+#define QUEUE_OPEN_MAX	 1000000 /* jobs that are not final */
+#define QUEUE_UNDONE_MAX 64	 /* irreversible steps that an answer names */
+#define QUEUE_BATCH	 256	 /* jobs that one look moves */
 
 struct queue {
 	struct store *store;
@@ -35,10 +36,11 @@ void queue_tell(struct queue *queue, const char *format, ...) _printf_(2, 3);
 /* Moves JOB to a state that may follow its own, and writes it. */
 int queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err);
 /* Holds JOB with a reason, and tells it. */
-int queue_hold(struct queue *queue, struct job *job, struct err *err, const char *format, ...) _printf_(4, 5);
+int queue_hold(struct queue *queue, struct job *job, struct err *err, const char *format, ...)
+    _printf_(4, 5);
 /* Ends JOB without a run. */
-int queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by, int64_t now_us,
-	      const char *message, struct err *err);
+int queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by,
+	      int64_t now_us, const char *message, struct err *err);
 /* "deploy shop 1.0.2/3 to production", for sentences. */
 struct queue_text {
 	char s[320];
@@ -49,27 +51,33 @@ bool queue_locked(const struct store_stage *stage, int64_t at_us);
 /* "production is locked by ana: release freeze, until …" free() */
 char *queue_lock_text(const struct store_stage *stage);
 
-/* Sets due, zone and texts of JOB from WHEN. BAD_TIME, INVALID_PARAMETER; horizon is not looked at. */
+/* Sets due, zone and texts of JOB from WHEN. BAD_TIME, INVALID_PARAMETER; horizon is not looked at.
+ */
 int queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err);
 /* The jobs ahead of JOB (its own id left out), the running one first. New array. */
-int queue_ahead(struct queue *queue, const struct job *job, const struct history *history, json_t **ret_ahead, struct err *err);
+int queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
+		json_t **ret_ahead, struct err *err);
 
 /* The checks of CONTRACT section 6, one rule each: REFUSED with its rule, or 0. */
 int queue_check_rejected(const struct store_build *build, struct err *err);
-int queue_check_plan(const struct store_build *build, const struct conf_stage *stage, const struct conf_plan *plan, struct err *err);
+int queue_check_plan(const struct store_build *build, const struct conf_stage *stage,
+		     const struct conf_plan *plan, struct err *err);
 /* FRESH: what was seen a moment ago does not count. */
-int queue_check_whole(struct queue *queue, const struct store_build *build, bool fresh, int64_t now_us, struct err *err);
-int queue_check_variables(struct queue *queue, const struct conf_application *application, const struct conf_stage *stage,
-			  const json_t *variables, struct err *err);
+int queue_check_whole(struct queue *queue, const struct store_build *build, bool fresh,
+		      int64_t now_us, struct err *err);
+int queue_check_variables(struct queue *queue, const struct conf_application *application,
+			  const struct conf_stage *stage, const json_t *variables, struct err *err);
 int queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *err);
 int queue_check_horizon(struct queue *queue, int64_t due_us, int64_t now_us, struct err *err);
 /* All that is checked again at the start, but for the guard. */
 int queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, struct err *err);
 
 /* Adds to JOB's place in the queue: id, ahead, expected; writes it. */
-int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us, struct err *err);
+int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
+	      struct err *err);
 
-/* The dry run's answer. VARIABLES: the request's (may be NULL); PROBLEMS and UNDONE are borrowed. New reference. */
+/* The dry run's answer. VARIABLES: the request's (may be NULL); PROBLEMS and UNDONE are borrowed.
+ * New reference. */
 struct queue_plan {
 	const struct conf_application *application;
 	const struct conf_stage *stage;
@@ -82,7 +90,8 @@ struct queue_plan {
 };
 json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err);
 /* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
-int queue_not_undone(struct queue *queue, const struct history *history, const struct build_ref *build, json_t **ret, struct err *err);
+int queue_not_undone(struct queue *queue, const struct history *history,
+		     const struct build_ref *build, json_t **ret, struct err *err);
 
 json_t *queue_ref_json(const struct build_ref *ref); /* null for an empty one */
 

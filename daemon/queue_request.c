@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a request becomes: names are resolved, the build is chosen by CONTRACT sections 3 and 6, the rules are
- * asked, and then there is a job in the queue, or, for a dry run, a description of it.
+ * What a request becomes: names are resolved, the build is chosen by CONTRACT sections 3 and 6, the
+ * rules are asked, and then there is a job in the queue, or, for a dry run, a description of it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "daemon/queue_private.h"
 
 #define CLOCK_SLACK_US (60 * WHEN_SECOND) /* between the client's reading of a time and ours */
-#define RECOUNT_EVERY 8192		  /* added jobs */
+#define RECOUNT_EVERY  8192		  /* added jobs */
 
 /* A request as it is understood, piece by piece. */
 struct asked {
@@ -61,7 +61,8 @@ bad_parameter(struct err *err, const char *name, int r)
 
 /* Is AT what TEXT means, now or when the client read it? */
 static int
-check_text(const struct queue_when *when, const char *zone, int64_t now_us, struct when *ret, struct err *err)
+check_text(const struct queue_when *when, const char *zone, int64_t now_us, struct when *ret,
+	   struct err *err)
 {
 	_cleanup_err_ struct err ignored = ERR_INIT;
 	struct when before;
@@ -69,7 +70,7 @@ check_text(const struct queue_when *when, const char *zone, int64_t now_us, stru
 
 	now_good = when_parse(when->text, now_us, zone, ret, &ignored) == 0;
 	if (now_good && (ret->at_us == when->at_us ||
-			    (ret->relative && llabs(ret->at_us - when->at_us) <= CLOCK_SLACK_US)))
+			 (ret->relative && llabs(ret->at_us - when->at_us) <= CLOCK_SLACK_US)))
 		return 0;
 	before_good = when_parse(when->text, now_us - CLOCK_SLACK_US, zone, &before, NULL) == 0;
 	if (before_good && before.at_us == when->at_us) {
@@ -78,36 +79,42 @@ check_text(const struct queue_when *when, const char *zone, int64_t now_us, stru
 	}
 	if (!now_good)
 		return bad_parameter(err, "text",
-		    err_set(err, ERR_INVALID_PARAMETER, "the time \"%s\" is not understood: %s", when->text,
-			ignored.text));
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the time \"%s\" is not understood: %s", when->text,
+					     ignored.text));
 	return bad_parameter(err, "at",
-	    err_set(err, ERR_INVALID_PARAMETER,
-		"\"%s\" is %s here, but the request says %s: compare the clocks and zones of client and server",
-		when->text, when_local(ret->at_us, ret->zone).s, when_local(when->at_us, ret->zone).s));
+			     err_set(err, ERR_INVALID_PARAMETER,
+				     "\"%s\" is %s here, but the request says %s: compare the "
+				     "clocks and zones of client and server",
+				     when->text, when_local(ret->at_us, ret->zone).s,
+				     when_local(when->at_us, ret->zone).s));
 }
 
 static int
 set_at(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
 {
 	const char *zone = when->zone ? when->zone : "UTC";
-	struct when read = { .at_us = when->at_us };
+	struct when read = {.at_us = when->at_us};
 	int64_t slack = when->text ? CLOCK_SLACK_US : WHEN_SECOND;
 	int r;
 
 	if (!when_zone_valid(zone))
-		return bad_parameter(err, "zone",
+		return bad_parameter(
+		    err, "zone",
 		    err_set(err, ERR_INVALID_PARAMETER,
-			"there is no zone %s: take UTC or a name such as Europe/Berlin", zone));
+			    "there is no zone %s: take UTC or a name such as Europe/Berlin", zone));
 	(void)snprintf(read.zone, sizeof(read.zone), "%s", zone);
 	if (when->text && !names_text(when->text, WHEN_TEXT_MAX, false))
 		return bad_parameter(err, "text",
-		    err_set(err, ERR_INVALID_PARAMETER, "the text of the time is too long or no text"));
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the text of the time is too long or no text"));
 	r = when->text ? check_text(when, zone, now_us, &read, err) : 0;
 	if (r < 0)
 		return r;
 	if (when->at_us <= now_us - slack) {
 		r = err_set(err, ERR_BAD_TIME, "%s is in the past (%s): take a later time or --now",
-		    when_local(when->at_us, read.zone).s, when_distance(when->at_us, now_us).s);
+			    when_local(when->at_us, read.zone).s,
+			    when_distance(when->at_us, now_us).s);
 		err_field(err, "text", when->text ? json_string(when->text) : json_null());
 		return r;
 	}
@@ -142,7 +149,8 @@ refused_release(struct asked *asked, const char *rule, const char *format, struc
 	char text[512];
 	int r;
 
-	(void)snprintf(text, sizeof(text), "%s %s %s", asked->application->name, asked->request->release, format);
+	(void)snprintf(text, sizeof(text), "%s %s %s", asked->application->name,
+		       asked->request->release, format);
 	r = err_set(err, ERR_REFUSED, "%s", text);
 	err_field(err, "rule", json_string(rule));
 	return r;
@@ -154,19 +162,20 @@ newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
 {
 	struct queue *queue = asked->queue;
 	int64_t builds, active, succeeded;
-	int r = store_release_look(queue->store, asked->application->name, ref->release, asked->stage->name,
-	    &builds, &active, &succeeded, err);
+	int r = store_release_look(queue->store, asked->application->name, ref->release,
+				   asked->stage->name, &builds, &active, &succeeded, err);
 
 	if (r < 0)
 		return r;
 	if (builds == 0)
-		return queue_find_build(queue, asked->application->name, ref->release, 0, &asked->build, err);
+		return queue_find_build(queue, asked->application->name, ref->release, 0,
+					&asked->build, err);
 	ref->number = asked->request->redeploy ? succeeded : active;
 	if (ref->number > 0)
 		return 0;
 	if (asked->request->redeploy)
 		return refused_release(asked, "never-succeeded",
-		    "has never succeeded on this stage: use bmctl deploy", err);
+				       "has never succeeded on this stage: use bmctl deploy", err);
 	return refused_release(asked, "rejected", "has only rejected builds: add a new one", err);
 }
 
@@ -174,7 +183,7 @@ static int
 find_build(struct asked *asked, struct err *err)
 {
 	const struct queue_request *request = asked->request;
-	struct build_ref ref = { .number = request->build };
+	struct build_ref ref = {.number = request->build};
 	int r = 0;
 
 	if (!request->release) {
@@ -186,8 +195,8 @@ find_build(struct asked *asked, struct err *err)
 	}
 	if (r < 0)
 		return r;
-	return queue_find_build(asked->queue, asked->application->name, ref.release, ref.number, &asked->build,
-	    err);
+	return queue_find_build(asked->queue, asked->application->name, ref.release, ref.number,
+				&asked->build, err);
 }
 
 static int
@@ -199,16 +208,19 @@ resolve(struct asked *asked, struct err *err)
 
 	if (request->reason && !names_text(request->reason, NAMES_TEXT_MAX, true))
 		return bad_parameter(err, "reason",
-		    err_set(err, ERR_INVALID_PARAMETER, "the reason is longer than %d bytes or no text",
-			NAMES_TEXT_MAX));
-	r = queue_find_stage(queue, request->application, request->stage, &asked->application, &asked->stage,
-	    err);
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the reason is longer than %d bytes or no text",
+					     NAMES_TEXT_MAX));
+	r = queue_find_stage(queue, request->application, request->stage, &asked->application,
+			     &asked->stage, err);
 	if (r < 0)
 		return r;
 	asked->plan = conf_plan(queue->conf, asked->stage->plan);
-	r = store_history_get(queue->store, asked->application->name, asked->stage->name, &asked->history, err);
+	r = store_history_get(queue->store, asked->application->name, asked->stage->name,
+			      &asked->history, err);
 	if (r == 0)
-		r = store_stage_get(queue->store, asked->application->name, asked->stage->name, &asked->at, err);
+		r = store_stage_get(queue->store, asked->application->name, asked->stage->name,
+				    &asked->at, err);
 	if (r == 0)
 		r = find_build(asked, err);
 	if (r == 0 && request->has_when)
@@ -243,8 +255,9 @@ check_succeeded(struct asked *asked, struct err *err)
 	    store_succeeded(asked->queue->store, application, stage, &asked->build.build))
 		return 0;
 	build = names_build_text(&asked->build.build);
-	r = err_set(err, ERR_REFUSED, "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s",
-	    application, build.s, stage, application, build.s, stage);
+	r = err_set(err, ERR_REFUSED,
+		    "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s", application,
+		    build.s, stage, application, build.s, stage);
 	err_field(err, "rule", json_string("never-succeeded"));
 	return r;
 }
@@ -264,8 +277,8 @@ check_whole(struct asked *asked, struct err *err)
 static int
 check_variables(struct asked *asked, struct err *err)
 {
-	return queue_check_variables(asked->queue, asked->application, asked->stage, asked->request->variables,
-	    err);
+	return queue_check_variables(asked->queue, asked->application, asked->stage,
+				     asked->request->variables, err);
 }
 
 static int
@@ -288,12 +301,16 @@ command(const struct asked *asked, const char *more)
 {
 	const struct queue_request *request = asked->request;
 
-	return xasprintf("bmctl %s %s %s --to %s %s%s%s%s%s%s", request->redeploy ? "redeploy" : "deploy",
-	    asked->application->name, names_build_text(&asked->build.build).s, asked->stage->name,
-	    request->when.now ? "--now" : "--at \"",
-	    request->when.now ? "" : request->when.text ? request->when.text : when_utc(asked->job.due_us).s,
-	    request->when.now ? "" : "\"", request->reason && strcmp(more, "--yes") == 0 ? " --reason …" : "",
-	    request->confirmed ? " --yes " : " ", more);
+	return xasprintf("bmctl %s %s %s --to %s %s%s%s%s%s%s",
+			 request->redeploy ? "redeploy" : "deploy", asked->application->name,
+			 names_build_text(&asked->build.build).s, asked->stage->name,
+			 request->when.now ? "--now" : "--at \"",
+			 request->when.now    ? ""
+			 : request->when.text ? request->when.text
+					      : when_utc(asked->job.due_us).s,
+			 request->when.now ? "" : "\"",
+			 request->reason && strcmp(more, "--yes") == 0 ? " --reason …" : "",
+			 request->confirmed ? " --yes " : " ", more);
 }
 
 static int
@@ -306,8 +323,8 @@ check_reason(struct asked *asked, struct err *err)
 		return 0;
 	again = command(asked, "--reason TEXT");
 	return stage_fields(asked, err,
-	    err_set(err, ERR_REASON_REQUIRED, "%s of %s asks for a reason: %s", asked->stage->name,
-		asked->application->name, again));
+			    err_set(err, ERR_REASON_REQUIRED, "%s of %s asks for a reason: %s",
+				    asked->stage->name, asked->application->name, again));
 }
 
 static int
@@ -319,20 +336,14 @@ check_confirmed(struct asked *asked, struct err *err)
 		return 0;
 	again = command(asked, "--yes");
 	return stage_fields(asked, err,
-	    err_set(err, ERR_CONFIRMATION_REQUIRED, "%s of %s asks for a confirmation: %s", asked->stage->name,
-		asked->application->name, again));
+			    err_set(err, ERR_CONFIRMATION_REQUIRED,
+				    "%s of %s asks for a confirmation: %s", asked->stage->name,
+				    asked->application->name, again));
 }
 
 static int (*const checks[])(struct asked *asked, struct err *err) = {
-	check_horizon,
-	check_rejected,
-	check_succeeded,
-	check_plan,
-	check_whole,
-	check_variables,
-	check_lock,
-	check_reason,
-	check_confirmed,
+    check_horizon,   check_rejected, check_succeeded, check_plan,      check_whole,
+    check_variables, check_lock,     check_reason,    check_confirmed,
 };
 
 /* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */
@@ -356,21 +367,22 @@ check(struct asked *asked, json_t *problems, struct err *err)
 static int
 add_undone(int64_t job, const struct build_ref *build, const char *step, void *arg)
 {
-	return json_array_append_new(arg,
-	    json_pack("{s:s, s:s, s:I, s:I}", "step", step, "release", build->release, "build",
-		(json_int_t)build->number, "job", (json_int_t)job));
+	return json_array_append_new(
+	    arg, json_pack("{s:s, s:s, s:I, s:I}", "step", step, "release", build->release, "build",
+			   (json_int_t)build->number, "job", (json_int_t)job));
 }
 
 int
 queue_not_undone(struct queue *queue, const struct history *history, const struct build_ref *build,
-    json_t **ret, struct err *err)
+		 json_t **ret, struct err *err)
 {
 	_cleanup_json_ json_t *undone = json_array();
 	char digest[65];
 	int64_t job, since = 0;
 	int r;
 
-	r = store_last_run(queue->store, history->application, history->stage, build, &job, digest, &since, err);
+	r = store_last_run(queue->store, history->application, history->stage, build, &job, digest,
+			   &since, err);
 	if (r < 0)
 		return r;
 	/* Settled without a run: since then. */
@@ -378,8 +390,8 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 		if (names_build_equal(&history->stack[i].build, build))
 			since = history->stack[i].since_us;
 	if (since > 0)
-		r = store_irreversible_each(queue->store, history->application, history->stage, since,
-		    QUEUE_UNDONE_MAX, add_undone, undone, err);
+		r = store_irreversible_each(queue->store, history->application, history->stage,
+					    since, QUEUE_UNDONE_MAX, add_undone, undone, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(undone);
@@ -395,13 +407,16 @@ warnings(const struct asked *asked)
 
 	json_object_foreach (asked->build.variables, name, value)
 		if (!conf_variable_open(asked->queue->conf, asked->application, asked->stage, name))
-			(void)json_array_append_new(array,
-			    json_sprintf("the build's variable %s is not open on %s and has no effect", name,
+			(void)json_array_append_new(
+			    array,
+			    json_sprintf(
+				"the build's variable %s is not open on %s and has no effect", name,
 				asked->stage->name));
 	if (live && !asked->history.dirty && !asked->history.busy &&
 	    names_build_equal(&live->build, &asked->build.build))
-		(void)json_array_append_new(array,
-		    json_sprintf("%s is live on %s already", names_build_text(&live->build).s, asked->stage->name));
+		(void)json_array_append_new(array, json_sprintf("%s is live on %s already",
+								names_build_text(&live->build).s,
+								asked->stage->name));
 	return array;
 }
 
@@ -421,8 +436,8 @@ fill_job(struct asked *asked)
 	job->uid = asked->who->uid;
 	job->reason = request->reason && request->reason[0] ? xstrdup(request->reason) : NULL;
 	job->grace_us = request->grace_us >= 0 ? request->grace_us : asked->queue->conf->grace_us;
-	job->variables = request->variables ? json_incref((json_t *)(uintptr_t)request->variables) :
-					      json_object();
+	job->variables = request->variables ? json_incref((json_t *)(uintptr_t)request->variables)
+					    : json_object();
 	if (request->has_if_changed)
 		job->if_changed = request->if_changed;
 	else
@@ -430,14 +445,14 @@ fill_job(struct asked *asked)
 }
 
 int
-queue_ahead(struct queue *queue, const struct job *job, const struct history *history, json_t **ret_ahead,
-    struct err *err)
+queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
+	    json_t **ret_ahead, struct err *err)
 {
 	_cleanup_json_ json_t *near = NULL, *ahead = json_array();
 	size_t i;
 	json_t *id;
 	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us, job->id,
-	    QUEUE_AHEAD_MAX, &near, err);
+				QUEUE_AHEAD_MAX, &near, err);
 
 	if (r < 0)
 		return r;
@@ -467,14 +482,14 @@ check_room(struct queue *queue, struct err *err)
 			queue->open += counts[i];
 	}
 	if (queue->open + queue->added % RECOUNT_EVERY > QUEUE_OPEN_MAX)
-		return err_set(err, ERR_TOO_MANY, "more than %d jobs wait already: cancel some first",
-		    QUEUE_OPEN_MAX);
+		return err_set(err, ERR_TOO_MANY,
+			       "more than %d jobs wait already: cancel some first", QUEUE_OPEN_MAX);
 	return 0;
 }
 
 int
 queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
-    struct err *err)
+	  struct err *err)
 {
 	const struct history_entry *live = history_live(history);
 	int r = check_room(queue, err);
@@ -484,7 +499,7 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	job->id = ++queue->highest;
 	job->created_us = job->asked_us = now_us;
 	job->grace_from_us = job->due_us;
-	job->expected = live ? live->build : (struct build_ref){ 0 };
+	job->expected = live ? live->build : (struct build_ref){0};
 	job->state = job->due_us > now_us ? JOB_SCHEDULED : JOB_QUEUED;
 	r = queue_ahead(queue, job, history, &job->ahead, err);
 	return r < 0 ? r : store_job_add(queue->store, job, err);
@@ -495,15 +510,15 @@ static int
 preview(struct asked *asked, json_t *problems, struct queue_answer *answer, struct err *err)
 {
 	struct queue_plan plan = {
-		.application = asked->application,
-		.stage = asked->stage,
-		.plan = asked->plan,
-		.history = &asked->history,
-		.build = &asked->build,
-		.variables = asked->request->variables,
-		.due_us = asked->job.due_us,
-		.problems = problems,
-		.not_undone = answer->not_undone,
+	    .application = asked->application,
+	    .stage = asked->stage,
+	    .plan = asked->plan,
+	    .history = &asked->history,
+	    .build = &asked->build,
+	    .variables = asked->request->variables,
+	    .due_us = asked->job.due_us,
+	    .problems = problems,
+	    .not_undone = answer->not_undone,
 	};
 
 	answer->preview = queue_preview(asked->queue, &plan, err);
@@ -518,13 +533,14 @@ static int
 answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct err *err)
 {
 	const struct history_entry *live = history_live(&asked->history);
-	struct queue_answer answer = { .has_live = live != NULL };
+	struct queue_answer answer = {.has_live = live != NULL};
 	int r;
 
 	if (live)
 		answer.live = *live;
 	fill_job(asked);
-	r = queue_not_undone(asked->queue, &asked->history, &asked->build.build, &answer.not_undone, err);
+	r = queue_not_undone(asked->queue, &asked->history, &asked->build.build, &answer.not_undone,
+			     err);
 	if (r == 0 && problems) {
 		r = preview(asked, problems, &answer, err);
 	} else if (r == 0) {
@@ -544,9 +560,10 @@ answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct e
 
 int
 queue_request(struct queue *queue, const struct queue_request *request, const struct queue_who *who,
-    int64_t now_us, struct queue_answer *ret_answer, struct err *err)
+	      int64_t now_us, struct queue_answer *ret_answer, struct err *err)
 {
-	_cleanup_asked_ struct asked asked = { .queue = queue, .request = request, .who = who, .now_us = now_us };
+	_cleanup_asked_ struct asked asked = {
+	    .queue = queue, .request = request, .who = who, .now_us = now_us};
 	_cleanup_json_ json_t *problems = request->dry_run ? json_array() : NULL;
 	int r = resolve(&asked, err);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The life of a run: starting, running, events, its end, and what the end means for the stage and for those who
- * wait there. Each step compares state and run id first: whoever comes late, or from another run, changes nothing.
+ * The life of a run: starting, running, events, its end, and what the end means for the stage and
+ * for those who wait there. Each step compares state and run id first: whoever comes late, or from
+ * another run, changes nothing.
  */
 #include <errno.h>
 #include <string.h>
@@ -11,13 +12,14 @@
 #include "daemon/queue_private.h"
 
 #define START_ATTEMPTS 8 /* the eighth start that did not happen in a row holds the job */
-#define BACKOFF_MAX_S 60
+#define BACKOFF_MAX_S  60
 
 static int
 stale(const struct job *job, struct err *err)
 {
-	(void)err_set(err, ERR_FAILED, "job %lld is %s and its run is another one: nothing was changed",
-	    (long long)job->id, job_state_shown(job->state));
+	(void)err_set(err, ERR_FAILED,
+		      "job %lld is %s and its run is another one: nothing was changed",
+		      (long long)job->id, job_state_shown(job->state));
 	return -ESTALE;
 }
 
@@ -80,7 +82,7 @@ fill_request(const struct job *job, const struct store_build *build, struct run_
 	(void)snprintf(request->plan, sizeof(request->plan), "%s", job->plan);
 	request->build = job->build;
 	(void)snprintf(request->mode, sizeof(request->mode), "%s",
-	    job->mode == JOB_MODE_NONE ? "" : job_mode_name(job->mode));
+		       job->mode == JOB_MODE_NONE ? "" : job_mode_name(job->mode));
 	request->from = job->from;
 	request->reason = xstrdup(job->reason ? job->reason : "");
 	request->requested_by = xstrdup(job->requested_by);
@@ -89,9 +91,10 @@ fill_request(const struct job *job, const struct store_build *build, struct run_
 	request->artifacts = xcalloc(build->nartifacts + 1, sizeof(*request->artifacts));
 	request->nartifacts = build->nartifacts;
 	for (size_t i = 0; i < build->nartifacts; i++) {
-		memcpy(request->artifacts[i].name, build->artifacts[i].name, sizeof(request->artifacts[i].name));
+		memcpy(request->artifacts[i].name, build->artifacts[i].name,
+		       sizeof(request->artifacts[i].name));
 		memcpy(request->artifacts[i].digest, build->artifacts[i].digest,
-		    sizeof(request->artifacts[i].digest));
+		       sizeof(request->artifacts[i].digest));
 	}
 }
 
@@ -101,7 +104,7 @@ make_request(struct queue *queue, const struct job *job, struct run_request *ret
 {
 	const struct conf_application *application;
 	const struct conf_stage *stage;
-	struct run_request request = { 0 };
+	struct run_request request = {0};
 	struct store_build build;
 	int r = queue_find_stage(queue, job->application, job->stage, &application, &stage, err);
 
@@ -129,7 +132,7 @@ forget_run(struct job *job)
 {
 	job->run[0] = job->boot_run[0] = job->request_digest[0] = job->plan_digest[0] = '\0';
 	job->mode = JOB_MODE_NONE;
-	job->from = (struct build_ref){ 0 };
+	job->from = (struct build_ref){0};
 	job->started_us = 0;
 	job->event_seq = 0;
 	job->began = false;
@@ -151,7 +154,8 @@ hold_after(struct queue *queue, struct job *job, const struct err *why, int r, s
 }
 
 int
-queue_run_request(struct queue *queue, const struct job *job, struct run_request *ret_request, struct err *err)
+queue_run_request(struct queue *queue, const struct job *job, struct run_request *ret_request,
+		  struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	struct job copy;
@@ -181,8 +185,10 @@ fix(struct queue *queue, struct job *job, struct err *err)
 
 	if (r < 0)
 		return r;
-	job->mode = history_mode(&history, &job->build,
-	    store_succeeded(queue->store, job->application, job->stage, &job->build), &job->from);
+	job->mode =
+	    history_mode(&history, &job->build,
+			 store_succeeded(queue->store, job->application, job->stage, &job->build),
+			 &job->from);
 	history_clear(&history);
 	r = queue_find_stage(queue, job->application, job->stage, &application, &stage, err);
 	if (r < 0)
@@ -198,8 +204,8 @@ fix(struct queue *queue, struct job *job, struct err *err)
 }
 
 int
-queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot, int64_t now_us,
-    struct err *err)
+queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot,
+	       int64_t now_us, struct err *err)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	int r;
@@ -244,7 +250,8 @@ backoff_us(int attempts)
 }
 
 static int
-not_started(struct queue *queue, struct job *job, const char *reason, bool hold, int64_t now_us, struct err *err)
+not_started(struct queue *queue, struct job *job, const char *reason, bool hold, int64_t now_us,
+	    struct err *err)
 {
 	_cleanup_free_ char *by = NULL;
 	int r;
@@ -252,26 +259,29 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	forget_run(job);
 	if (job->cancel_by) {
 		by = TAKE(job->cancel_by);
-		return queue_end(queue, job, JOB_CANCELLED, by, now_us, "cancelled before it started", err);
+		return queue_end(queue, job, JOB_CANCELLED, by, now_us,
+				 "cancelled before it started", err);
 	}
 	job->attempts++;
 	if (hold)
 		return queue_hold(queue, job, err, "%s", reason);
 	if (job->attempts >= START_ATTEMPTS)
-		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s", job->attempts, reason);
+		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s",
+				  job->attempts, reason);
 	job->not_before_us = now_us + backoff_us(job->attempts);
 	free(job->message);
 	job->message = xstrdup(reason);
 	r = queue_move(queue, job, JOB_QUEUED, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: did not start (%s), again in %s", (long long)job->id,
-		    queue_job_text(job).s, reason, when_span(job->not_before_us - now_us).s);
+		queue_tell(queue, "job %lld: %s: did not start (%s), again in %s",
+			   (long long)job->id, queue_job_text(job).s, reason,
+			   when_span(job->not_before_us - now_us).s);
 	return r;
 }
 
 int
 queue_not_started(struct queue *queue, int64_t id, const char *run, const char *reason, bool hold,
-    int64_t now_us, struct err *err)
+		  int64_t now_us, struct err *err)
 {
 	struct job job;
 	int r = get_active(queue, id, run, &job, err);
@@ -307,7 +317,7 @@ find_step(const struct store_step *step, void *arg)
 static int
 put_step(struct queue *queue, struct job *job, const struct run_event *event, struct err *err)
 {
-	struct finding finding = { .index = event->step };
+	struct finding finding = {.index = event->step};
 	struct store_step *step = &finding.step;
 	int r = store_step_each(queue->store, job->id, find_step, &finding, err);
 
@@ -341,7 +351,8 @@ put_step(struct queue *queue, struct job *job, const struct run_event *event, st
 }
 
 int
-queue_event(struct queue *queue, int64_t id, const char *run, const struct run_event *event, struct err *err)
+queue_event(struct queue *queue, int64_t id, const char *run, const struct run_event *event,
+	    struct err *err)
 {
 	struct job job;
 	int r = get_active(queue, id, run, &job, err);
@@ -364,7 +375,8 @@ queue_event(struct queue *queue, int64_t id, const char *run, const struct run_e
 static const struct conf_stage *
 stage_of(struct queue *queue, const struct job *job)
 {
-	const struct conf_application *application = conf_application(queue->conf, job->application);
+	const struct conf_application *application =
+	    conf_application(queue->conf, job->application);
 
 	return application ? conf_stage(application, job->stage) : NULL;
 }
@@ -372,7 +384,8 @@ stage_of(struct queue *queue, const struct job *job)
 static int
 succeeded(struct queue *queue, const struct job *job, struct err *err)
 {
-	struct history_entry entry = { .build = job->build, .job = job->id, .since_us = job->finished_us };
+	struct history_entry entry = {
+	    .build = job->build, .job = job->id, .since_us = job->finished_us};
 	struct history history;
 	struct store_stage stage;
 	int r = store_history_get(queue->store, job->application, job->stage, &history, err);
@@ -410,13 +423,15 @@ hold_other(const struct job *row, void *arg)
 	struct job job;
 	int r;
 
-	if (row->automatic || (holding->way_back && names_build_equal(&row->build, holding->way_back)))
+	if (row->automatic ||
+	    (holding->way_back && names_build_equal(&row->build, holding->way_back)))
 		return 0;
 	r = store_job_get(holding->queue->store, row->id, &job, holding->err);
 	if (r < 0)
 		return r;
-	r = queue_hold(holding->queue, &job, holding->err, "job %lld (%s) %s", (long long)holding->failed->id,
-	    queue_job_text(holding->failed).s, job_state_shown(holding->failed->state));
+	r = queue_hold(holding->queue, &job, holding->err, "job %lld (%s) %s",
+		       (long long)holding->failed->id, queue_job_text(holding->failed).s,
+		       job_state_shown(holding->failed->state));
 	job_clear(&job);
 	return r;
 }
@@ -424,17 +439,17 @@ hold_other(const struct job *row, void *arg)
 /* bmd itself goes back; one hop, never a second one. */
 static int
 go_back(struct queue *queue, const struct job *failed, const struct build_ref *way_back,
-    const struct history *history, int64_t now_us, struct err *err)
+	const struct history *history, int64_t now_us, struct err *err)
 {
 	struct job job = {
-		.redeploy = true,
-		.automatic = true,
-		.exit_code = -1,
-		.build = *way_back,
-		.due_us = now_us,
-		.requested_by = "bmd",
-		.grace_us = queue->conf->grace_us,
-		.if_changed = JOB_HOLD,
+	    .redeploy = true,
+	    .automatic = true,
+	    .exit_code = -1,
+	    .build = *way_back,
+	    .due_us = now_us,
+	    .requested_by = "bmd",
+	    .grace_us = queue->conf->grace_us,
+	    .if_changed = JOB_HOLD,
 	};
 	int r;
 
@@ -445,8 +460,8 @@ go_back(struct queue *queue, const struct job *failed, const struct build_ref *w
 	job.variables = json_object();
 	r = queue_add(queue, &job, history, now_us, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: queued by bmd, because job %lld failed", (long long)job.id,
-		    queue_job_text(&job).s, (long long)failed->id);
+		queue_tell(queue, "job %lld: %s: queued by bmd, because job %lld failed",
+			   (long long)job.id, queue_job_text(&job).s, (long long)failed->id);
 	job_clear(&job);
 	return r;
 }
@@ -457,7 +472,7 @@ apply_policy(struct queue *queue, const struct job *failed, int64_t now_us, stru
 	const struct conf_stage *stage = stage_of(queue, failed);
 	enum conf_on_failure policy = stage ? stage->on_failure : CONF_HOLD;
 	struct build_ref way_back;
-	struct holding holding = { .queue = queue, .failed = failed, .err = err };
+	struct holding holding = {.queue = queue, .failed = failed, .err = err};
 	struct history history;
 	int r;
 
@@ -468,9 +483,10 @@ apply_policy(struct queue *queue, const struct job *failed, int64_t now_us, stru
 		return r;
 	if (history_default(&history, &way_back, NULL) == 0)
 		holding.way_back = &way_back;
-	r = store_job_each_queued(queue->store, failed->application, failed->stage, hold_other, &holding, err);
-	if (r == 0 && policy == CONF_AUTOMATIC && holding.way_back && stage && failed->state == JOB_FAILED &&
-	    !failed->automatic && failed->mode != JOB_MODE_ROLLBACK)
+	r = store_job_each_queued(queue->store, failed->application, failed->stage, hold_other,
+				  &holding, err);
+	if (r == 0 && policy == CONF_AUTOMATIC && holding.way_back && stage &&
+	    failed->state == JOB_FAILED && !failed->automatic && failed->mode != JOB_MODE_ROLLBACK)
 		r = go_back(queue, failed, &way_back, &history, now_us, err);
 	history_clear(&history);
 	return r;
@@ -478,7 +494,8 @@ apply_policy(struct queue *queue, const struct job *failed, int64_t now_us, stru
 
 /* A run that began a step and did not succeed: what is on disk may be neither build. */
 static int
-unfinished(struct queue *queue, const struct job *job, bool occupied, int64_t now_us, struct err *err)
+unfinished(struct queue *queue, const struct job *job, bool occupied, int64_t now_us,
+	   struct err *err)
 {
 	struct store_stage stage;
 	int r = store_stage_get(queue->store, job->application, job->stage, &stage, err);
@@ -504,7 +521,8 @@ result_state(const struct run_result *result)
 }
 
 static int
-finish(struct queue *queue, struct job *job, const struct run_result *result, int64_t now_us, struct err *err)
+finish(struct queue *queue, struct job *job, const struct run_result *result, int64_t now_us,
+       struct err *err)
 {
 	const char *by = result->ended_by[0] ? result->ended_by : NULL;
 	int64_t finished_us = result->finished_us > 0 ? result->finished_us : now_us;
@@ -521,7 +539,8 @@ finish(struct queue *queue, struct job *job, const struct run_result *result, in
 	job->failed_step = result->failed_step[0] ? xstrdup(result->failed_step) : NULL;
 	if (state == JOB_CANCELLED && !by)
 		by = job->cancel_by;
-	r = queue_end(queue, job, state, by, finished_us, result->message[0] ? result->message : NULL, err);
+	r = queue_end(queue, job, state, by, finished_us,
+		      result->message[0] ? result->message : NULL, err);
 	if (r < 0)
 		return r;
 	if (state == JOB_SUCCEEDED)
@@ -530,7 +549,8 @@ finish(struct queue *queue, struct job *job, const struct run_result *result, in
 }
 
 int
-queue_finished(struct queue *queue, const struct run_result *result, int64_t now_us, struct err *err)
+queue_finished(struct queue *queue, const struct run_result *result, int64_t now_us,
+	       struct err *err)
 {
 	struct job job;
 	int r = get_active(queue, result->job, result->run, &job, err);
@@ -539,8 +559,9 @@ queue_finished(struct queue *queue, const struct run_result *result, int64_t now
 		return r;
 	if (strcmp(job.request_digest, result->request_digest) != 0)
 		r = queue_hold(queue, &job, err,
-		    "the result in its run folder answers another request: look at bmctl log %lld, then settle",
-		    (long long)job.id);
+			       "the result in its run folder answers another request: look at "
+			       "bmctl log %lld, then settle",
+			       (long long)job.id);
 	else
 		r = finish(queue, &job, result, now_us, err);
 	job_clear(&job);
@@ -549,7 +570,7 @@ queue_finished(struct queue *queue, const struct run_result *result, int64_t now
 
 int
 queue_lost(struct queue *queue, int64_t id, const char *run, const char *message, bool occupied,
-    int64_t now_us, struct err *err)
+	   int64_t now_us, struct err *err)
 {
 	struct job job;
 	int r = get_active(queue, id, run, &job, err);
@@ -567,7 +588,8 @@ queue_lost(struct queue *queue, int64_t id, const char *run, const char *message
 }
 
 int
-queue_conflict(struct queue *queue, int64_t id, const char *message, int64_t now_us, struct err *err)
+queue_conflict(struct queue *queue, int64_t id, const char *message, int64_t now_us,
+	       struct err *err)
 {
 	struct job job;
 	int r = store_job_get(queue->store, id, &job, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Jobs, stages and builds in the form of the interface file, and the texts that say why a job waits and what needs
- * a human. Reads only. What cannot be read is left out: who shows something does not stop bmd.
+ * Jobs, stages and builds in the form of the interface file, and the texts that say why a job waits
+ * and what needs a human. Reads only. What cannot be read is left out: who shows something does not
+ * stop bmd.
  */
 #include <string.h>
 
@@ -28,8 +29,7 @@ id_json(int64_t id)
 
 /* ---- why a job waits ---- */
 
-static json_t *
-waits(const char *kind, const char *format, ...) _printf_(2, 3);
+static json_t *waits(const char *kind, const char *format, ...) _printf_(2, 3);
 
 static json_t *
 waits(const char *kind, const char *format, ...)
@@ -48,10 +48,11 @@ static json_t *
 waits_for_time(const struct job *job, int64_t now_us)
 {
 	return waits("time", "%s (%s)", when_local(job->due_us, job->zone[0] ? job->zone : "UTC").s,
-	    when_distance(job->due_us, now_us).s);
+		     when_distance(job->due_us, now_us).s);
 }
 
-/* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them. */
+/* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them.
+ */
 static json_t *
 waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 {
@@ -61,16 +62,17 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 
 	if (store_job_active(queue->store, job->application, job->stage, &active, NULL) == 1) {
 		answer = waits("job", "job %lld (%s %s %s) is running on %s", (long long)active.id,
-		    active.redeploy ? "redeploy" : "deploy", active.application,
-		    names_build_text(&active.build).s, active.stage);
+			       active.redeploy ? "redeploy" : "deploy", active.application,
+			       names_build_text(&active.build).s, active.stage);
 		job_clear(&active);
 		return answer;
 	}
 	if (store_stage_get(queue->store, job->application, job->stage, &stage, NULL) < 0)
 		return NULL;
 	if (stage.occupied_job != 0) {
-		answer = waits("job", "processes of job %lld may still be there: bmctl settle %s %s",
-		    (long long)stage.occupied_job, job->application, job->stage);
+		answer =
+		    waits("job", "processes of job %lld may still be there: bmctl settle %s %s",
+			  (long long)stage.occupied_job, job->application, job->stage);
 	} else if (queue_locked(&stage, now_us)) {
 		_cleanup_free_ char *text = queue_lock_text(&stage);
 
@@ -90,7 +92,8 @@ waits_for_head(struct queue *queue, const struct job *job)
 	if (store_job_first_queued(queue->store, job->application, job->stage, &head, NULL) != 1)
 		return NULL;
 	if (head.id != job->id)
-		answer = waits("job", "job %lld (%s) is before it", (long long)head.id, queue_job_text(&head).s);
+		answer = waits("job", "job %lld (%s) is before it", (long long)head.id,
+			       queue_job_text(&head).s);
 	job_clear(&head);
 	return answer;
 }
@@ -101,11 +104,13 @@ waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 	int64_t active = 0;
 
 	if (job->state == JOB_QUEUED && job->not_before_us > now_us)
-		return waits("slot", "its start did not happen (%s), again %s", job->message ? job->message : "",
-		    when_distance(job->not_before_us, now_us).s);
+		return waits("slot", "its start did not happen (%s), again %s",
+			     job->message ? job->message : "",
+			     when_distance(job->not_before_us, now_us).s);
 	(void)store_job_active_count(queue->store, &active, NULL);
 	if (job->state == JOB_QUEUED && active >= queue->conf->max_running)
-		return waits("slot", "%lld of %d runs (max-running)", (long long)active, queue->conf->max_running);
+		return waits("slot", "%lld of %d runs (max-running)", (long long)active,
+			     queue->conf->max_running);
 	return waits("slot", "it is being started");
 }
 
@@ -119,7 +124,8 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 		return waits_for_time(job, now_us);
 	case JOB_HELD:
 		return waits("hold", "%s: bmctl release %lld or bmctl cancel %lld",
-		    job->hold_reason ? job->hold_reason : "held", (long long)job->id, (long long)job->id);
+			     job->hold_reason ? job->hold_reason : "held", (long long)job->id,
+			     (long long)job->id);
 	case JOB_QUEUED:
 		answer = waits_for_stage(queue, job, now_us);
 		if (!answer)
@@ -137,12 +143,14 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 static int
 add_step(const struct store_step *step, void *arg)
 {
-	return json_array_append_new(arg,
-	    json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:b, s:o}", "name", step->name, "state", step->state,
-		"started", json_time(step->started_us), "finished", json_time(step->finished_us), "exit_code",
-		step->exit_code >= 0 ? json_integer(step->exit_code) : json_null(), "signal",
-		step->signal > 0 ? json_integer(step->signal) : json_null(), "attempt", step->attempt,
-		"irreversible", step->irreversible, "message", json_text(step->message)));
+	return json_array_append_new(
+	    arg, json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:b, s:o}", "name", step->name,
+			   "state", step->state, "started", json_time(step->started_us), "finished",
+			   json_time(step->finished_us), "exit_code",
+			   step->exit_code >= 0 ? json_integer(step->exit_code) : json_null(),
+			   "signal", step->signal > 0 ? json_integer(step->signal) : json_null(),
+			   "attempt", step->attempt, "irreversible", step->irreversible, "message",
+			   json_text(step->message)));
 }
 
 /* What is known of its run; null before the start. */
@@ -151,17 +159,20 @@ add_run(json_t *object, const struct job *job)
 {
 	bool started = job->started_us > 0;
 
-	(void)json_object_set_new(object, "mode", started ? json_text(job_mode_name(job->mode)) : json_null());
-	(void)json_object_set_new(object, "from", started ? queue_ref_json(&job->from) : json_null());
+	(void)json_object_set_new(object, "mode",
+				  started ? json_text(job_mode_name(job->mode)) : json_null());
+	(void)json_object_set_new(object, "from",
+				  started ? queue_ref_json(&job->from) : json_null());
 	(void)json_object_set_new(object, "started", json_time(job->started_us));
 	(void)json_object_set_new(object, "finished", json_time(job->finished_us));
 	(void)json_object_set_new(object, "ended_by", json_text(job->ended_by));
 	(void)json_object_set_new(object, "exit_code",
-	    job->exit_code >= 0 ? json_integer(job->exit_code) : json_null());
+				  job->exit_code >= 0 ? json_integer(job->exit_code) : json_null());
 	(void)json_object_set_new(object, "failed_step", json_text(job->failed_step));
 	(void)json_object_set_new(object, "message", json_text(job->message));
 	(void)json_object_set_new(object, "lateness_us",
-	    started ? json_integer(job->started_us - job->due_us) : json_null());
+				  started ? json_integer(job->started_us - job->due_us)
+					  : json_null());
 }
 
 json_t *
@@ -169,14 +180,17 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 {
 	json_t *steps = NULL, *object;
 
-	object = json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:b, s:s, s:I, s:O}",
-	    "id", (json_int_t)job->id, "state", job_state_shown(job->state), "application", job->application,
-	    "release", job->build.release, "build", (json_int_t)job->build.number, "stage", job->stage, "plan",
-	    job->plan, "reason", json_text(job->reason), "requested_by", job->requested_by, "uid",
-	    (json_int_t)job->uid, "created", json_time(job->created_us), "due", json_time(job->due_us),
-	    "due_text", json_text(job->due_text), "zone", json_text(job->zone[0] ? job->zone : NULL), "redeploy",
-	    job->redeploy, "if_changed", job_if_changed_name(job->if_changed), "grace_us",
-	    (json_int_t)job->grace_us, "variables", job->variables);
+	object = json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, "
+			   "s:b, s:s, s:I, s:O}",
+			   "id", (json_int_t)job->id, "state", job_state_shown(job->state),
+			   "application", job->application, "release", job->build.release, "build",
+			   (json_int_t)job->build.number, "stage", job->stage, "plan", job->plan,
+			   "reason", json_text(job->reason), "requested_by", job->requested_by,
+			   "uid", (json_int_t)job->uid, "created", json_time(job->created_us),
+			   "due", json_time(job->due_us), "due_text", json_text(job->due_text),
+			   "zone", json_text(job->zone[0] ? job->zone : NULL), "redeploy",
+			   job->redeploy, "if_changed", job_if_changed_name(job->if_changed),
+			   "grace_us", (json_int_t)job->grace_us, "variables", job->variables);
 	add_run(object, job);
 	(void)json_object_set_new(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {
@@ -195,8 +209,8 @@ queue_live_json(const struct history_entry *live)
 	if (!live)
 		return json_null();
 	return json_pack("{s:s, s:I, s:o, s:o, s:s}", "release", live->build.release, "build",
-	    (json_int_t)live->build.number, "job", id_json(live->job), "since", json_time(live->since_us), "by",
-	    live->by);
+			 (json_int_t)live->build.number, "job", id_json(live->job), "since",
+			 json_time(live->since_us), "by", live->by);
 }
 
 static json_t *
@@ -205,8 +219,8 @@ lock_json(const struct store_stage *stage, int64_t now_us)
 	if (!queue_locked(stage, now_us))
 		return json_null();
 	return json_pack("{s:s, s:s, s:o, s:o}", "by", stage->locked_by, "reason",
-	    stage->lock_reason ? stage->lock_reason : "", "since", json_time(stage->locked_us), "until",
-	    json_time(stage->lock_until_us));
+			 stage->lock_reason ? stage->lock_reason : "", "since",
+			 json_time(stage->locked_us), "until", json_time(stage->lock_until_us));
 }
 
 static json_t *
@@ -214,21 +228,26 @@ dirty_json(const struct store_stage *stage)
 {
 	if (!stage->dirty)
 		return json_null();
-	return json_pack("{s:o, s:o}", "job", id_json(stage->dirty_job), "since", json_time(stage->dirty_us));
+	return json_pack("{s:o, s:o}", "job", id_json(stage->dirty_job), "since",
+			 json_time(stage->dirty_us));
 }
 
 static json_t *
-needs(struct queue *queue, const struct store_stage *stage, const struct history *history, int64_t held)
+needs(struct queue *queue, const struct store_stage *stage, const struct history *history,
+      int64_t held)
 {
 	struct build_ref way_back;
 	struct job job;
 	bool lost = false;
 
 	if (stage->occupied_job != 0)
-		return json_sprintf("processes of job %lld may still be there: end them, then bmctl settle %s %s BUILD",
-		    (long long)stage->occupied_job, stage->application, stage->stage);
+		return json_sprintf("processes of job %lld may still be there: end them, then "
+				    "bmctl settle %s %s BUILD",
+				    (long long)stage->occupied_job, stage->application,
+				    stage->stage);
 	if (stage->dirty && !history->busy && stage->dirty_job == 0)
-		return json_sprintf("what is live is not known: bmctl redeploy %s --to %s --now, or bmctl settle",
+		return json_sprintf(
+		    "what is live is not known: bmctl redeploy %s --to %s --now, or bmctl settle",
 		    stage->application, stage->stage);
 	if (stage->dirty && !history->busy) {
 		if (store_job_get(queue->store, stage->dirty_job, &job, NULL) == 0) {
@@ -236,46 +255,55 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 			job_clear(&job);
 		}
 		if (history_default(history, &way_back, NULL) == 0)
-			return json_sprintf("job %lld %s: bmctl redeploy %s %s --to %s --now mends it",
+			return json_sprintf(
+			    "job %lld %s: bmctl redeploy %s %s --to %s --now mends it",
 			    (long long)stage->dirty_job, lost ? "was lost" : "did not finish",
 			    stage->application, names_build_text(&way_back).s, stage->stage);
 		return json_sprintf("job %lld %s: bmctl deploy %s BUILD --to %s --now mends it",
-		    (long long)stage->dirty_job, lost ? "was lost" : "did not finish", stage->application,
-		    stage->stage);
+				    (long long)stage->dirty_job,
+				    lost ? "was lost" : "did not finish", stage->application,
+				    stage->stage);
 	}
 	if (held > 0)
-		return json_sprintf("job %lld is held: bmctl show %lld, then bmctl release %lld or bmctl cancel %lld",
-		    (long long)held, (long long)held, (long long)held, (long long)held);
+		return json_sprintf("job %lld is held: bmctl show %lld, then bmctl release %lld or "
+				    "bmctl cancel %lld",
+				    (long long)held, (long long)held, (long long)held,
+				    (long long)held);
 	return json_null();
 }
 
 static json_t *
-stage_json(struct queue *queue, const struct store_stage *stage, const struct history *history, int64_t now_us)
+stage_json(struct queue *queue, const struct store_stage *stage, const struct history *history,
+	   int64_t now_us)
 {
-	const struct conf_application *application = conf_application(queue->conf, stage->application);
-	const struct conf_stage *configured = application ? conf_stage(application, stage->stage) : NULL;
-	struct build_ref good = { 0 };
+	const struct conf_application *application =
+	    conf_application(queue->conf, stage->application);
+	const struct conf_stage *configured =
+	    application ? conf_stage(application, stage->stage) : NULL;
+	struct build_ref good = {0};
 	int64_t held = 0, next = 0, failed = 0;
 
 	if (history_default(history, &good, NULL) < 0)
-		good = (struct build_ref){ 0 };
+		good = (struct build_ref){0};
 	(void)store_job_first_held(queue->store, stage->application, stage->stage, &held, NULL);
 	(void)store_job_first_next(queue->store, stage->application, stage->stage, &next, NULL);
 	(void)store_job_last_failed(queue->store, stage->application, stage->stage, &failed, NULL);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "application",
-	    stage->application, "stage", stage->stage, "plan", configured ? configured->plan : "", "live",
-	    queue_live_json(history_live(history)), "previous_good", queue_ref_json(&good), "locked",
-	    lock_json(stage, now_us), "dirty", dirty_json(stage), "running",
-	    history->busy ? id_json(history->running.job) : json_null(), "next", id_json(next), "last_failed",
-	    id_json(failed), "occupied_by", id_json(stage->occupied_job), "needs",
-	    needs(queue, stage, history, held));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "application", stage->application, "stage", stage->stage, "plan",
+			 configured ? configured->plan : "", "live",
+			 queue_live_json(history_live(history)), "previous_good",
+			 queue_ref_json(&good), "locked", lock_json(stage, now_us), "dirty",
+			 dirty_json(stage), "running",
+			 history->busy ? id_json(history->running.job) : json_null(), "next",
+			 id_json(next), "last_failed", id_json(failed), "occupied_by",
+			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held));
 }
 
 json_t *
 queue_stage_json(struct queue *queue, const char *application, const char *name, int64_t now_us)
 {
-	struct store_stage stage = { 0 };
-	struct history history = { 0 };
+	struct store_stage stage = {0};
+	struct history history = {0};
 	json_t *object;
 
 	(void)snprintf(stage.application, sizeof(stage.application), "%s", application);
@@ -317,12 +345,14 @@ add_deployment(const struct job *job, void *arg)
 	bool live = json_integer_value(json_object_get(showing->live_jobs, job->stage)) == job->id;
 	bool started = job->started_us > 0;
 
-	return json_array_append_new(showing->deployments,
-	    json_pack("{s:I, s:s, s:s, s:o, s:s, s:o, s:o, s:s, s:o, s:b}", "job", (json_int_t)job->id, "stage",
-		job->stage, "state", job_state_shown(job->state), "mode",
-		started ? json_text(job_mode_name(job->mode)) : json_null(), "plan", job->plan, "started",
-		json_time(job->started_us), "finished", json_time(job->finished_us), "requested_by",
-		job->requested_by, "reason", json_text(job->reason), "live", live));
+	return json_array_append_new(
+	    showing->deployments,
+	    json_pack(
+		"{s:I, s:s, s:s, s:o, s:s, s:o, s:o, s:s, s:o, s:b}", "job", (json_int_t)job->id,
+		"stage", job->stage, "state", job_state_shown(job->state), "mode",
+		started ? json_text(job_mode_name(job->mode)) : json_null(), "plan", job->plan,
+		"started", json_time(job->started_us), "finished", json_time(job->finished_us),
+		"requested_by", job->requested_by, "reason", json_text(job->reason), "live", live));
 }
 
 static json_t *
@@ -331,10 +361,11 @@ artifacts_json(const struct store_build *build)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < build->nartifacts; i++)
-		(void)json_array_append_new(array,
-		    json_pack("{s:s, s:s, s:I, s:I}", "name", build->artifacts[i].name, "digest",
-			build->artifacts[i].digest, "files", (json_int_t)build->artifacts[i].files, "bytes",
-			(json_int_t)build->artifacts[i].bytes));
+		(void)json_array_append_new(
+		    array, json_pack("{s:s, s:s, s:I, s:I}", "name", build->artifacts[i].name,
+				     "digest", build->artifacts[i].digest, "files",
+				     (json_int_t)build->artifacts[i].files, "bytes",
+				     (json_int_t)build->artifacts[i].bytes));
 	return array;
 }
 
@@ -343,8 +374,9 @@ rejected_json(const struct store_build *build)
 {
 	if (!build->rejected)
 		return json_null();
-	return json_pack("{s:s, s:o, s:s}", "by", build->rejected_by ? build->rejected_by : "", "at",
-	    json_time(build->rejected_us), "reason", build->rejected_reason ? build->rejected_reason : "");
+	return json_pack("{s:s, s:o, s:s}", "by", build->rejected_by ? build->rejected_by : "",
+			 "at", json_time(build->rejected_us), "reason",
+			 build->rejected_reason ? build->rejected_reason : "");
 }
 
 json_t *
@@ -352,20 +384,22 @@ queue_build_json(struct queue *queue, const struct store_build *build, bool depl
 {
 	_cleanup_json_ json_t *live_jobs = json_object();
 	struct showing showing = {
-		.build = build,
-		.live_on = json_array(),
-		.live_jobs = live_jobs,
-		.deployments = deployments ? json_array() : json_null(),
+	    .build = build,
+	    .live_on = json_array(),
+	    .live_jobs = live_jobs,
+	    .deployments = deployments ? json_array() : json_null(),
 	};
 
 	(void)store_live_each(queue->store, build->application, add_live, &showing, NULL);
 	if (deployments)
-		(void)store_job_each_build(queue->store, build->application, &build->build, DEPLOYMENTS_MAX,
-		    add_deployment, &showing, NULL);
-	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o}", "application",
-	    build->application, "release", build->build.release, "build", (json_int_t)build->build.number,
-	    "status", build->rejected ? "rejected" : "active", "rejected", rejected_json(build), "created",
-	    json_time(build->created_us), "created_by", build->created_by, "note", json_text(build->note),
-	    "variables", build->variables, "artifacts", artifacts_json(build), "live_on", showing.live_on,
-	    "deployments", showing.deployments);
+		(void)store_job_each_build(queue->store, build->application, &build->build,
+					   DEPLOYMENTS_MAX, add_deployment, &showing, NULL);
+	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o}",
+			 "application", build->application, "release", build->build.release,
+			 "build", (json_int_t)build->build.number, "status",
+			 build->rejected ? "rejected" : "active", "rejected", rejected_json(build),
+			 "created", json_time(build->created_us), "created_by", build->created_by,
+			 "note", json_text(build->note), "variables", build->variables, "artifacts",
+			 artifacts_json(build), "live_on", showing.live_on, "deployments",
+			 showing.deployments);
 }

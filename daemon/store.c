@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Every question to the database and every change of it, but for those of its opening (store_open.c). All statements stand in
- * one table and are prepared once. Rows of a list are read whole and the statement reset before anybody is called back:
- * callers may write, and nothing stays stepped when the loop goes on.
+ * Every question to the database and every change of it, but for those of its opening
+ * (store_open.c). All statements stand in one table and are prepared once. Rows of a list are read
+ * whole and the statement reset before anybody is called back: callers may write, and nothing stays
+ * stepped when the loop goes on.
  *
  * Finished jobs must cost nothing: what the scheduler asks is answered from partial indexes, whose
  * WHERE stands in the query as the same text (tests/unit/test_store.c reads every query plan).
@@ -16,11 +17,11 @@
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
-#define KEYS_KEPT 100000
-#define KEYS_AGE_US (INT64_C(7) * 86400 * 1000000)
-#define KEYS_PRUNE_EVERY 1024 /* added keys */
-#define ALIVE_EVERY_US (INT64_C(30) * 1000000) /* an otherwise empty commit records it so often */
-#define PAGE 256 /* rows read at once */
+#define KEYS_KEPT	 100000
+#define KEYS_AGE_US	 (INT64_C(7) * 86400 * 1000000)
+#define KEYS_PRUNE_EVERY 1024			 /* added keys */
+#define ALIVE_EVERY_US	 (INT64_C(30) * 1000000) /* an otherwise empty commit records it so often */
+#define PAGE		 256			 /* rows read at once */
 
 // clang-format off
 #define COLUMN_NAME(column, type, kind, field) #column ", "
@@ -152,7 +153,8 @@ static const char *const texts[S_MAX_] = {
 static int
 space(struct store *store, struct err *err)
 {
-	return err_set(err, ERR_NO_SPACE,
+	return err_set(
+	    err, ERR_NO_SPACE,
 	    "no space left for the database %s: nothing was changed, make room and ask again",
 	    store->path);
 }
@@ -177,8 +179,9 @@ failed(struct store *store, int code, struct err *err)
 		break;
 	}
 	(void)err_set(err, ERR_UNKNOWN_OUTCOME,
-	    "the database %s failed (%s): bmd stops and reads it again; ask again with the same key",
-	    store->path, sqlite3_errmsg(store->db));
+		      "the database %s failed (%s): bmd stops and reads it again; ask again with "
+		      "the same key",
+		      store->path, sqlite3_errmsg(store->db));
 	return STORE_BROKEN;
 }
 
@@ -190,7 +193,8 @@ statement(struct store *store, enum statement which)
 	return store->statements[which];
 }
 
-/* Texts are borrowed until the statement is reset, which happens before any of these functions returns. */
+/* Texts are borrowed until the statement is reset, which happens before any of these functions
+ * returns. */
 static void
 bind_text(sqlite3_stmt *st, int i, const char *s)
 {
@@ -223,7 +227,8 @@ bind_map(sqlite3_stmt *st, int i, const json_t *object)
 		(void)sqlite3_bind_text(st, i, json_canonical(object), -1, free);
 }
 
-/* An array of ids; NULL for an empty one. Every request writes one: no general JSON is dumped for it. */
+/* An array of ids; NULL for an empty one. Every request writes one: no general JSON is dumped for
+ * it. */
 static void
 bind_list(sqlite3_stmt *st, int i, const json_t *list)
 {
@@ -337,7 +342,7 @@ store_prepare(struct store *store, struct err *err)
 	store->statements = xcalloc(S_MAX_, sizeof(sqlite3_stmt *));
 	for (unsigned i = 0; i < S_MAX_; i++) {
 		int code = sqlite3_prepare_v3(store->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT,
-		    &store->statements[i], NULL);
+					      &store->statements[i], NULL);
 
 		if ((code & 0xff) == SQLITE_ERROR)
 			return store_damaged(store, sqlite3_errmsg(store->db), err);
@@ -459,8 +464,8 @@ store_last_alive(struct store *store)
 /* ---- keys ---- */
 
 int
-store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply,
-    struct err *err)
+store_key_find(struct store *store, int64_t uid, const char *key, const char *digest,
+	       char **ret_reply, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_KEY_FIND);
 	int r;
@@ -473,8 +478,10 @@ store_key_find(struct store *store, int64_t uid, const char *key, const char *di
 	if (strcmp((const char *)sqlite3_column_text(st, 0), digest) == 0)
 		*ret_reply = read_string(st, 1);
 	else
-		r = err_set(err, ERR_KEY_REUSED,
-		    "the key %s was used for another request: make a new key for each request", key);
+		r = err_set(
+		    err, ERR_KEY_REUSED,
+		    "the key %s was used for another request: make a new key for each request",
+		    key);
 	(void)sqlite3_reset(st);
 	if (r < 0) {
 		err_field(err, "key", json_string(key));
@@ -484,8 +491,8 @@ store_key_find(struct store *store, int64_t uid, const char *key, const char *di
 }
 
 int
-store_key_add(struct store *store, int64_t uid, const char *key, const char *digest, const char *reply,
-    int64_t now_us, struct err *err)
+store_key_add(struct store *store, int64_t uid, const char *key, const char *digest,
+	      const char *reply, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_KEY_ADD);
 	int r;
@@ -504,7 +511,8 @@ store_key_add(struct store *store, int64_t uid, const char *key, const char *dig
 int
 store_keys_prune(struct store *store, int64_t now_us, struct err *err)
 {
-	sqlite3_stmt *old = statement(store, S_KEYS_OLD), *surplus = statement(store, S_KEYS_SURPLUS);
+	sqlite3_stmt *old = statement(store, S_KEYS_OLD),
+		     *surplus = statement(store, S_KEYS_SURPLUS);
 	int r;
 
 	bind_int(surplus, 1, KEYS_KEPT);
@@ -551,7 +559,8 @@ store_build_clear(struct store_build *build)
 }
 
 static int
-artifact_add(struct store *store, int64_t build, const struct store_artifact *artifact, struct err *err)
+artifact_add(struct store *store, int64_t build, const struct store_artifact *artifact,
+	     struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_ARTIFACT_ADD);
 
@@ -574,7 +583,9 @@ next_number(struct store *store, struct store_build *build, struct err *err)
 	bind_text(st, 2, build->build.release);
 	r = number(store, st, 1, &next, err);
 	if (r == 0 && next > NAMES_BUILD_MAX)
-		r = err_set(err, ERR_REFUSED, "%s %s has build %d already, the highest number there is: use a new release",
+		r = err_set(
+		    err, ERR_REFUSED,
+		    "%s %s has build %d already, the highest number there is: use a new release",
 		    build->application, build->build.release, NAMES_BUILD_MAX);
 	if (r == 0)
 		build->build.number = next;
@@ -611,16 +622,16 @@ static void
 read_build(sqlite3_stmt *st, struct store_build *ret)
 {
 	*ret = (struct store_build){
-		.id = read_int(st, 0),
-		.build.number = read_int(st, 3),
-		.rejected = read_int(st, 4) != 0,
-		.rejected_by = read_string(st, 5),
-		.rejected_reason = read_string(st, 6),
-		.rejected_us = read_int(st, 7),
-		.created_us = read_int(st, 8),
-		.uid = read_int(st, 10),
-		.note = read_string(st, 11),
-		.variables = read_json(st, 12, false),
+	    .id = read_int(st, 0),
+	    .build.number = read_int(st, 3),
+	    .rejected = read_int(st, 4) != 0,
+	    .rejected_by = read_string(st, 5),
+	    .rejected_reason = read_string(st, 6),
+	    .rejected_us = read_int(st, 7),
+	    .created_us = read_int(st, 8),
+	    .uid = read_int(st, 10),
+	    .note = read_string(st, 11),
+	    .variables = read_json(st, 12, false),
 	};
 	read_array(st, 1, ret->application, sizeof(ret->application));
 	read_array(st, 2, ret->build.release, sizeof(ret->build.release));
@@ -650,7 +661,7 @@ read_artifacts(struct store *store, struct store_build *build, struct err *err)
 
 int
 store_build_get(struct store *store, const char *application, const struct build_ref *ref,
-    struct store_build *ret_build, struct err *err)
+		struct store_build *ret_build, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_BUILD_GET);
 	struct store_build build;
@@ -663,8 +674,8 @@ store_build_get(struct store *store, const char *application, const struct build
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: bmctl build list %s", application,
-		    names_build_text(ref).s, application);
+		r = err_set(err, ERR_NO_SUCH_BUILD, "%s has no build %s: bmctl build list %s",
+			    application, names_build_text(ref).s, application);
 		err_field(err, "application", json_string(application));
 		err_field(err, "release", json_string(ref->release));
 		err_field(err, "build", json_integer(ref->number));
@@ -681,8 +692,8 @@ store_build_get(struct store *store, const char *application, const struct build
 }
 
 int
-store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason,
-    struct err *err)
+store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_us,
+		   const char *reason, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_BUILD_REJECT);
 
@@ -696,8 +707,10 @@ store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_
 }
 
 int
-store_build_each(struct store *store, const char *application, const char *release, int64_t after_id,
-    int limit, int (*back)(const struct store_build *build, void *arg), void *arg, struct err *err)
+store_build_each(struct store *store, const char *application, const char *release,
+		 int64_t after_id, int limit,
+		 int (*back)(const struct store_build *build, void *arg), void *arg,
+		 struct err *err)
 {
 	sqlite3_stmt *st = statement(store, release ? S_BUILDS_RELEASE : S_BUILDS);
 	struct store_build *builds = NULL;
@@ -725,8 +738,9 @@ store_build_each(struct store *store, const char *application, const char *relea
 }
 
 int
-store_release_look(struct store *store, const char *application, const char *release, const char *stage,
-    int64_t *ret_builds, int64_t *ret_newest_active, int64_t *ret_newest_succeeded, struct err *err)
+store_release_look(struct store *store, const char *application, const char *release,
+		   const char *stage, int64_t *ret_builds, int64_t *ret_newest_active,
+		   int64_t *ret_newest_succeeded, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_RELEASE_COUNT);
 	int r;
@@ -750,7 +764,7 @@ store_release_look(struct store *store, const char *application, const char *rel
 
 int
 store_release_only(struct store *store, const char *application, const char *release,
-    int64_t *ret_number, struct err *err)
+		   int64_t *ret_number, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_RELEASE_ONLY);
 
@@ -761,7 +775,7 @@ store_release_only(struct store *store, const char *application, const char *rel
 
 int
 store_releases(struct store *store, const char *application, int limit, json_t **ret_releases,
-    struct err *err)
+	       struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_RELEASES);
 	_cleanup_json_ json_t *releases = json_array();
@@ -771,7 +785,7 @@ store_releases(struct store *store, const char *application, int limit, json_t *
 	bind_int(st, 2, limit);
 	while ((r = row(store, st, err)) == 1)
 		(void)json_array_append_new(releases,
-		    json_string((const char *)sqlite3_column_text(st, 0)));
+					    json_string((const char *)sqlite3_column_text(st, 0)));
 	if (r < 0)
 		return r;
 	*ret_releases = TAKE(releases);
@@ -780,16 +794,16 @@ store_releases(struct store *store, const char *application, int limit, json_t *
 
 /* ---- jobs ---- */
 
-#define BIND_STATE(f) bind_text(st, i, job_state_stored(f))
-#define BIND_ARRAY(f) bind_text(st, i, f)
-#define BIND_STRING(f) bind_text(st, i, f)
-#define BIND_INT(f) bind_int(st, i, f)
-#define BIND_INT32(f) bind_int(st, i, f)
-#define BIND_FLAG(f) bind_int(st, i, f)
-#define BIND_MODE(f) bind_text(st, i, job_mode_name(f))
+#define BIND_STATE(f)	bind_text(st, i, job_state_stored(f))
+#define BIND_ARRAY(f)	bind_text(st, i, f)
+#define BIND_STRING(f)	bind_text(st, i, f)
+#define BIND_INT(f)	bind_int(st, i, f)
+#define BIND_INT32(f)	bind_int(st, i, f)
+#define BIND_FLAG(f)	bind_int(st, i, f)
+#define BIND_MODE(f)	bind_text(st, i, job_mode_name(f))
 #define BIND_CHANGED(f) bind_text(st, i, job_if_changed_name(f))
-#define BIND_LIST(f) bind_list(st, i, f)
-#define BIND_MAP(f) bind_map(st, i, f)
+#define BIND_LIST(f)	bind_list(st, i, f)
+#define BIND_MAP(f)	bind_map(st, i, f)
 
 /* Binds every column; returns the next free place. */
 static int
@@ -835,16 +849,16 @@ read_changed(sqlite3_stmt *st, int i)
 	return how;
 }
 
-#define READ_STATE(f) (f) = read_state(st, i)
-#define READ_ARRAY(f) read_array(st, i, f, sizeof(f))
-#define READ_STRING(f) (f) = read_string(st, i)
-#define READ_INT(f) (f) = read_int(st, i)
-#define READ_INT32(f) (f) = sqlite3_column_int(st, i)
-#define READ_FLAG(f) (f) = read_int(st, i) != 0
-#define READ_MODE(f) (f) = read_mode(st, i)
+#define READ_STATE(f)	(f) = read_state(st, i)
+#define READ_ARRAY(f)	read_array(st, i, f, sizeof(f))
+#define READ_STRING(f)	(f) = read_string(st, i)
+#define READ_INT(f)	(f) = read_int(st, i)
+#define READ_INT32(f)	(f) = sqlite3_column_int(st, i)
+#define READ_FLAG(f)	(f) = read_int(st, i) != 0
+#define READ_MODE(f)	(f) = read_mode(st, i)
 #define READ_CHANGED(f) (f) = read_changed(st, i)
-#define READ_LIST(f) (f) = read_json(st, i, true)
-#define READ_MAP(f) (f) = read_json(st, i, false)
+#define READ_LIST(f)	(f) = read_json(st, i, true)
+#define READ_MAP(f)	(f) = read_json(st, i, false)
 
 static void
 read_job(sqlite3_stmt *st, struct job *job)
@@ -853,8 +867,8 @@ read_job(sqlite3_stmt *st, struct job *job)
 
 	memset(job, 0, sizeof(*job));
 	job->id = read_int(st, 0);
-#define X(column, type, kind, field)                                                               \
-	READ_##kind(job->field);                                                                   \
+#define X(column, type, kind, field) \
+	READ_##kind(job->field);     \
 	i++;
 	STORE_JOB_COLUMNS(X)
 #undef X
@@ -886,8 +900,8 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		r = err_set(err, ERR_NO_SUCH_JOB, "there is no job %lld: bmctl queue, or bmctl history",
-		    (long long)id);
+		r = err_set(err, ERR_NO_SUCH_JOB,
+			    "there is no job %lld: bmctl queue, or bmctl history", (long long)id);
 		err_field(err, "job", json_integer(id));
 		return r;
 	}
@@ -897,8 +911,8 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 }
 
 int
-store_job_update(struct store *store, const struct job *job, enum job_state expected, const char *run_id,
-    struct err *err)
+store_job_update(struct store *store, const struct job *job, enum job_state expected,
+		 const char *run_id, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_JOB_UPDATE);
 	int i = bind_job(st, job), r;
@@ -909,16 +923,17 @@ store_job_update(struct store *store, const struct job *job, enum job_state expe
 	r = run(store, st, err);
 	if (r == 0 && sqlite3_changes(store->db) != 1) {
 		(void)err_set(err, ERR_FAILED, "job %lld changed meanwhile: look again",
-		    (long long)job->id);
+			      (long long)job->id);
 		r = -ESTALE;
 	}
 	return r;
 }
 
-/* Reads what ST answers, resets it, and calls BACK for each job. The last job's place in line goes to RET_LAST. */
+/* Reads what ST answers, resets it, and calls BACK for each job. The last job's place in line goes
+ * to RET_LAST. */
 static int
-each_job(struct store *store, sqlite3_stmt *st, int (*back)(const struct job *job, void *arg), void *arg,
-    size_t *ret_n, int64_t ret_last[2], struct err *err)
+each_job(struct store *store, sqlite3_stmt *st, int (*back)(const struct job *job, void *arg),
+	 void *arg, size_t *ret_n, int64_t ret_last[2], struct err *err)
 {
 	struct job *jobs = NULL;
 	size_t n = 0, room = 0;
@@ -944,21 +959,21 @@ each_job(struct store *store, sqlite3_stmt *st, int (*back)(const struct job *jo
 }
 
 int
-store_job_each_state(struct store *store, enum job_state state, int64_t due_us, int64_t after_due_us,
-    int64_t after_id, int limit, int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+store_job_each_state(struct store *store, enum job_state state, int64_t due_us,
+		     int64_t after_due_us, int64_t after_id, int limit,
+		     int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
 	static const enum statement lists[] = {
-		[JOB_SCHEDULED] = S_LIST_SCHEDULED,
-		[JOB_QUEUED] = S_LIST_QUEUED,
-		[JOB_HELD] = S_LIST_HELD,
-		[JOB_STARTING] = S_LIST_STARTING,
-		[JOB_RUNNING] = S_LIST_RUNNING,
+	    [JOB_SCHEDULED] = S_LIST_SCHEDULED, [JOB_QUEUED] = S_LIST_QUEUED,
+	    [JOB_HELD] = S_LIST_HELD,		[JOB_STARTING] = S_LIST_STARTING,
+	    [JOB_RUNNING] = S_LIST_RUNNING,
 	};
 	sqlite3_stmt *st;
 
 	if ((size_t)state >= ARRAY_SIZE(lists))
-		return err_set(err, ERR_FAILED, "jobs that are %s are listed by store_job_each_final",
-		    job_state_stored(state));
+		return err_set(err, ERR_FAILED,
+			       "jobs that are %s are listed by store_job_each_final",
+			       job_state_stored(state));
 	st = statement(store, lists[state]);
 	bind_int(st, 1, due_us);
 	bind_int(st, 2, after_due_us);
@@ -970,10 +985,10 @@ store_job_each_state(struct store *store, enum job_state state, int64_t due_us, 
 /* All rows of a statement on one stage, PAGE at a time. */
 static int
 each_of_stage(struct store *store, enum statement which, const char *application, const char *stage,
-    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+	      int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, which);
-	int64_t last[2] = { INT64_MIN, 0 };
+	int64_t last[2] = {INT64_MIN, 0};
 	size_t n;
 	int r;
 
@@ -989,14 +1004,14 @@ each_of_stage(struct store *store, enum statement which, const char *application
 
 int
 store_job_each_open(struct store *store, const char *application, const char *stage,
-    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+		    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
 	return each_of_stage(store, S_LIST_OPEN, application, stage, back, arg, err);
 }
 
 int
 store_job_each_queued(struct store *store, const char *application, const char *stage,
-    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+		      int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
 	return each_of_stage(store, S_LIST_QUEUED_STAGE, application, stage, back, arg, err);
 }
@@ -1013,8 +1028,8 @@ keep_job(const struct job *job, void *arg)
 }
 
 int
-store_job_first_queued(struct store *store, const char *application, const char *stage, struct job *ret_job,
-    struct err *err)
+store_job_first_queued(struct store *store, const char *application, const char *stage,
+		       struct job *ret_job, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LIST_QUEUED_STAGE);
 	size_t n;
@@ -1030,7 +1045,8 @@ store_job_first_queued(struct store *store, const char *application, const char 
 
 /* The first row of a loose scan over (application, stage): 1, or 0 at the end. */
 static int
-next_stage(struct store *store, enum statement which, char application[64], char stage[64], struct err *err)
+next_stage(struct store *store, enum statement which, char application[64], char stage[64],
+	   struct err *err)
 {
 	sqlite3_stmt *st = statement(store, which);
 	int r;
@@ -1054,7 +1070,7 @@ store_job_queued_stage(struct store *store, char application[64], char stage[64]
 
 int
 store_job_each_expired(struct store *store, int64_t now_us, int limit,
-    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+		       int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LIST_EXPIRED);
 
@@ -1070,8 +1086,8 @@ store_job_next_expiry(struct store *store, int64_t *ret_us, struct err *err)
 }
 
 int
-store_job_first_held(struct store *store, const char *application, const char *stage, int64_t *ret_id,
-    struct err *err)
+store_job_first_held(struct store *store, const char *application, const char *stage,
+		     int64_t *ret_id, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_FIRST_HELD);
 
@@ -1080,8 +1096,8 @@ store_job_first_held(struct store *store, const char *application, const char *s
 }
 
 int
-store_job_first_next(struct store *store, const char *application, const char *stage, int64_t *ret_id,
-    struct err *err)
+store_job_first_next(struct store *store, const char *application, const char *stage,
+		     int64_t *ret_id, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_FIRST_NEXT);
 
@@ -1090,8 +1106,8 @@ store_job_first_next(struct store *store, const char *application, const char *s
 }
 
 int
-store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id,
-    int limit, json_t **ret_ids, struct err *err)
+store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us,
+		int64_t id, int limit, json_t **ret_ids, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_AHEAD);
 	_cleanup_json_ json_t *ids = json_array();
@@ -1110,8 +1126,8 @@ store_job_ahead(struct store *store, const char *application, const char *stage,
 }
 
 int
-store_job_active(struct store *store, const char *application, const char *stage, struct job *ret_job,
-    struct err *err)
+store_job_active(struct store *store, const char *application, const char *stage,
+		 struct job *ret_job, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_ACTIVE_ON);
 	int r;
@@ -1132,8 +1148,9 @@ store_job_active_count(struct store *store, int64_t *ret_count, struct err *err)
 }
 
 int
-store_job_each_waiting(struct store *store, const char *application, int64_t after_due_us, int64_t after_id,
-    int limit, int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+store_job_each_waiting(struct store *store, const char *application, int64_t after_due_us,
+		       int64_t after_id, int limit, int (*back)(const struct job *job, void *arg),
+		       void *arg, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LIST_WAITING);
 
@@ -1145,13 +1162,13 @@ store_job_each_waiting(struct store *store, const char *application, int64_t aft
 }
 
 int
-store_job_each_final(struct store *store, const char *application, const char *stage, int64_t since_us,
-    int64_t before_us, int64_t before_id, int limit, int (*back)(const struct job *job, void *arg), void *arg,
-    struct err *err)
+store_job_each_final(struct store *store, const char *application, const char *stage,
+		     int64_t since_us, int64_t before_us, int64_t before_id, int limit,
+		     int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
 {
-	sqlite3_stmt *st = statement(store, !application ? S_LIST_FINAL :
-					     stage	  ? S_LIST_FINAL_STAGE :
-							    S_LIST_FINAL_APPLICATION);
+	sqlite3_stmt *st = statement(store, !application ? S_LIST_FINAL
+					    : stage	 ? S_LIST_FINAL_STAGE
+							 : S_LIST_FINAL_APPLICATION);
 	bool first = before_us == 0 && before_id == 0;
 
 	bind_int(st, 1, since_us);
@@ -1165,8 +1182,9 @@ store_job_each_final(struct store *store, const char *application, const char *s
 }
 
 int
-store_job_each_build(struct store *store, const char *application, const struct build_ref *build, int limit,
-    int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+store_job_each_build(struct store *store, const char *application, const struct build_ref *build,
+		     int limit, int (*back)(const struct job *job, void *arg), void *arg,
+		     struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LIST_BUILD);
 
@@ -1187,7 +1205,7 @@ int
 store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_COUNT);
-	int64_t counts[JOB_STATE_MAX_] = { 0 };
+	int64_t counts[JOB_STATE_MAX_] = {0};
 	int r;
 
 	while ((r = row(store, st, err)) == 1)
@@ -1199,8 +1217,8 @@ store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct 
 }
 
 int
-store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id,
-    struct err *err)
+store_job_last_failed(struct store *store, const char *application, const char *stage,
+		      int64_t *ret_id, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LAST_FAILED);
 	int64_t id = 0, finished_us = 0;
@@ -1230,7 +1248,8 @@ store_job_last_failed(struct store *store, const char *application, const char *
 }
 
 bool
-store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build)
+store_succeeded(struct store *store, const char *application, const char *stage,
+		const struct build_ref *build)
 {
 	sqlite3_stmt *st = statement(store, S_SUCCEEDED);
 	int64_t since = -1;
@@ -1243,8 +1262,8 @@ store_succeeded(struct store *store, const char *application, const char *stage,
 
 int
 store_last_run(struct store *store, const char *application, const char *stage,
-    const struct build_ref *build, int64_t *ret_job, char ret_plan_digest[65], int64_t *ret_finished_us,
-    struct err *err)
+	       const struct build_ref *build, int64_t *ret_job, char ret_plan_digest[65],
+	       int64_t *ret_finished_us, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LAST_RUN);
 	int r;
@@ -1297,8 +1316,8 @@ store_step_put(struct store *store, int64_t job, const struct store_step *step, 
 }
 
 int
-store_step_each(struct store *store, int64_t job, int (*back)(const struct store_step *step, void *arg),
-    void *arg, struct err *err)
+store_step_each(struct store *store, int64_t job,
+		int (*back)(const struct store_step *step, void *arg), void *arg, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_STEPS);
 	struct store_step *steps = NULL;
@@ -1332,9 +1351,11 @@ store_step_each(struct store *store, int64_t job, int (*back)(const struct store
 }
 
 int
-store_irreversible_each(struct store *store, const char *application, const char *stage, int64_t since_us,
-    int limit, int (*back)(int64_t job, const struct build_ref *build, const char *step, void *arg), void *arg,
-    struct err *err)
+store_irreversible_each(struct store *store, const char *application, const char *stage,
+			int64_t since_us, int limit,
+			int (*back)(int64_t job, const struct build_ref *build, const char *step,
+				    void *arg),
+			void *arg, struct err *err)
 {
 	struct found {
 		int64_t job;
@@ -1374,10 +1395,10 @@ store_stage_clear(struct store_stage *stage)
 
 int
 store_stage_get(struct store *store, const char *application, const char *stage,
-    struct store_stage *ret_stage, struct err *err)
+		struct store_stage *ret_stage, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_STAGE_GET);
-	struct store_stage got = { 0 };
+	struct store_stage got = {0};
 	int r;
 
 	bind_stage(st, application, stage);
@@ -1433,7 +1454,7 @@ read_entry(sqlite3_stmt *st, struct history_entry *entry)
 
 static int
 read_stack(struct store *store, const char *application, const char *stage, struct history *history,
-    struct err *err)
+	   struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_STACK);
 	int r;
@@ -1455,11 +1476,11 @@ read_run(struct store *store, const struct job *job, struct history_run *ret, st
 	int r;
 
 	*ret = (struct history_run){
-		.job = job->id,
-		.build = job->build,
-		.mode = job->mode,
-		.from = job->from,
-		.since_us = job->started_us,
+	    .job = job->id,
+	    .build = job->build,
+	    .mode = job->mode,
+	    .from = job->from,
+	    .since_us = job->started_us,
 	};
 	r = store_build_get(store, job->application, &job->build, &build, &missing);
 	if (r == -ENOENT)
@@ -1474,8 +1495,8 @@ read_run(struct store *store, const struct job *job, struct history_run *ret, st
 }
 
 static int
-load_history(struct store *store, const char *application, const char *stage, struct history *history,
-    struct err *err)
+load_history(struct store *store, const char *application, const char *stage,
+	     struct history *history, struct err *err)
 {
 	struct store_stage at;
 	struct job job;
@@ -1504,10 +1525,11 @@ load_history(struct store *store, const char *application, const char *stage, st
 	return r;
 }
 
-/* The history of a stage, read again only when something that it is made of changed. Borrowed until the next change. */
+/* The history of a stage, read again only when something that it is made of changed. Borrowed until
+ * the next change. */
 static int
-cached_history(struct store *store, const char *application, const char *stage, const struct history **ret,
-    struct err *err)
+cached_history(struct store *store, const char *application, const char *stage,
+	       const struct history **ret, struct err *err)
 {
 	struct store_cached *cached = NULL;
 	int r;
@@ -1537,7 +1559,7 @@ cached_history(struct store *store, const char *application, const char *stage, 
 
 int
 store_history_get(struct store *store, const char *application, const char *stage,
-    struct history *ret_history, struct err *err)
+		  struct history *ret_history, struct err *err)
 {
 	const struct history *history;
 	int r = cached_history(store, application, stage, &history, err);
@@ -1559,7 +1581,8 @@ store_history_get(struct store *store, const char *application, const char *stag
 static bool
 entry_equal(const struct history_entry *a, const struct history_entry *b)
 {
-	return names_build_equal(&a->build, &b->build) && a->job == b->job && a->since_us == b->since_us;
+	return names_build_equal(&a->build, &b->build) && a->job == b->job &&
+	       a->since_us == b->since_us;
 }
 
 static int
@@ -1611,8 +1634,9 @@ store_history_put(struct store *store, const struct history *history, struct err
 
 int
 store_live_each(struct store *store, const char *application,
-    int (*back)(const char *application, const char *stage, const struct history_entry *live, void *arg),
-    void *arg, struct err *err)
+		int (*back)(const char *application, const char *stage,
+			    const struct history_entry *live, void *arg),
+		void *arg, struct err *err)
 {
 	char at[64] = "", stage[64] = "";
 	int r;

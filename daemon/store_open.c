@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How STATE/bmd.db comes to be open: the folder is locked (flock), the file opened in exclusive mode before the first
- * access, so that there is never a second connection; settings are set and read back, the file is
- * checked, and brought to this version's tables. A new database is made whole under a temporary name and renamed: an
- * empty bmd.db is damage, not a beginning. Nothing here ever replaces a file that it cannot use.
+ * How STATE/bmd.db comes to be open: the folder is locked (flock), the file opened in exclusive
+ * mode before the first access, so that there is never a second connection; settings are set and
+ * read back, the file is checked, and brought to this version's tables. A new database is made
+ * whole under a temporary name and renamed: an empty bmd.db is damage, not a beginning. Nothing
+ * here ever replaces a file that it cannot use.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,8 @@
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
-#define APPLICATION_ID 0x626d6431 /* "bmd1" */
-#define SCHEMA 1
+#define APPLICATION_ID	  0x626d6431 /* "bmd1" */
+#define SCHEMA		  1
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
 // clang-format off
@@ -82,8 +83,9 @@ int
 store_damaged(struct store *store, const char *what, struct err *err)
 {
 	return err_set(err, ERR_FAILED,
-	    "the database %s is damaged: %s: bmd does not replace it; move it away or restore a copy, see bmd(8)",
-	    store->path, what);
+		       "the database %s is damaged: %s: bmd does not replace it; move it away or "
+		       "restore a copy, see bmd(8)",
+		       store->path, what);
 }
 
 int
@@ -93,16 +95,18 @@ store_open_failed(struct store *store, int code, struct err *err)
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return err_set(err, ERR_FAILED,
-		    "another bmd or sqlite3 uses the database %s: stop it first", store->path);
+			       "another bmd or sqlite3 uses the database %s: stop it first",
+			       store->path);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		return store_damaged(store, sqlite3_errmsg(store->db), err);
 	case SQLITE_FULL:
 		return err_set(err, ERR_NO_SPACE,
-		    "no space left for the database %s: make room and start again", store->path);
+			       "no space left for the database %s: make room and start again",
+			       store->path);
 	default:
 		return err_set(err, ERR_FAILED, "cannot use the database %s: %s", store->path,
-		    sqlite3_errmsg(store->db));
+			       sqlite3_errmsg(store->db));
 	}
 }
 
@@ -164,23 +168,25 @@ set(struct store *store, const char *name, const char *value, const char *want, 
 		return r;
 	if (strcmp(got, want) != 0)
 		return err_set(err, ERR_FAILED,
-		    "the database %s does not take %s = %s (it says %s): its file system is not fit for it, "
-		    "set state-directory to a local one", store->path, name, want, got);
+			       "the database %s does not take %s = %s (it says %s): its file "
+			       "system is not fit for it, "
+			       "set state-directory to a local one",
+			       store->path, name, want, got);
 	return 0;
 }
 
 static const struct {
 	const char *name, *value, *want;
 } settings[] = {
-	{ "journal_mode", "WAL", "wal" },
-	{ "synchronous", "FULL", "2" },
-	{ "foreign_keys", "ON", "1" },
-	{ "trusted_schema", "OFF", "0" },
-	{ "cell_size_check", "ON", "1" },
-	{ "journal_size_limit", "16777216", "16777216" },
-	{ "wal_autocheckpoint", "4000", "4000" },
-	{ "cache_size", "-4000", "-4000" }, /* KiB */
-	{ "temp_store", "MEMORY", "2" },    /* the savepoint of each request would be a file else */
+    {"journal_mode", "WAL", "wal"},
+    {"synchronous", "FULL", "2"},
+    {"foreign_keys", "ON", "1"},
+    {"trusted_schema", "OFF", "0"},
+    {"cell_size_check", "ON", "1"},
+    {"journal_size_limit", "16777216", "16777216"},
+    {"wal_autocheckpoint", "4000", "4000"},
+    {"cache_size", "-4000", "-4000"}, /* KiB */
+    {"temp_store", "MEMORY", "2"},    /* the savepoint of each request would be a file else */
 };
 
 static int
@@ -188,14 +194,16 @@ connect_file(struct store *store, const char *path, int flags, struct err *err)
 {
 	int code, on = 0, r;
 
-	code = sqlite3_open_v2(path, &store->db,
+	code = sqlite3_open_v2(
+	    path, &store->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);
 	if (code != SQLITE_OK)
 		return store_open_failed(store, code, err);
 	(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
 	(void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
 	r = set(store, "locking_mode", "EXCLUSIVE", "exclusive", err);
-	/* Debian compiles memory mapping in, switched off; zero rows is the answer where it is compiled out. */
+	/* Debian compiles memory mapping in, switched off; zero rows is the answer where it is
+	 * compiled out. */
 	return r < 0 ? r : execute(store, "PRAGMA mmap_size = 0", err);
 }
 
@@ -277,8 +285,9 @@ static int
 migrate_to(struct store *store, int64_t to, struct err *err)
 {
 	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)to - 1);
-	_cleanup_free_ char *end = xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
-	    APPLICATION_ID, (long long)to);
+	_cleanup_free_ char *end =
+	    xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
+		      APPLICATION_ID, (long long)to);
 	int r = to > 1 ? store_backup(store, copy, err) : 0;
 
 	if (r == 0)
@@ -318,24 +327,27 @@ identify(struct store *store, int64_t *ret_version, struct err *err)
 		return r;
 	if (id != APPLICATION_ID)
 		return err_set(err, ERR_FAILED,
-		    "%s is a database of another program: bmd does not touch it; move it away or set state-directory",
-		    store->path);
+			       "%s is a database of another program: bmd does not touch it; move "
+			       "it away or set state-directory",
+			       store->path);
 	if (version > SCHEMA)
 		return err_set(err, ERR_FAILED,
-		    "the database %s was written by a newer bmd (version %lld, this one knows %d): install that bmd again",
-		    store->path, (long long)version, SCHEMA);
+			       "the database %s was written by a newer bmd (version %lld, this one "
+			       "knows %d): install that bmd again",
+			       store->path, (long long)version, SCHEMA);
 	if (version < 1 || tables == 0)
 		return store_damaged(store, "its tables are missing", err);
 	*ret_version = version;
 	return 0;
 }
 
-/* A whole check reads the whole file; of a large one only what decides is checked: a start must not take minutes. */
+/* A whole check reads the whole file; of a large one only what decides is checked: a start must not
+ * take minutes. */
 static int
 check(struct store *store, int64_t size, struct err *err)
 {
-	static const char *const small[] = { "meta", "builds", "artifacts", "stages", "stack",
-		"successes" };
+	static const char *const small[] = {"meta",   "builds", "artifacts",
+					    "stages", "stack",	"successes"};
 	char sql[64], got[256];
 	int r = 0;
 
@@ -367,16 +379,18 @@ take_folder(struct store *store, const char *folder, struct err *err)
 		return err_errno(err, errno, "cannot look at the state folder %s", folder);
 	if (st.st_uid != geteuid())
 		return err_set(err, ERR_FAILED,
-		    "the state folder %s belongs to uid %u, but bmd runs as uid %u: start bmd as its owner or set state-directory",
-		    folder, st.st_uid, geteuid());
+			       "the state folder %s belongs to uid %u, but bmd runs as uid %u: "
+			       "start bmd as its owner or set state-directory",
+			       folder, st.st_uid, geteuid());
 	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
 		return err_errno(err, errno, "cannot write to the state folder %s", folder);
 	if (flock(store->folder_fd, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ?
-			   err_set(err, ERR_FAILED,
-			       "another bmd uses the state folder %s: stop it, or set state-directory and socket",
-			       folder) :
-			   err_errno(err, errno, "cannot lock the state folder %s", folder);
+		return errno == EWOULDBLOCK
+			   ? err_set(err, ERR_FAILED,
+				     "another bmd uses the state folder %s: stop it, or set "
+				     "state-directory and socket",
+				     folder)
+			   : err_errno(err, errno, "cannot lock the state folder %s", folder);
 	return 0;
 }
 
@@ -415,16 +429,19 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 		if (errno != ENOENT)
 			return err_errno(err, errno, "cannot look at %s", store->path);
 		if (lstat(wal, &st) == 0 && st.st_size > 0)
-			return store_damaged(store, "it is gone, but its -wal file is still there", err);
+			return store_damaged(store, "it is gone, but its -wal file is still there",
+					     err);
 		*ret_size = 0;
 		return create(store, err);
 	}
 	if (!S_ISREG(st.st_mode))
-		return err_set(err, ERR_FAILED, "%s is not a plain file: move it away", store->path);
+		return err_set(err, ERR_FAILED, "%s is not a plain file: move it away",
+			       store->path);
 	if (st.st_uid != geteuid())
 		return err_set(err, ERR_FAILED,
-		    "the database %s belongs to uid %u, but bmd runs as uid %u: give it back with chown",
-		    store->path, st.st_uid, geteuid());
+			       "the database %s belongs to uid %u, but bmd runs as uid %u: give it "
+			       "back with chown",
+			       store->path, st.st_uid, geteuid());
 	if (st.st_size == 0)
 		return store_damaged(store, "it is empty", err);
 	if ((st.st_mode & 07777) != 0600 && chmod(store->path, 0600) < 0)
@@ -453,7 +470,8 @@ open_database(struct store *store, struct err *err)
 	if (r == 0)
 		r = store_prepare(store, err);
 	if (r == 0)
-		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'", &store->alive_us, err);
+		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'",
+			       &store->alive_us, err);
 	return r;
 }
 

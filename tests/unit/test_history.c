@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CONTRACT section 6 as tables. A stage is written as text: builds of release 1.0, bottom first, "!" after a rejected
- * one; then what lies on it: "dirty rollback 2<4" is an unfinished run of build 2, a rollback from 4;
- * "busy …" the same on the stage now; "dirty ?" is settled as unknown.
+ * CONTRACT section 6 as tables. A stage is written as text: builds of release 1.0, bottom first,
+ * "!" after a rejected one; then what lies on it: "dirty rollback 2<4" is an unfinished run of
+ * build 2, a rollback from 4; "busy …" the same on the stage now; "dirty ?" is settled as unknown.
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 static struct build_ref
 ref(int64_t number)
 {
-	struct build_ref build = { .number = number };
+	struct build_ref build = {.number = number};
 
 	if (number > 0)
 		strcpy(build.release, "1.0");
@@ -24,8 +24,8 @@ ref(int64_t number)
 static void
 push(struct history *history, int64_t number, int64_t job, bool rejected)
 {
-	struct history_entry entry = { .build = ref(number), .job = job, .since_us = job,
-		.rejected = rejected };
+	struct history_entry entry = {
+	    .build = ref(number), .job = job, .since_us = job, .rejected = rejected};
 
 	history_succeed(history, &entry);
 }
@@ -54,7 +54,7 @@ parse(const char *stack, const char *on, struct history *ret)
 {
 	int64_t job = 0;
 
-	*ret = (struct history){ .application = "shop", .stage = "production" };
+	*ret = (struct history){.application = "shop", .stage = "production"};
 	while (*stack) {
 		char *end;
 		long number = strtol(stack, &end, 10);
@@ -79,15 +79,15 @@ static const struct {
 	int line;
 	const char *runs, *stack;
 } folds[] = {
-	{ __LINE__, "", "" },
-	{ __LINE__, "1", "1" },
-	{ __LINE__, "1 2 3", "1 2 3" },
-	{ __LINE__, "1 2 3 2", "1 2" },		  /* a rollback pops */
-	{ __LINE__, "1 2 3 2 1", "1" },		  /* twice: two builds back, no toggling */
-	{ __LINE__, "1 2 3 2 3", "1 2 3" },	  /* undone: 3 is pushed again */
-	{ __LINE__, "1 2 3 3", "1 2 3" },	  /* the same again */
-	{ __LINE__, "1 2 3 1 4", "1 4" },	  /* an explicit build pops what is above */
-	{ __LINE__, "1 2 3 4 2 5 1 5", "1 5" },
+    {__LINE__, "", ""},
+    {__LINE__, "1", "1"},
+    {__LINE__, "1 2 3", "1 2 3"},
+    {__LINE__, "1 2 3 2", "1 2"},     /* a rollback pops */
+    {__LINE__, "1 2 3 2 1", "1"},     /* twice: two builds back, no toggling */
+    {__LINE__, "1 2 3 2 3", "1 2 3"}, /* undone: 3 is pushed again */
+    {__LINE__, "1 2 3 3", "1 2 3"},   /* the same again */
+    {__LINE__, "1 2 3 1 4", "1 4"},   /* an explicit build pops what is above */
+    {__LINE__, "1 2 3 4 2 5 1 5", "1 5"},
 };
 
 START_TEST(test_fold)
@@ -98,7 +98,8 @@ START_TEST(test_fold)
 
 		parse(folds[i].runs, "", &h);
 		for (size_t k = 0; k < h.n; k++)
-			sprintf(got + strlen(got), "%s%d", k ? " " : "", (int)h.stack[k].build.number);
+			sprintf(got + strlen(got), "%s%d", k ? " " : "",
+				(int)h.stack[k].build.number);
 		ck_assert_msg(strcmp(got, folds[i].stack) == 0, "line %d: %s", folds[i].line, got);
 		ck_assert((history_live(&h) == NULL) == (h.n == 0));
 		history_clear(&h);
@@ -120,7 +121,7 @@ END_TEST
 
 START_TEST(test_many_builds)
 {
-	struct history h = { .application = "shop", .stage = "production" };
+	struct history h = {.application = "shop", .stage = "production"};
 	struct build_ref got;
 
 	for (int i = 1; i <= 5000; i++)
@@ -143,41 +144,41 @@ static const struct {
 	const char *stack, *on;
 	int want;
 } defaults[] = {
-	{ __LINE__, "", "", 0 },
-	{ __LINE__, "1", "", 0 },
-	{ __LINE__, "1 2", "", 1 },
-	{ __LINE__, "1 2 3", "", 2 },
-	{ __LINE__, "1 2! 3", "", 1 },		  /* rejected ones are skipped */
-	{ __LINE__, "1! 2! 3", "", 0 },
-	{ __LINE__, "1 2 3!", "", 2 },		  /* the live one rejected: still the next down */
-	/* dirty after a failed deploy: the top of the stack, which is what was live */
-	{ __LINE__, "1 2 3", "dirty deploy 4<3", 3 },
-	{ __LINE__, "1 2 3!", "dirty deploy 4<3", 2 },
-	{ __LINE__, "1 2 3", "dirty redeploy 3<3", 3 },
-	{ __LINE__, "", "dirty deploy 1", 0 },
-	{ __LINE__, "1! 2!", "dirty deploy 3<2", 0 },
-	/* dirty after a failed rollback: the build it was going back to */
-	{ __LINE__, "1 2 3", "dirty rollback 2<3", 2 },
-	{ __LINE__, "1 2 3", "dirty rollback 1<3", 1 },
-	{ __LINE__, "1 2 3", "dirty rollback 3<4", 3 },
-	{ __LINE__, "1 2! 3", "dirty rollback 2!<3", 1 }, /* rejected since: the next below it */
-	{ __LINE__, "1! 2! 3", "dirty rollback 2!<3", 0 },
-	/* settled as unknown */
-	{ __LINE__, "1 2 3", "dirty ?", 3 },
-	{ __LINE__, "", "dirty ?", 0 },
-	/* a run in progress: the live build, whatever comes of it */
-	{ __LINE__, "1 2 3", "busy deploy 4<3", 3 },
-	{ __LINE__, "1 2 3!", "busy deploy 4<3", 2 },
-	{ __LINE__, "1 2 3", "busy redeploy 3<3", 3 },
-	{ __LINE__, "", "busy deploy 1", 0 },
-	{ __LINE__, "1 2 3", "busy rollback 2<3", -1 },
+    {__LINE__, "", "", 0},
+    {__LINE__, "1", "", 0},
+    {__LINE__, "1 2", "", 1},
+    {__LINE__, "1 2 3", "", 2},
+    {__LINE__, "1 2! 3", "", 1}, /* rejected ones are skipped */
+    {__LINE__, "1! 2! 3", "", 0},
+    {__LINE__, "1 2 3!", "", 2}, /* the live one rejected: still the next down */
+    /* dirty after a failed deploy: the top of the stack, which is what was live */
+    {__LINE__, "1 2 3", "dirty deploy 4<3", 3},
+    {__LINE__, "1 2 3!", "dirty deploy 4<3", 2},
+    {__LINE__, "1 2 3", "dirty redeploy 3<3", 3},
+    {__LINE__, "", "dirty deploy 1", 0},
+    {__LINE__, "1! 2!", "dirty deploy 3<2", 0},
+    /* dirty after a failed rollback: the build it was going back to */
+    {__LINE__, "1 2 3", "dirty rollback 2<3", 2},
+    {__LINE__, "1 2 3", "dirty rollback 1<3", 1},
+    {__LINE__, "1 2 3", "dirty rollback 3<4", 3},
+    {__LINE__, "1 2! 3", "dirty rollback 2!<3", 1}, /* rejected since: the next below it */
+    {__LINE__, "1! 2! 3", "dirty rollback 2!<3", 0},
+    /* settled as unknown */
+    {__LINE__, "1 2 3", "dirty ?", 3},
+    {__LINE__, "", "dirty ?", 0},
+    /* a run in progress: the live build, whatever comes of it */
+    {__LINE__, "1 2 3", "busy deploy 4<3", 3},
+    {__LINE__, "1 2 3!", "busy deploy 4<3", 2},
+    {__LINE__, "1 2 3", "busy redeploy 3<3", 3},
+    {__LINE__, "", "busy deploy 1", 0},
+    {__LINE__, "1 2 3", "busy rollback 2<3", -1},
 };
 
 START_TEST(test_default)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
 		struct history h;
-		struct build_ref got = { 0 };
+		struct build_ref got = {0};
 		_cleanup_err_ struct err err = ERR_INIT;
 		int line = defaults[i].line, r;
 
@@ -186,13 +187,14 @@ START_TEST(test_default)
 		if (defaults[i].want > 0) {
 			ck_assert_msg(r == 0, "line %d: %s", line, err.text);
 			ck_assert_msg(got.number == defaults[i].want, "line %d: %d", line,
-			    (int)got.number);
+				      (int)got.number);
 		} else {
 			ck_assert_msg(r < 0, "line %d: %d", line, (int)got.number);
-			ck_assert_msg(err.code == (defaults[i].want ? ERR_REFUSED :
-								      ERR_NOTHING_TO_REDEPLOY),
-			    "line %d: %s", line, err.text);
-			ck_assert_msg(strstr(err.text, "production"), "line %d: %s", line, err.text);
+			ck_assert_msg(err.code == (defaults[i].want ? ERR_REFUSED
+								    : ERR_NOTHING_TO_REDEPLOY),
+				      "line %d: %s", line, err.text);
+			ck_assert_msg(strstr(err.text, "production"), "line %d: %s", line,
+				      err.text);
 		}
 		history_clear(&h);
 	}
@@ -209,35 +211,35 @@ static const struct {
 	enum job_mode mode;
 	int from;
 } modes[] = {
-	{ __LINE__, "", "", 1, false, JOB_MODE_DEPLOY, 0 },
-	{ __LINE__, "1", "", 2, false, JOB_MODE_DEPLOY, 1 },
-	{ __LINE__, "1 2 3", "", 3, true, JOB_MODE_REDEPLOY, 3 },
-	{ __LINE__, "1 2 3", "", 2, true, JOB_MODE_ROLLBACK, 3 },
-	{ __LINE__, "1 2 3", "", 1, true, JOB_MODE_ROLLBACK, 3 },
-	{ __LINE__, "1 2", "", 3, true, JOB_MODE_REDEPLOY, 2 },	   /* undo of a rollback */
-	{ __LINE__, "1 2", "", 2, false, JOB_MODE_REDEPLOY, 2 },   /* settled, never ran */
-	/* after a failed 4 the way back to 3 is a rollback from 4 */
-	{ __LINE__, "1 2 3", "dirty deploy 4<3", 3, true, JOB_MODE_ROLLBACK, 4 },
-	{ __LINE__, "1 2 3", "dirty deploy 4<3", 2, true, JOB_MODE_ROLLBACK, 4 },
-	{ __LINE__, "1 2 3", "dirty deploy 4<3", 5, false, JOB_MODE_DEPLOY, 4 },
-	{ __LINE__, "1 2 3", "dirty deploy 4<3", 4, false, JOB_MODE_DEPLOY, 3 },   /* again */
-	{ __LINE__, "1 2 3", "dirty redeploy 4<3", 4, true, JOB_MODE_REDEPLOY, 3 },
-	{ __LINE__, "", "dirty deploy 1", 1, false, JOB_MODE_DEPLOY, 0 },
-	{ __LINE__, "", "dirty deploy 1", 2, false, JOB_MODE_DEPLOY, 1 },
-	/* after a failed rollback from 3 to 2 */
-	{ __LINE__, "1 2 3", "dirty rollback 2<3", 2, true, JOB_MODE_ROLLBACK, 3 }, /* tried again */
-	{ __LINE__, "1 2 3", "dirty rollback 2<3", 1, true, JOB_MODE_ROLLBACK, 2 },
-	{ __LINE__, "1 2 3", "dirty rollback 2<3", 3, true, JOB_MODE_REDEPLOY, 2 },
-	{ __LINE__, "1 2 3", "dirty rollback 3<4", 3, true, JOB_MODE_ROLLBACK, 4 },
-	{ __LINE__, "1 2 3", "dirty rollback 3<4", 4, false, JOB_MODE_DEPLOY, 3 },
-	/* settled as unknown: as the stack says */
-	{ __LINE__, "1 2 3", "dirty ?", 3, true, JOB_MODE_REDEPLOY, 3 },
-	{ __LINE__, "1 2 3", "dirty ?", 2, true, JOB_MODE_ROLLBACK, 3 },
-	{ __LINE__, "", "dirty ?", 2, false, JOB_MODE_DEPLOY, 0 },
-	/* a run in progress (for a dry run): reckoned as if it had succeeded */
-	{ __LINE__, "1 2 3", "busy deploy 4<3", 3, true, JOB_MODE_ROLLBACK, 4 },
-	{ __LINE__, "1 2 3", "busy deploy 4<3", 4, false, JOB_MODE_REDEPLOY, 4 },
-	{ __LINE__, "1 2 3", "busy rollback 2<3", 3, true, JOB_MODE_REDEPLOY, 2 },
+    {__LINE__, "", "", 1, false, JOB_MODE_DEPLOY, 0},
+    {__LINE__, "1", "", 2, false, JOB_MODE_DEPLOY, 1},
+    {__LINE__, "1 2 3", "", 3, true, JOB_MODE_REDEPLOY, 3},
+    {__LINE__, "1 2 3", "", 2, true, JOB_MODE_ROLLBACK, 3},
+    {__LINE__, "1 2 3", "", 1, true, JOB_MODE_ROLLBACK, 3},
+    {__LINE__, "1 2", "", 3, true, JOB_MODE_REDEPLOY, 2},  /* undo of a rollback */
+    {__LINE__, "1 2", "", 2, false, JOB_MODE_REDEPLOY, 2}, /* settled, never ran */
+    /* after a failed 4 the way back to 3 is a rollback from 4 */
+    {__LINE__, "1 2 3", "dirty deploy 4<3", 3, true, JOB_MODE_ROLLBACK, 4},
+    {__LINE__, "1 2 3", "dirty deploy 4<3", 2, true, JOB_MODE_ROLLBACK, 4},
+    {__LINE__, "1 2 3", "dirty deploy 4<3", 5, false, JOB_MODE_DEPLOY, 4},
+    {__LINE__, "1 2 3", "dirty deploy 4<3", 4, false, JOB_MODE_DEPLOY, 3}, /* again */
+    {__LINE__, "1 2 3", "dirty redeploy 4<3", 4, true, JOB_MODE_REDEPLOY, 3},
+    {__LINE__, "", "dirty deploy 1", 1, false, JOB_MODE_DEPLOY, 0},
+    {__LINE__, "", "dirty deploy 1", 2, false, JOB_MODE_DEPLOY, 1},
+    /* after a failed rollback from 3 to 2 */
+    {__LINE__, "1 2 3", "dirty rollback 2<3", 2, true, JOB_MODE_ROLLBACK, 3}, /* tried again */
+    {__LINE__, "1 2 3", "dirty rollback 2<3", 1, true, JOB_MODE_ROLLBACK, 2},
+    {__LINE__, "1 2 3", "dirty rollback 2<3", 3, true, JOB_MODE_REDEPLOY, 2},
+    {__LINE__, "1 2 3", "dirty rollback 3<4", 3, true, JOB_MODE_ROLLBACK, 4},
+    {__LINE__, "1 2 3", "dirty rollback 3<4", 4, false, JOB_MODE_DEPLOY, 3},
+    /* settled as unknown: as the stack says */
+    {__LINE__, "1 2 3", "dirty ?", 3, true, JOB_MODE_REDEPLOY, 3},
+    {__LINE__, "1 2 3", "dirty ?", 2, true, JOB_MODE_ROLLBACK, 3},
+    {__LINE__, "", "dirty ?", 2, false, JOB_MODE_DEPLOY, 0},
+    /* a run in progress (for a dry run): reckoned as if it had succeeded */
+    {__LINE__, "1 2 3", "busy deploy 4<3", 3, true, JOB_MODE_ROLLBACK, 4},
+    {__LINE__, "1 2 3", "busy deploy 4<3", 4, false, JOB_MODE_REDEPLOY, 4},
+    {__LINE__, "1 2 3", "busy rollback 2<3", 3, true, JOB_MODE_REDEPLOY, 2},
 };
 
 START_TEST(test_mode)
@@ -250,9 +252,9 @@ START_TEST(test_mode)
 		parse(modes[i].stack, modes[i].on, &h);
 		mode = history_mode(&h, &build, modes[i].succeeded, &from);
 		ck_assert_msg(mode == modes[i].mode, "line %d: %s", modes[i].line,
-		    job_mode_name(mode));
+			      job_mode_name(mode));
 		ck_assert_msg(from.number == modes[i].from, "line %d: from %d", modes[i].line,
-		    (int)from.number);
+			      (int)from.number);
 		history_clear(&h);
 	}
 }
@@ -266,14 +268,12 @@ static const struct {
 	int expected, ahead; /* 0: nothing */
 	enum history_verdict want;
 } guards[] = {
-	{ __LINE__, "", 0, 0, HISTORY_SAME },
-	{ __LINE__, "1", 0, 0, HISTORY_CHANGED },
-	{ __LINE__, "1", 0, 1, HISTORY_SAME },	     /* it was ahead */
-	{ __LINE__, "1 2 3", 3, 0, HISTORY_SAME },
-	{ __LINE__, "1 2 3", 2, 0, HISTORY_CHANGED },
-	{ __LINE__, "1 2 3", 2, 3, HISTORY_SAME },   /* two timed jobs in a row */
-	{ __LINE__, "1 2 3", 1, 2, HISTORY_CHANGED }, /* the one ahead, then a fix */
-	{ __LINE__, "1 2 3 2", 2, 0, HISTORY_SAME }, /* there and back */
+    {__LINE__, "", 0, 0, HISTORY_SAME},		{__LINE__, "1", 0, 0, HISTORY_CHANGED},
+    {__LINE__, "1", 0, 1, HISTORY_SAME}, /* it was ahead */
+    {__LINE__, "1 2 3", 3, 0, HISTORY_SAME},	{__LINE__, "1 2 3", 2, 0, HISTORY_CHANGED},
+    {__LINE__, "1 2 3", 2, 3, HISTORY_SAME},	/* two timed jobs in a row */
+    {__LINE__, "1 2 3", 1, 2, HISTORY_CHANGED}, /* the one ahead, then a fix */
+    {__LINE__, "1 2 3 2", 2, 0, HISTORY_SAME},	/* there and back */
 };
 
 START_TEST(test_guard)
@@ -287,7 +287,7 @@ START_TEST(test_guard)
 		if (guards[i].ahead)
 			json_array_append_new(ahead, json_integer(guards[i].ahead));
 		ck_assert_msg(history_guard(&h, &expected, ahead) == guards[i].want, "line %d",
-		    guards[i].line);
+			      guards[i].line);
 		history_clear(&h);
 	}
 }
@@ -308,4 +308,4 @@ START_TEST(test_guard_settled)
 END_TEST
 
 UNIT_MAIN("history", test_fold, test_fold_takes_the_new_entry, test_many_builds, test_default,
-    test_mode, test_guard, test_guard_settled)
+	  test_mode, test_guard, test_guard_settled)

@@ -13,18 +13,13 @@ static const struct {
 	enum job_state from;
 	const char *may;
 } moves[] = {
-	/*                                SQHrR sfcmxl */
-	{ __LINE__, JOB_SCHEDULED,	".QH..|..cmx." },
-	{ __LINE__, JOB_QUEUED,		"S.Hr.|..cmx." },
-	{ __LINE__, JOB_HELD,		"SQ...|..c.x." },
-	{ __LINE__, JOB_STARTING,	".QH.R|sfc..l" },
-	{ __LINE__, JOB_RUNNING,	".QH..|sfc..l" },
-	{ __LINE__, JOB_SUCCEEDED,	".....|......" },
-	{ __LINE__, JOB_FAILED,		".....|......" },
-	{ __LINE__, JOB_CANCELLED,	".....|......" },
-	{ __LINE__, JOB_MISSED,		".....|......" },
-	{ __LINE__, JOB_SUPERSEDED,	".....|......" },
-	{ __LINE__, JOB_LOST,		".....|......" },
+    /*                                SQHrR sfcmxl */
+    {__LINE__, JOB_SCHEDULED, ".QH..|..cmx."}, {__LINE__, JOB_QUEUED, "S.Hr.|..cmx."},
+    {__LINE__, JOB_HELD, "SQ...|..c.x."},      {__LINE__, JOB_STARTING, ".QH.R|sfc..l"},
+    {__LINE__, JOB_RUNNING, ".QH..|sfc..l"},   {__LINE__, JOB_SUCCEEDED, ".....|......"},
+    {__LINE__, JOB_FAILED, ".....|......"},    {__LINE__, JOB_CANCELLED, ".....|......"},
+    {__LINE__, JOB_MISSED, ".....|......"},    {__LINE__, JOB_SUPERSEDED, ".....|......"},
+    {__LINE__, JOB_LOST, ".....|......"},
 };
 
 START_TEST(test_moves)
@@ -35,7 +30,7 @@ START_TEST(test_moves)
 			bool want = moves[i].may[to + (to >= 5 ? 1 : 0)] != '.';
 
 			ck_assert_msg(job_may(moves[i].from, to) == want, "line %d: to %s",
-			    moves[i].line, job_state_stored(to));
+				      moves[i].line, job_state_stored(to));
 		}
 	}
 }

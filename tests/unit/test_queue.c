@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The rules as plays: a real database and store in a private folder, a configuration from text, and a clock that only the
- * play moves. The actor "runner" is this file: it takes what the queue starts and says how it ended.
+ * The rules as plays: a real database and store in a private folder, a configuration from text, and
+ * a clock that only the play moves. The actor "runner" is this file: it takes what the queue starts
+ * and says how it ended.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,7 +19,7 @@
 #include "tests/unit/unit.h"
 
 #define MIN (60 * WHEN_SECOND)
-#define T0 (INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC */
+#define T0  (INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC */
 
 static char folder[64];
 static struct conf *conf;
@@ -31,16 +32,18 @@ static int64_t next_us;
 static int64_t started[64];
 static size_t nstarted;
 static char told[8192];
-static const struct queue_who ana = { .uid = 1000, .name = "ana" }, ben = { .uid = 1001, .name = "ben" };
+static const struct queue_who ana = {.uid = 1000, .name = "ana"},
+			      ben = {.uid = 1001, .name = "ben"};
 
-#define OK(call)                                                                                   \
-	do {                                                                                       \
-		int r_ = (call);                                                                   \
-		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text);       \
+#define OK(call)                                                                             \
+	do {                                                                                 \
+		int r_ = (call);                                                             \
+		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text); \
 	} while (0)
 
 #define TEXT(a, b) ck_assert_msg(strcmp(a, b) == 0, "line %d: \"%s\" is not \"%s\"", __LINE__, a, b)
-#define HAS(a, b) ck_assert_msg(strstr(a, b) != NULL, "line %d: no \"%s\" in \"%s\"", __LINE__, b, a)
+#define HAS(a, b) \
+	ck_assert_msg(strstr(a, b) != NULL, "line %d: no \"%s\" in \"%s\"", __LINE__, b, a)
 
 /* ---- the stage */
 
@@ -61,19 +64,23 @@ write_file(const char *name, const char *text)
 static void
 load_conf(const char *stages, const char *more)
 {
-	struct conf_problems problems = { 0 };
-	_cleanup_free_ char *text = xasprintf(
-	    "state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = fork\n%s", folder, folder, more);
-	_cleanup_free_ char *application = xasprintf("application \"shop\" {\n stages = {\"testing\", \"production\"}\n"
-						     " variables = {\"PORT=80\"}\n stage \"testing\" { plan = \"web\" }\n"
-						     " stage \"production\" { plan = \"web\" %s }\n}\n", stages);
+	struct conf_problems problems = {0};
+	_cleanup_free_ char *text =
+	    xasprintf("state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = fork\n%s",
+		      folder, folder, more);
+	_cleanup_free_ char *application =
+	    xasprintf("application \"shop\" {\n stages = {\"testing\", \"production\"}\n"
+		      " variables = {\"PORT=80\"}\n stage \"testing\" { plan = \"web\" }\n"
+		      " stage \"production\" { plan = \"web\" %s }\n}\n",
+		      stages);
 	_cleanup_free_ char *main_path = xasprintf("%s/bmd.conf", folder);
 	struct conf *fresh = NULL;
 	int r;
 
 	write_file("bmd.conf", text);
 	write_file("applications.d/shop.conf", application);
-	write_file("plans.d/web.conf",
+	write_file(
+	    "plans.d/web.conf",
 	    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
 	    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n"
 	    "plan \"files\" { step \"put\" { deploy = \"site\" to = \"/srv/x\" } }\n");
@@ -154,7 +161,7 @@ ref(const char *text)
 static void
 add_build(const char *text)
 {
-	struct store_build build = { .created_us = now, .created_by = "ana", .application = "shop" };
+	struct store_build build = {.created_us = now, .created_by = "ana", .application = "shop"};
 
 	build.build = ref(text);
 	build.variables = json_object();
@@ -166,8 +173,11 @@ static struct queue_request
 request(bool redeploy, const char *build, int64_t at_us)
 {
 	static char release[64];
-	struct queue_request request = { .redeploy = redeploy, .application = "shop", .stage = "production",
-		.has_when = true, .grace_us = -1 };
+	struct queue_request request = {.redeploy = redeploy,
+					.application = "shop",
+					.stage = "production",
+					.has_when = true,
+					.grace_us = -1};
 
 	request.when.now = at_us == 0;
 	request.when.at_us = at_us;
@@ -254,8 +264,9 @@ said(int64_t id, const char *key)
 	if (strcmp(key, "waits_for") == 0) {
 		json_t *waits = json_object_get(object, key);
 
-		snprintf(text, sizeof(text), "%s: %s", json_string_value(json_object_get(waits, "kind")),
-		    json_string_value(json_object_get(waits, "text")));
+		snprintf(text, sizeof(text), "%s: %s",
+			 json_string_value(json_object_get(waits, "kind")),
+			 json_string_value(json_object_get(waits, "text")));
 		return text;
 	}
 	value = json_string_value(json_object_get(object, key));
@@ -266,8 +277,12 @@ said(int64_t id, const char *key)
 static void
 begin_step(int64_t id, int step, const char *name, bool irreversible)
 {
-	struct run_event event = { .seq = 2 * step + 1, .time_us = now, .event = "step-begun", .step = step,
-		.attempt = 1, .irreversible = irreversible };
+	struct run_event event = {.seq = 2 * step + 1,
+				  .time_us = now,
+				  .event = "step-begun",
+				  .step = step,
+				  .attempt = 1,
+				  .irreversible = irreversible};
 	struct job job;
 
 	strcpy(event.name, name);
@@ -284,7 +299,7 @@ begin_step(int64_t id, int step, const char *name, bool irreversible)
 static void
 end(int64_t id, const char *how, bool began)
 {
-	struct run_result result = { .job = id, .finished_us = now, .began = began, .exit_code = 0 };
+	struct run_result result = {.job = id, .finished_us = now, .began = began, .exit_code = 0};
 	struct job job;
 
 	OK(store_job_get(store, id, &job, &err));
@@ -326,7 +341,7 @@ live(void)
 
 	OK(store_history_get(store, "shop", "production", &history, &err));
 	entry = history_live(&history);
-	text = entry ? names_build_text(&entry->build) : (struct build_text){ "" };
+	text = entry ? names_build_text(&entry->build) : (struct build_text){""};
 	history_clear(&history);
 	return text.s;
 }
@@ -396,7 +411,7 @@ END_TEST
 START_TEST(test_release_without_number)
 {
 	_cleanup_json_ json_t *warnings = NULL;
-	struct build_ref newest = { "1.0", 3 };
+	struct build_ref newest = {"1.0", 3};
 	struct store_build build;
 	int64_t id;
 
@@ -497,7 +512,8 @@ START_TEST(test_guard)
 	now += 60 * MIN;
 	look();
 	TEXT(state(hold), "held");
-	HAS(said(hold, "waits_for"), "hold: 1.1/1 went live on production meanwhile (by ana), it was 1.0/3 at the request");
+	HAS(said(hold, "waits_for"),
+	    "hold: 1.1/1 went live on production meanwhile (by ana), it was 1.0/3 at the request");
 	HAS(said(hold, "waits_for"), "bmctl release");
 	TEXT(state(skip), "superseded");
 	TEXT(state(go), "running");
@@ -528,7 +544,8 @@ START_TEST(test_two_timed_in_a_row)
 	look();
 	TEXT(state(first), "running");
 	TEXT(state(second), "queued");
-	HAS(said(second, "waits_for"), "job: job 44 (redeploy shop 1.0/2) is running on production");
+	HAS(said(second, "waits_for"),
+	    "job: job 44 (redeploy shop 1.0/2) is running on production");
 	end(first, "succeeded", true);
 	look();
 	TEXT(state(second), "running"); /* what is live is the work of the job ahead */
@@ -560,7 +577,7 @@ START_TEST(test_failure_holds)
 	look();
 	TEXT(state(back), "running");
 	TEXT(said(back, "mode"), "rollback"); /* from the unfinished one */
-	TEXT(state(later), "queued"); /* asked after the failure */
+	TEXT(state(later), "queued");	      /* asked after the failure */
 	end(back, "failed", true);
 	TEXT(state(later), "held");
 	now += 20 * MIN;
@@ -681,9 +698,11 @@ START_TEST(test_lock)
 	timed = ask(true, NULL, now + 10 * MIN);
 	waiting = ask(false, "1.0/1", 0);
 	OK(queue_lock(queue, "shop", "production", "release freeze", until, &ana, now, &err));
-	refused(ask(true, NULL, 0), ERR_REFUSED, "production is locked by ana: release freeze, until 2026-11-23 00:06:00");
+	refused(ask(true, NULL, 0), ERR_REFUSED,
+		"production is locked by ana: release freeze, until 2026-11-23 00:06:00");
 	TEXT(json_string_value(json_object_get(err.fields, "rule")), "locked");
-	TEXT(json_string_value(json_object_get(err.fields, "until")), "2026-11-23T00:06:00.000000Z");
+	TEXT(json_string_value(json_object_get(err.fields, "until")),
+	     "2026-11-23T00:06:00.000000Z");
 	after = ask(true, NULL, until);
 	ck_assert_int_gt(after, 0);
 	look();
@@ -712,7 +731,7 @@ END_TEST
 START_TEST(test_reject)
 {
 	_cleanup_json_ json_t *warnings = NULL;
-	struct build_ref two = { "1.0", 2 };
+	struct build_ref two = {"1.0", 2};
 	struct job job;
 	int64_t queued, scheduled;
 
@@ -781,7 +800,7 @@ END_TEST
 
 START_TEST(test_reschedule)
 {
-	struct queue_when when = { .at_us = 0 };
+	struct queue_when when = {.at_us = 0};
 	struct job job;
 	int64_t id;
 
@@ -851,7 +870,8 @@ START_TEST(test_asked_for)
 	wanted.variables = variables;
 	refused(send(&wanted), ERR_REFUSED, "open = {\"PORT\"}");
 	wanted.variables = NULL;
-	refused(send(&wanted), ERR_REASON_REQUIRED, "bmctl deploy shop 1.0/1 --to production --now --reason TEXT");
+	refused(send(&wanted), ERR_REASON_REQUIRED,
+		"bmctl deploy shop 1.0/1 --to production --now --reason TEXT");
 	wanted.reason = "ticket 7";
 	refused(send(&wanted), ERR_CONFIRMATION_REQUIRED, "--yes");
 	wanted.confirmed = true;
@@ -862,7 +882,7 @@ END_TEST
 
 START_TEST(test_settle)
 {
-	struct build_ref two = { "1.0", 2 };
+	struct build_ref two = {"1.0", 2};
 	struct job job;
 	int64_t id, waiting;
 	char run[RUN_ID_SIZE];
@@ -871,7 +891,8 @@ START_TEST(test_settle)
 	three_builds();
 	id = ask(true, "1.0/1", 0);
 	look();
-	ck_assert_int_lt(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err), 0);
+	ck_assert_int_lt(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err),
+			 0);
 	HAS(err.text, "is running on production");
 	waiting = ask(false, "1.0/2", 0);
 	snprintf(run, sizeof(run), "%032lld", (long long)id);
@@ -888,7 +909,9 @@ START_TEST(test_settle)
 	{
 		_cleanup_json_ json_t *stage = queue_stage_json(queue, "shop", "production", now);
 
-		ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(stage, "dirty"), "job")), id);
+		ck_assert_int_eq(
+		    json_integer_value(json_object_get(json_object_get(stage, "dirty"), "job")),
+		    id);
 		ck_assert(json_is_null(json_object_get(stage, "occupied_by")));
 	}
 	OK(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err));
@@ -912,7 +935,7 @@ only_starting(struct job *job, void *arg)
 
 START_TEST(test_back_off)
 {
-	static const int seconds[] = { 1, 2, 4, 8, 16, 32, 60 };
+	static const int seconds[] = {1, 2, 4, 8, 16, 32, 60};
 	char run[RUN_ID_SIZE];
 	int64_t id, behind;
 
@@ -942,8 +965,8 @@ END_TEST
 
 START_TEST(test_foreign_results)
 {
-	struct run_result result = { .state = "succeeded" };
-	struct run_event event = { .seq = 1, .event = "begun", .step = -1 };
+	struct run_result result = {.state = "succeeded"};
+	struct run_event event = {.seq = 1, .event = "begun", .step = -1};
 	int64_t id;
 
 	set_up();
@@ -984,7 +1007,7 @@ END_TEST
 
 START_TEST(test_reload_takes_the_plan)
 {
-	struct build_ref one = { "1.0", 1 };
+	struct build_ref one = {"1.0", 1};
 	_cleanup_json_ json_t *row = NULL;
 	int64_t id;
 
@@ -994,9 +1017,10 @@ START_TEST(test_reload_takes_the_plan)
 	play(false, "1.0/1", "succeeded");
 	play(false, "1.0/2", "succeeded");
 	id = ask(true, NULL, now + MIN);
-	write_file("applications.d/shop.conf", "application \"shop\" { stages = {\"production\"} stage \"production\" { plan = \"files\" } }\n");
+	write_file("applications.d/shop.conf", "application \"shop\" { stages = {\"production\"} "
+					       "stage \"production\" { plan = \"files\" } }\n");
 	{
-		struct conf_problems problems = { 0 };
+		struct conf_problems problems = {0};
 		_cleanup_free_ char *path = xasprintf("%s/bmd.conf", folder);
 		struct conf *fresh;
 
@@ -1021,11 +1045,11 @@ END_TEST
 static void
 add_build_with_file(const char *text, const char *content, char ret_digest[DIGEST_SIZE])
 {
-	struct store_build build = { .created_us = now, .created_by = "ana", .application = "shop" };
-	struct store_artifact artifact = { .name = "site", .files = 1 };
+	struct store_build build = {.created_us = now, .created_by = "ana", .application = "shop"};
+	struct store_artifact artifact = {.name = "site", .files = 1};
 	struct objects_import *import;
 	struct objects_writer *writer;
-	struct manifest manifest = { 0 };
+	struct manifest manifest = {0};
 	_cleanup_free_ char *listing = NULL;
 	int64_t size;
 	size_t n;
@@ -1111,16 +1135,19 @@ START_TEST(test_dry_run)
 	text = json_canonical(answer.preview);
 	HAS(text, "\"mode\":\"rollback\"");
 	HAS(text, "\"from\":{\"build\":2,\"release\":\"1.0\"}");
-	HAS(text, "{\"irreversible\":true,\"name\":\"migrate\",\"runs\":false,\"why\":\"skip-on\"}");
+	HAS(text,
+	    "{\"irreversible\":true,\"name\":\"migrate\",\"runs\":false,\"why\":\"skip-on\"}");
 	HAS(text, "\"files\":{\"added\":0,\"changed\":1,\"removed\":0}");
 	HAS(text, "\"variables_differ\":[\"COLOUR\"]");
 	HAS(text, "\"plan_changed\":false");
-	HAS(text, "\"not_undone\":[{\"build\":2,\"job\":42,\"release\":\"1.0\",\"step\":\"migrate\"}]");
+	HAS(text,
+	    "\"not_undone\":[{\"build\":2,\"job\":42,\"release\":\"1.0\",\"step\":\"migrate\"}]");
 	HAS(text, "\"problems\":[\"production is locked by ana: freeze");
 	fits("Redeploy",
-	    json_pack("{s:n, s:O, s:o, s:O, s:O, s:O}", "job", "preview", answer.preview, "replacing",
-		queue_live_json(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone, "ahead",
-		answer.ahead, "warnings", answer.warnings));
+	     json_pack("{s:n, s:O, s:o, s:O, s:O, s:O}", "job", "preview", answer.preview,
+		       "replacing", queue_live_json(answer.has_live ? &answer.live : NULL),
+		       "not_undone", answer.not_undone, "ahead", answer.ahead, "warnings",
+		       answer.warnings));
 	queue_answer_clear(&answer);
 	refused(ask(true, NULL, 0), ERR_REFUSED, "locked");
 	varlink_interface_free(interface);
@@ -1141,13 +1168,15 @@ fits_job(int64_t id)
 static void
 fits_stage(void)
 {
-	fits("Lock", json_pack("{s:o}", "stage", queue_stage_json(queue, "shop", "production", now)));
-	fits("Check", json_pack("{s:[o]}", "stages", queue_check(queue, "shop", "production", now)));
+	fits("Lock",
+	     json_pack("{s:o}", "stage", queue_stage_json(queue, "shop", "production", now)));
+	fits("Check",
+	     json_pack("{s:[o]}", "stages", queue_check(queue, "shop", "production", now)));
 }
 
 START_TEST(test_json)
 {
-	struct build_ref one = { "1.0", 1 };
+	struct build_ref one = {"1.0", 1};
 	struct store_build build;
 	int64_t timed, run, waiting;
 	char digest[DIGEST_SIZE];
@@ -1175,7 +1204,8 @@ START_TEST(test_json)
 	{
 		_cleanup_json_ json_t *stage = queue_stage_json(queue, "shop", "production", now);
 
-		HAS(json_string_value(json_object_get(stage, "needs")), "bmctl redeploy shop 1.0/1 --to production --now");
+		HAS(json_string_value(json_object_get(stage, "needs")),
+		    "bmctl redeploy shop 1.0/1 --to production --now");
 		ck_assert_int_eq(json_integer_value(json_object_get(stage, "last_failed")), run);
 		ck_assert_int_eq(json_integer_value(json_object_get(stage, "next")), waiting);
 	}
@@ -1231,9 +1261,10 @@ START_TEST(test_bounded_looks)
 }
 END_TEST
 
-UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_number, test_on_time,
-    test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds, test_failure_continues,
-    test_failure_goes_back, test_did_not_begin, test_one_a_stage_and_slots, test_lock, test_reject,
-    test_cancel, test_reschedule, test_times, test_asked_for, test_settle, test_back_off,
-    test_foreign_results, test_after_downtime, test_reload_takes_the_plan, test_missing_object,
-    test_dry_run, test_json, test_many_waiting, test_bounded_looks)
+UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_number,
+	  test_on_time, test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds,
+	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
+	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
+	  test_times, test_asked_for, test_settle, test_back_off, test_foreign_results,
+	  test_after_downtime, test_reload_takes_the_plan, test_missing_object, test_dry_run,
+	  test_json, test_many_waiting, test_bounded_looks)

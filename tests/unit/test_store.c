@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The database: what it refuses to open, what it keeps, and that no hot statement reads a whole table. */
+/* The database: what it refuses to open, what it keeps, and that no hot statement reads a whole
+ * table. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -52,10 +53,10 @@ open_store(void)
 	return store;
 }
 
-#define OK(call)                                                                                   \
-	do {                                                                                       \
-		int r_ = (call);                                                                   \
-		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text);       \
+#define OK(call)                                                                             \
+	do {                                                                                 \
+		int r_ = (call);                                                             \
+		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text); \
 	} while (0)
 
 static void
@@ -86,9 +87,18 @@ static struct job
 new_job(int64_t id, enum job_state state, int64_t due_us)
 {
 	struct job job = {
-		.id = id, .state = state, .due_us = due_us, .application = "shop",
-		.stage = "production", .plan = "web", .build = { "1.0.2", 3 }, .requested_by = "ana",
-		.exit_code = -1, .grace_us = 1000, .grace_from_us = due_us, .timed = true,
+	    .id = id,
+	    .state = state,
+	    .due_us = due_us,
+	    .application = "shop",
+	    .stage = "production",
+	    .plan = "web",
+	    .build = {"1.0.2", 3},
+	    .requested_by = "ana",
+	    .exit_code = -1,
+	    .grace_us = 1000,
+	    .grace_from_us = due_us,
+	    .timed = true,
 	};
 
 	return job;
@@ -240,13 +250,14 @@ END_TEST
 static const struct {
 	const char *begins, *why;
 } slow[] = {
-	{ "SELECT state, count(*) FROM jobs INDEXED BY", "counts what is open, for status" },
-	{ "SELECT count(*) FROM jobs WHERE (state = 'starting'", "the index has max-running rows" },
-	{ "DELETE FROM keys WHERE serial IN", "reads the 1024 oldest, by row id" },
-	{ "SELECT release, max(id) AS last FROM builds", "for the suggestion after a mistyped build" },
+    {"SELECT state, count(*) FROM jobs INDEXED BY", "counts what is open, for status"},
+    {"SELECT count(*) FROM jobs WHERE (state = 'starting'", "the index has max-running rows"},
+    {"DELETE FROM keys WHERE serial IN", "reads the 1024 oldest, by row id"},
+    {"SELECT release, max(id) AS last FROM builds", "for the suggestion after a mistyped build"},
 };
 
-/* A full scan is "SCAN table" without an index, or with one that is not partial; a temporary B-tree is a sort. */
+/* A full scan is "SCAN table" without an index, or with one that is not partial; a temporary B-tree
+ * is a sort. */
 static bool
 plan_is_slow(const char *line)
 {
@@ -280,7 +291,8 @@ START_TEST(test_plans)
 			continue;
 		}
 		for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
-			allowed = allowed || strncmp(statement, slow[i].begins, strlen(slow[i].begins)) == 0;
+			allowed = allowed ||
+				  strncmp(statement, slow[i].begins, strlen(slow[i].begins)) == 0;
 		ck_assert_msg(allowed || !plan_is_slow(line), "%s\n%s", statement, line);
 	}
 	ck_assert_int_gt(n, 50);
@@ -314,24 +326,24 @@ START_TEST(test_every_column)
 	make_folder();
 	in.redeploy = in.automatic = in.began = in.cancel_now = true;
 	in.mode = JOB_MODE_ROLLBACK;
-	in.from = (struct build_ref){ "1.0.3", 1 };
-	in.reason = (char[]){ "because \"x\"; --" };
+	in.from = (struct build_ref){"1.0.3", 1};
+	in.reason = (char[]){"because \"x\"; --"};
 	in.uid = 4294967294;
 	in.created_us = INT64_MAX;
-	in.due_text = (char[]){ "02:00" };
+	in.due_text = (char[]){"02:00"};
 	strcpy(in.zone, "Europe/Berlin");
 	strcpy(in.boot, "boot");
 	in.boot_due_us = 8;
 	in.asked_us = 9;
 	in.started_us = 10;
 	in.finished_us = 11;
-	in.ended_by = (char[]){ "ben" };
-	in.message = (char[]){ "m" };
-	in.failed_step = (char[]){ "s" };
-	in.hold_reason = (char[]){ "h" };
+	in.ended_by = (char[]){"ben"};
+	in.message = (char[]){"m"};
+	in.failed_step = (char[]){"s"};
+	in.hold_reason = (char[]){"h"};
 	in.exit_code = 0;
 	in.if_changed = JOB_SKIP;
-	in.expected = (struct build_ref){ "007", 7 }; /* stays a text */
+	in.expected = (struct build_ref){"007", 7}; /* stays a text */
 	in.ahead = json_pack("[i, I]", 5, INT64_MAX);
 	in.variables = json_pack("{s:s}", "A", "ä\n");
 	strcpy(in.run, "run");
@@ -341,7 +353,7 @@ START_TEST(test_every_column)
 	in.not_before_us = 12;
 	in.attempts = 3;
 	in.event_seq = 13;
-	in.cancel_by = (char[]){ "cy" };
+	in.cancel_by = (char[]){"cy"};
 
 	store = open_store();
 	OK(store_begin(store, &err));
@@ -351,17 +363,46 @@ START_TEST(test_every_column)
 	store_close(store);
 	store = open_store();
 	OK(store_job_get(store, 7, &out, &err));
-#define SAME_INT(f) ck_assert_msg(in.f == out.f, #f)
+#define SAME_INT(f)  ck_assert_msg(in.f == out.f, #f)
 #define SAME_TEXT(f) ck_assert_msg(strcmp(in.f, out.f) == 0, #f)
-	SAME_INT(state); SAME_INT(redeploy); SAME_INT(timed); SAME_INT(automatic); SAME_INT(mode);
-	SAME_INT(uid); SAME_INT(created_us); SAME_INT(due_us); SAME_INT(boot_due_us); SAME_INT(grace_us);
-	SAME_INT(grace_from_us); SAME_INT(asked_us); SAME_INT(started_us); SAME_INT(finished_us);
-	SAME_INT(exit_code); SAME_INT(if_changed); SAME_INT(not_before_us); SAME_INT(attempts);
-	SAME_INT(event_seq); SAME_INT(began); SAME_INT(cancel_now);
-	SAME_TEXT(application); SAME_TEXT(stage); SAME_TEXT(plan); SAME_TEXT(reason); SAME_TEXT(requested_by);
-	SAME_TEXT(due_text); SAME_TEXT(zone); SAME_TEXT(boot); SAME_TEXT(ended_by); SAME_TEXT(message);
-	SAME_TEXT(failed_step); SAME_TEXT(hold_reason); SAME_TEXT(run); SAME_TEXT(boot_run);
-	SAME_TEXT(request_digest); SAME_TEXT(plan_digest); SAME_TEXT(cancel_by);
+	SAME_INT(state);
+	SAME_INT(redeploy);
+	SAME_INT(timed);
+	SAME_INT(automatic);
+	SAME_INT(mode);
+	SAME_INT(uid);
+	SAME_INT(created_us);
+	SAME_INT(due_us);
+	SAME_INT(boot_due_us);
+	SAME_INT(grace_us);
+	SAME_INT(grace_from_us);
+	SAME_INT(asked_us);
+	SAME_INT(started_us);
+	SAME_INT(finished_us);
+	SAME_INT(exit_code);
+	SAME_INT(if_changed);
+	SAME_INT(not_before_us);
+	SAME_INT(attempts);
+	SAME_INT(event_seq);
+	SAME_INT(began);
+	SAME_INT(cancel_now);
+	SAME_TEXT(application);
+	SAME_TEXT(stage);
+	SAME_TEXT(plan);
+	SAME_TEXT(reason);
+	SAME_TEXT(requested_by);
+	SAME_TEXT(due_text);
+	SAME_TEXT(zone);
+	SAME_TEXT(boot);
+	SAME_TEXT(ended_by);
+	SAME_TEXT(message);
+	SAME_TEXT(failed_step);
+	SAME_TEXT(hold_reason);
+	SAME_TEXT(run);
+	SAME_TEXT(boot_run);
+	SAME_TEXT(request_digest);
+	SAME_TEXT(plan_digest);
+	SAME_TEXT(cancel_by);
 	ck_assert(names_build_equal(&in.build, &out.build));
 	ck_assert(names_build_equal(&in.from, &out.from));
 	ck_assert(names_build_equal(&in.expected, &out.expected));
@@ -414,11 +455,16 @@ fill(void)
 	sql("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
 	    "CREATE TEMP TABLE t AS SELECT * FROM jobs;"
 	    "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
-	    " INSERT INTO jobs SELECT n.i, t.* FROM n, (SELECT state, application, stage, plan, release, number, redeploy,"
-	    " timed, automatic, mode, from_release, from_number, reason, requested_by, uid, created_us, due_us, due_text,"
-	    " zone, boot, boot_due_us, grace_us, grace_from_us, asked_us, started_us, finished_us, ended_by, message,"
-	    " failed_step, hold_reason, exit_code, if_changed, expected_release, expected_number, ahead, variables, run,"
-	    " boot_run, request_digest, plan_digest, not_before_us, attempts, event_seq, began, cancel_by, cancel_now,"
+	    " INSERT INTO jobs SELECT n.i, t.* FROM n, (SELECT state, application, stage, plan, "
+	    "release, number, redeploy,"
+	    " timed, automatic, mode, from_release, from_number, reason, requested_by, uid, "
+	    "created_us, due_us, due_text,"
+	    " zone, boot, boot_due_us, grace_us, grace_from_us, asked_us, started_us, finished_us, "
+	    "ended_by, message,"
+	    " failed_step, hold_reason, exit_code, if_changed, expected_release, expected_number, "
+	    "ahead, variables, run,"
+	    " boot_run, request_digest, plan_digest, not_before_us, attempts, event_seq, began, "
+	    "cancel_by, cancel_now,"
 	    " final, expires_us FROM t) AS t; DROP TABLE t;");
 }
 
@@ -446,12 +492,14 @@ START_TEST(test_many_finished)
 		OK(store_job_next_due(store, &due, &err));
 		ck_assert_int_eq(due, 30);
 		n = 0;
-		OK(store_job_each_state(store, JOB_SCHEDULED, 40, INT64_MIN, 0, 10, count, &n, &err));
+		OK(store_job_each_state(store, JOB_SCHEDULED, 40, INT64_MIN, 0, 10, count, &n,
+					&err));
 		ck_assert_int_eq(n, 2);
 		application[0] = stage[0] = '\0';
 		ck_assert_int_eq(store_job_queued_stage(store, application, stage, &err), 1);
 		ck_assert_int_eq(store_job_queued_stage(store, application, stage, &err), 0);
-		ck_assert_int_eq(store_job_first_queued(store, "shop", "production", &job, &err), 1);
+		ck_assert_int_eq(store_job_first_queued(store, "shop", "production", &job, &err),
+				 1);
 		ck_assert_int_eq(job.id, 300001);
 		job_clear(&job);
 		ck_assert_int_eq(store_job_active(store, "shop", "production", &job, &err), 0);
@@ -559,10 +607,16 @@ list_builds(const struct store_build *build, void *arg)
 START_TEST(test_builds)
 {
 	struct store *store;
-	struct store_artifact artifacts[2] = { { "b", "d1", 1, 2 }, { "a", "d2", 3, 4 } };
-	struct store_build build = { .application = "shop", .build.release = "1.0", .created_by = "ana",
-		.created_us = 5, .note = (char[]){ "first" }, .artifacts = artifacts, .nartifacts = 2 }, got;
-	struct build_ref two = { "1.0", 2 };
+	struct store_artifact artifacts[2] = {{"b", "d1", 1, 2}, {"a", "d2", 3, 4}};
+	struct store_build build = {.application = "shop",
+				    .build.release = "1.0",
+				    .created_by = "ana",
+				    .created_us = 5,
+				    .note = (char[]){"first"},
+				    .artifacts = artifacts,
+				    .nartifacts = 2},
+			   got;
+	struct build_ref two = {"1.0", 2};
 	_cleanup_json_ json_t *releases = NULL;
 	int64_t builds, active, succeeded;
 	char text[256] = "";
@@ -590,7 +644,8 @@ START_TEST(test_builds)
 	ck_assert(got.rejected);
 	ck_assert_str_eq(got.rejected_reason, "bad");
 	store_build_clear(&got);
-	OK(store_release_look(store, "shop", "1.0", "production", &builds, &active, &succeeded, &err));
+	OK(store_release_look(store, "shop", "1.0", "production", &builds, &active, &succeeded,
+			      &err));
 	ck_assert(builds == 2 && active == 1 && succeeded == 0);
 	OK(store_build_each(store, "shop", NULL, 0, 2, list_builds, text, &err));
 	ck_assert_str_eq(text, "1.1/5 1.0/2 ");
@@ -616,8 +671,12 @@ START_TEST(test_irreversible)
 {
 	struct store *store;
 	struct job job = new_job(1, JOB_RUNNING, 5);
-	struct store_step step = { .index = 1, .name = "migrate", .state = "running", .started_us = 100,
-		.attempt = 1, .irreversible = true };
+	struct store_step step = {.index = 1,
+				  .name = "migrate",
+				  .state = "running",
+				  .started_us = 100,
+				  .attempt = 1,
+				  .irreversible = true};
 	char text[256] = "";
 
 	make_folder();
@@ -633,9 +692,11 @@ START_TEST(test_irreversible)
 	step.index = 2;
 	step.irreversible = false;
 	OK(store_step_put(store, 1, &step, &err));
-	OK(store_irreversible_each(store, "shop", "production", 99, 10, list_irreversible, text, &err));
+	OK(store_irreversible_each(store, "shop", "production", 99, 10, list_irreversible, text,
+				   &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
-	OK(store_irreversible_each(store, "shop", "production", 100, 10, list_irreversible, text, &err));
+	OK(store_irreversible_each(store, "shop", "production", 100, 10, list_irreversible, text,
+				   &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
 	OK(store_commit(store, 1, &err));
 	store_close(store);
@@ -647,7 +708,8 @@ static void
 succeed(struct store *store, int64_t number, int64_t job)
 {
 	struct history history;
-	struct history_entry entry = { .build = { "1.0", number }, .job = job, .since_us = job, .by = "ana" };
+	struct history_entry entry = {
+	    .build = {"1.0", number}, .job = job, .since_us = job, .by = "ana"};
 
 	OK(store_history_get(store, "shop", "production", &history, &err));
 	history_succeed(&history, &entry);
@@ -659,7 +721,7 @@ START_TEST(test_history)
 {
 	struct store *store;
 	struct history history;
-	struct build_ref three = { "1.0", 3 }, four = { "1.0", 4 };
+	struct build_ref three = {"1.0", 3}, four = {"1.0", 4};
 
 	make_folder();
 	store = open_store();
@@ -681,7 +743,8 @@ START_TEST(test_history)
 	ck_assert_int_eq(history.stack[1].build.number, 2);
 	ck_assert_int_eq(history.stack[1].job, 4);
 	history_clear(&history);
-	ck_assert(store_succeeded(store, "shop", "production", &three)); /* popped, but it has succeeded */
+	ck_assert(store_succeeded(store, "shop", "production",
+				  &three)); /* popped, but it has succeeded */
 	ck_assert(!store_succeeded(store, "shop", "production", &four));
 	OK(store_begin(store, &err));
 	succeed(store, 1, 6);
@@ -714,20 +777,66 @@ f_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at)
 		writes_left--;
 	return REAL(f)->pMethods->xWrite(REAL(f), bytes, n, at);
 }
-static int f_close(sqlite3_file *f) { return REAL(f)->pMethods->xClose(REAL(f)); }
-static int f_read(sqlite3_file *f, void *b, int n, sqlite3_int64 at) { return REAL(f)->pMethods->xRead(REAL(f), b, n, at); }
-static int f_truncate(sqlite3_file *f, sqlite3_int64 n) { return REAL(f)->pMethods->xTruncate(REAL(f), n); }
-static int f_sync(sqlite3_file *f, int flags) { return REAL(f)->pMethods->xSync(REAL(f), flags); }
-static int f_size(sqlite3_file *f, sqlite3_int64 *n) { return REAL(f)->pMethods->xFileSize(REAL(f), n); }
-static int f_lock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xLock(REAL(f), l); }
-static int f_unlock(sqlite3_file *f, int l) { return REAL(f)->pMethods->xUnlock(REAL(f), l); }
-static int f_reserved(sqlite3_file *f, int *r) { return REAL(f)->pMethods->xCheckReservedLock(REAL(f), r); }
-static int f_control(sqlite3_file *f, int op, void *a) { return REAL(f)->pMethods->xFileControl(REAL(f), op, a); }
-static int f_sector(sqlite3_file *f) { return REAL(f)->pMethods->xSectorSize(REAL(f)); }
-static int f_device(sqlite3_file *f) { return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f)); }
+static int
+f_close(sqlite3_file *f)
+{
+	return REAL(f)->pMethods->xClose(REAL(f));
+}
+static int
+f_read(sqlite3_file *f, void *b, int n, sqlite3_int64 at)
+{
+	return REAL(f)->pMethods->xRead(REAL(f), b, n, at);
+}
+static int
+f_truncate(sqlite3_file *f, sqlite3_int64 n)
+{
+	return REAL(f)->pMethods->xTruncate(REAL(f), n);
+}
+static int
+f_sync(sqlite3_file *f, int flags)
+{
+	return REAL(f)->pMethods->xSync(REAL(f), flags);
+}
+static int
+f_size(sqlite3_file *f, sqlite3_int64 *n)
+{
+	return REAL(f)->pMethods->xFileSize(REAL(f), n);
+}
+static int
+f_lock(sqlite3_file *f, int l)
+{
+	return REAL(f)->pMethods->xLock(REAL(f), l);
+}
+static int
+f_unlock(sqlite3_file *f, int l)
+{
+	return REAL(f)->pMethods->xUnlock(REAL(f), l);
+}
+static int
+f_reserved(sqlite3_file *f, int *r)
+{
+	return REAL(f)->pMethods->xCheckReservedLock(REAL(f), r);
+}
+static int
+f_control(sqlite3_file *f, int op, void *a)
+{
+	return REAL(f)->pMethods->xFileControl(REAL(f), op, a);
+}
+static int
+f_sector(sqlite3_file *f)
+{
+	return REAL(f)->pMethods->xSectorSize(REAL(f));
+}
+static int
+f_device(sqlite3_file *f)
+{
+	return REAL(f)->pMethods->xDeviceCharacteristics(REAL(f));
+}
 
-static const sqlite3_io_methods f_methods = { 1, f_close, f_read, f_write, f_truncate, f_sync, f_size, f_lock, f_unlock,
-	f_reserved, f_control, f_sector, f_device, NULL, NULL, NULL, NULL, NULL, NULL };
+static const sqlite3_io_methods f_methods = {1,		f_close,  f_read,   f_write,  f_truncate,
+					     f_sync,	f_size,	  f_lock,   f_unlock, f_reserved,
+					     f_control, f_sector, f_device, NULL,     NULL,
+					     NULL,	NULL,	  NULL,	    NULL};
 static sqlite3_vfs *real_vfs;
 
 static int
@@ -757,7 +866,8 @@ use_faulty(void)
 	ck_assert_int_eq(sqlite3_vfs_register(&vfs, 1), SQLITE_OK);
 }
 
-/* Ten jobs in one transaction while the n-th write fails; then what the database says is compared with what was promised. */
+/* Ten jobs in one transaction while the n-th write fails; then what the database says is compared
+ * with what was promised. */
 static void
 play_fault(int nth, int code, int want)
 {
@@ -796,8 +906,10 @@ play_fault(int nth, int code, int want)
 	store_close(store);
 	store = open_store();
 	OK(store_job_highest(store, &highest, &err));
-	ck_assert_msg(r == 0 ? highest == 10 : r == -ENOSPC ? highest == 20 : highest == 0 || highest == 10,
-	    "write %d: %d, then %d", nth, r, (int)highest);
+	ck_assert_msg(r == 0	     ? highest == 10
+		      : r == -ENOSPC ? highest == 20
+				     : highest == 0 || highest == 10,
+		      "write %d: %d, then %d", nth, r, (int)highest);
 	store_close(store);
 	remove_folder();
 }
@@ -819,5 +931,5 @@ START_TEST(test_broken_disk)
 END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
-    test_plans, test_every_column, test_compare_and_set, test_many_finished, test_lists, test_keys,
-    test_builds, test_irreversible, test_history, test_full_disk, test_broken_disk)
+	  test_plans, test_every_column, test_compare_and_set, test_many_finished, test_lists,
+	  test_keys, test_builds, test_irreversible, test_history, test_full_disk, test_broken_disk)
