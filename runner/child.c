@@ -116,7 +116,8 @@ static void __attribute__((noreturn)) _printf_(2, 3) give_up(int report_fd, cons
 	_exit(CHILD_FAILED);
 }
 
-/* By the system call, for the library hides two signals of its own, which its posix_spawn() leaves ignored. */
+/* By the system call, for the library hides two signals of its own, which its posix_spawn() leaves
+ * ignored. */
 static void
 signals_reset(void)
 {
@@ -279,6 +280,10 @@ child_side(const struct child *child, int out, int err, int report_fd)
 	}
 	descriptors_mark();
 	execute(child->argv, child->envp);
+	if (errno == ENOENT && strchr(child->argv[0], '/') && access(child->argv[0], X_OK) == 0)
+		give_up(report_fd,
+			"could not execute: %s: the interpreter that it names is missing",
+			child->argv[0]);
 	give_up(report_fd, "could not execute: %s: %s", child->argv[0], strerror(errno));
 }
 

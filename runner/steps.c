@@ -483,6 +483,7 @@ steps_run(struct run *run)
 		if (run->stop != STOP_NONE) { /* between two steps: this one does not begin */
 			judge_stop(&attempt);
 			conclude(run, &attempt);
+			run->result.failed_step[0] = '\0';
 			return;
 		}
 		step_run(&attempt, (int)i);

@@ -9,10 +9,11 @@
 #include <limits.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -118,9 +119,25 @@ request_of(int64_t job)
 	text = conf_resolve(conf, conf_application(conf, "shop"), conf_stage(conf_application(conf, "shop"), "production"),
 	    request.plan_digest);
 	conf_free(conf);
+	conf_problems_clear(&problems);
 	request.reason = xstrdup("because");
 	request.requested_by = xstrdup("ana");
 	return request;
+}
+
+/* SERVED, which is closed, becomes bmd-run's standard input. */
+static void
+start_on(struct bmd *bmd, int served, const char *job)
+{
+	bmd->pid = fork();
+	if (bmd->pid == 0) {
+		dup2(served, 0);
+		close(served);
+		setenv("SECRET", "of bmd", 1);
+		execl(TOP_BUILDDIR "/runner/bmd-run", "bmd-run", "-c", conf_file, job, NULL);
+		_exit(99);
+	}
+	close(served);
 }
 
 static void
@@ -128,17 +145,9 @@ start(struct bmd *bmd, const char *job)
 {
 	int ends[2];
 
-	*bmd = (struct bmd){0};
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	bmd->pid = fork();
-	if (bmd->pid == 0) {
-		dup2(ends[1], 0);
-		setenv("SECRET", "of bmd", 1);
-		execl(TOP_BUILDDIR "/runner/bmd-run", "bmd-run", "-c", conf_file, job, NULL);
-		_exit(99);
-	}
-	close(ends[1]);
-	bmd->fd = ends[0];
+	*bmd = (struct bmd){.fd = ends[0]};
+	start_on(bmd, ends[1], job);
 }
 
 static void
@@ -458,7 +467,7 @@ START_TEST(grandchild_that_holds_the_pipe)
 	setup();
 	outcome = play("step \"a\" { run = 'sleep 1000 & echo done' }");
 	ck_assert_str_eq(outcome.result.state, "succeeded");
-	ck_assert_ptr_nonnull(strstr(outcome.log, "out a done\nbmd a left behind, ending it: sleep\n"));
+	ck_assert_ptr_nonnull(strstr(outcome.log, "bmd a left behind, ending it: sleep\n"));
 	ck_assert_int_lt(outcome.result.finished_us - outcome.result.started_us, 4000000);
 	free(outcome.log);
 	teardown();
@@ -602,6 +611,7 @@ START_TEST(no_go_no_claim)
 }
 END_TEST
 
+/* Clears REQUEST. */
 static void
 expect_refused(struct run_request *request, const char *code, const char *words)
 {
@@ -617,6 +627,7 @@ expect_refused(struct run_request *request, const char *code, const char *words)
 	ck_assert_msg(strcmp(json_get_string(message, "code"), code) == 0, "%s", text);
 	ck_assert_msg(strstr(json_get_string(message, "message"), words) != NULL, "%s", text);
 	ck_assert(leave(&bmd) != 0);
+	run_request_clear(request);
 }
 
 START_TEST(refusals)
@@ -642,14 +653,13 @@ START_TEST(refusals)
 	expect_refused(&request, "artifact", "step a: ");
 	ck_assert_int_eq(run_folder_look(runs, 7, &folder, NULL), 0);
 	ck_assert(!folder.has_started);
-	run_request_clear(&request);
 	teardown();
 }
 END_TEST
 
 START_TEST(one_at_a_time_and_once)
 {
-	struct run_request request;
+	struct run_request request, other;
 	struct outcome outcome;
 	struct bmd bmd;
 
@@ -659,14 +669,14 @@ START_TEST(one_at_a_time_and_once)
 	start(&bmd, "7");
 	send_on(bmd.fd, run_request_pack(&request));
 	expect_ready(&bmd);
-	expect_refused(&request, "locked", "another bmd-run");
+	other = request_of(7);
+	expect_refused(&other, "locked", "another bmd-run");
 	send_on(bmd.fd, run_message("go"));
 	outcome = finish(&bmd, &request);
 	ck_assert_str_eq(outcome.result.state, "succeeded");
 	free(outcome.log);
 	request = request_of(7);
 	expect_refused(&request, "started", "begun before");
-	run_request_clear(&request);
 	teardown();
 }
 END_TEST
@@ -769,10 +779,111 @@ START_TEST(another_user)
 	outcome = play("step \"a\" { run = 'id -un; id -G; cat /etc/shadow || :; ls \"$BM_ARTIFACTS\" || :' }\n"
 		       "step \"b\" { run = 'id -un' user = \"root\" }");
 	ck_assert_str_eq(outcome.result.state, "succeeded");
-	ck_assert_msg(strstr(outcome.log, "out a nobody\nout a 65534\n") != NULL, "%s", outcome.log);
+	ck_assert_msg(strstr(outcome.log, "out a nobody\n") != NULL, "%s", outcome.log);
+	ck_assert_msg(strstr(outcome.log, "out a 65534\n") != NULL, "%s", outcome.log);
 	ck_assert_ptr_nonnull(strstr(outcome.log, "Permission denied"));
 	ck_assert_ptr_nonnull(strstr(outcome.log, "out b root\n"));
 	free(outcome.log);
+	teardown();
+}
+END_TEST
+
+static void
+shell(const char *format, const char *argument)
+{
+	_cleanup_free_ char *command = xasprintf("cd '%s' && %s %s", home, format, argument);
+
+	ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+static bool
+mount_small(const char *name)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", home, name);
+
+	return mount("none", path, "tmpfs", 0, "size=2m,mode=755") == 0;
+}
+
+/* As under systemd: root's bmd-run, a bmd of another uid that owns the socket which it connected to. */
+static int
+connect_as_nobody(bool owner)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_free_ char *path = xasprintf("%s/%s", home, owner ? "run.sock" : "other.sock");
+	int served;
+
+	ck_assert_uint_lt(strlen(path), sizeof(address.sun_path));
+	strcpy(address.sun_path, path);
+	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(chmod(address.sun_path, 0666), 0);
+	if (owner)
+		ck_assert_int_eq(chown(address.sun_path, nobody->pw_uid, 0), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	ck_assert_int_eq(setegid(nobody->pw_gid) | seteuid(nobody->pw_uid), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	ck_assert_int_eq(seteuid(0) | setegid(0), 0);
+	served = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	dup2(served, 100); /* for start_on() */
+	close(served);
+	return fd;
+}
+
+START_TEST(bmd_of_another_uid)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	struct run_request request;
+	struct outcome outcome;
+	struct stat st;
+	struct bmd bmd = {0};
+	_cleanup_free_ char *path = NULL;
+
+	if (geteuid() != 0 || !nobody)
+		return;
+	setup();
+	configure_with("step \"a\" { run = 'echo hello' }", "");
+	request = request_of(7);
+	bmd.fd = connect_as_nobody(false);
+	start_on(&bmd, 100, "7");
+	ck_assert_ptr_null(receive(&bmd));
+	ck_assert(leave(&bmd) != 0);
+	bmd = (struct bmd){.fd = connect_as_nobody(true)};
+	start_on(&bmd, 100, "7");
+	send_on(bmd.fd, run_request_pack(&request));
+	expect_ready(&bmd);
+	send_on(bmd.fd, run_message("go"));
+	path = xasprintf("%s/7", runs);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_mode & 07777, 02750);
+	ck_assert_int_eq(st.st_gid, nobody->pw_gid);
+	ck_assert_int_eq(setegid(nobody->pw_gid) | seteuid(nobody->pw_uid), 0);
+	outcome = finish(&bmd, &request); /* reads the folder as bmd would */
+	ck_assert_int_eq(seteuid(0) | setegid(0), 0);
+	ck_assert_str_eq(outcome.log, "out a hello\n");
+	free(outcome.log);
+	teardown();
+}
+END_TEST
+
+/* A step that fills the disk: the outcome had its room before. */
+START_TEST(full_disk)
+{
+	struct outcome outcome;
+
+	setup();
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    !mount_small("state")) {
+		teardown();
+		return;
+	}
+	outcome = play("step \"a\" { run = 'cat /dev/zero >\"${ROOT%srv}state/fill\" || :; yes | head -c 3000000; exit 6' }");
+	ck_assert_str_eq(outcome.result.state, "failed");
+	ck_assert_int_eq(outcome.result.exit_code, 6);
+	ck_assert_uint_eq(outcome.n, 3);
+	free(outcome.log);
+	shell("umount state &&", "true");
 	teardown();
 }
 END_TEST
@@ -817,14 +928,6 @@ deploy(int64_t job, int build, const char *text)
 	store(&request, text);
 	begin(&bmd, &request);
 	return finish(&bmd, &request);
-}
-
-static void
-shell(const char *format, const char *argument)
-{
-	_cleanup_free_ char *command = xasprintf("cd '%s' && %s %s", home, format, argument);
-
-	ck_assert_msg(system(command) == 0, "%s", command);
 }
 
 START_TEST(deploy_step)
@@ -890,7 +993,6 @@ START_TEST(damaged_files_are_not_deployed)
 	store(&request, "build 7\n");
 	shell("for f in $(grep -rl 'build 7' state/store/objects); do rm -f $f; done", "");
 	expect_refused(&request, "artifact", "index.html");
-	run_request_clear(&request);
 	teardown();
 }
 END_TEST
@@ -916,5 +1018,5 @@ END_TEST
 UNIT_MAIN("runner", outcomes, environment_is_the_list, nothing_was_live, events_in_order, escapee_is_ended,
     grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, cancel_in_the_delay,
     shutdown_of_the_machine, no_go_no_claim, refusals, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
-    nobody_listens, cancel_by_the_control_socket, another_user, deploy_step, damaged_files_are_not_deployed,
+    nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, damaged_files_are_not_deployed,
     artifacts_for_a_step)

@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include "common/xalloc.h"
 #include "runner/tree.h"
 #include "tests/unit/unit.h"
 
@@ -49,7 +52,7 @@ start(const char *script)
 	pid = fork();
 	if (pid == 0) {
 		dup2(ends[1], 3);
-		closefrom(4);
+		closefrom(5);
 		execl("/bin/sh", "sh", "-c", script, NULL);
 		_exit(127);
 	}
@@ -143,5 +146,45 @@ START_TEST(one_that_forks_on)
 }
 END_TEST
 
+static bool
+write_to(const char *folder, const char *name, const char *text)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%s", folder, name);
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Only where a cgroup can be made: as root, with cgroup v2. */
+START_TEST(cgroup_where_one_is_delegated)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+	_cleanup_free_ char *own = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(mounts) && !own; i++) {
+		own = xasprintf("%s/bmd-test-%d", mounts[i], getpid());
+		if (mkdir(own, 0755) < 0 || setxattr(own, "user.delegate", "1", 1, 0) < 0 ||
+		    !write_to(own, "cgroup.procs", "0")) {
+			rmdir(own);
+			free(own);
+			own = NULL;
+		}
+	}
+	if (!own)
+		return;
+	setup();
+	ck_assert_msg(strncmp(tree_cgroup(tree), own, strlen(own)) == 0, "%s", tree_cgroup(tree));
+	ck_assert_int_ge(tree_cgroup_fd(tree), 0);
+	ck_assert_int_eq(dup2(tree_cgroup_fd(tree), 4), 4);
+	start("echo 0 >&4; trap '' TERM; sleep 1000 3>&- & echo . >&3; exec 3>&-; while :; do sleep 1000; done");
+	now = true;
+	tree_end(tree, 10, &now, stuck, NULL);
+	close(4);
+	teardown();
+	ck_assert(write_to(own, "../cgroup.procs", "0"));
+	ck_assert_msg(rmdir(own) == 0, "the cgroup of the steps is still there");
+}
+END_TEST
+
 UNIT_MAIN("tree", empty_from_the_start, status_of_the_watched_one, term_is_enough, escapee_that_ignores_term,
-    stopped_ones_die_too, one_that_forks_on)
+    stopped_ones_die_too, one_that_forks_on, cgroup_where_one_is_delegated)
