@@ -7,6 +7,7 @@
 #define DAEMON_SCHED_H
 
 #include <ev.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,7 +19,9 @@
 struct sched;
 struct sched *sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn);
 void sched_free(struct sched *sched); /* runs go on without bmd */
+struct ev_loop *sched_loop(const struct sched *sched);
 int64_t sched_now_us(void);	      /* the wall clock: ev_time() */
+int64_t sched_boottime_us(void);      /* CLOCK_BOOTTIME */
 
 /* Reads every run folder of a job that was starting or running, adopts, records, or names it lost. Before the first request. */
 int sched_recover(struct sched *sched, struct err *err);
@@ -26,8 +29,10 @@ int sched_recover(struct sched *sched, struct err *err);
 void sched_kick(struct sched *sched);
 /* Tells the bmd-run of a running job to stop it, after this turn's commit. */
 void sched_cancel(struct sched *sched, int64_t job, bool now, const char *by);
-/* CONF was swapped: limits, folders. */
-void sched_reload(struct sched *sched, const struct conf *conf);
+/* The queue's configuration was swapped: look again. */
+void sched_reload(struct sched *sched);
+/* What hinders the work and what a human can do about it: array of sentences. New reference. */
+json_t *sched_warnings(struct sched *sched);
 
 /* Watchers of a job: BACK is called after each commit that changed the job (state or event) or when its log may have grown. */
 struct sched_watch;
@@ -35,6 +40,7 @@ struct sched_watch *sched_watch(struct sched *sched, int64_t job, void (*back)(i
 void sched_unwatch(struct sched_watch *watch); /* NULL is fine */
 
 /* An upload: the connection FD is handed over (and closed here). */
+bool sched_imports_full(const struct sched *sched); /* sched_import() would say TOO_MANY */
 int sched_import(struct sched *sched, const char *kind, int client_fd, struct err *err);
 /* Re-hashes stored files; LINE is called for each JSON object that bmd-import says, with NULL at its end. */
 struct sched_verify;

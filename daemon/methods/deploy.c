@@ -1,1 +1,80 @@
 /* SPDX-License-Identifier: ISC */
+/* Deploy and Redeploy: a request for a job, or a look at what it would do. */
+#include <errno.h>
+
+#include "common/json.h"
+#include "common/when.h"
+#include "daemon/methods/request.h"
+
+static int
+read_request(const struct request *request, bool redeploy, char boot[40],
+    struct queue_request *ret_wish, struct err *err)
+{
+	const json_t *p = request->parameters;
+	struct queue_request wish = {
+	    .redeploy = redeploy,
+	    .application = request_text(request, "application"),
+	    .stage = request_text(request, "stage"),
+	    .confirmed = json_get_bool(p, "confirmed"),
+	    .dry_run = json_get_bool(p, "dry_run"),
+	    .grace_us = request_int(request, "grace_us", -1),
+	};
+	const char *if_changed = request_text(request, "if_changed");
+	int r = request_release(request, &wish.release, &wish.build, err);
+
+	if (r >= 0)
+		r = request_words(request, "reason", false, &wish.reason, err);
+	if (r >= 0)
+		r = request_variables(request, &wish.variables, err);
+	if (r < 0)
+		return r;
+	if (json_is_integer(json_object_get(p, "grace_us")) && wish.grace_us < 0)
+		return request_invalid(err, "grace_us", "grace_us cannot be negative");
+	if (if_changed)
+		wish.has_if_changed = job_if_changed_from(if_changed, &wish.if_changed);
+	r = request_when(request, boot, &wish.when, err);
+	wish.has_when = r >= 0;
+	if (r == -ENODATA && wish.dry_run)
+		r = 0;
+	else if (r == -ENODATA)
+		r = request_invalid(err, "at", "when? set now, or at to a time");
+	if (r >= 0)
+		*ret_wish = wish;
+	return r;
+}
+
+static int
+ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
+{
+	struct queue *queue = request->methods->queue;
+	struct queue_request wish;
+	struct queue_answer answer = {0};
+	char boot[40];
+	int r = read_request(request, redeploy, boot, &wish, err);
+
+	if (r < 0)
+		return r;
+	r = queue_request(queue, &wish, &request->who, request->now_us, &answer, err);
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o, s:O?, s:o, s:O, s:O, s:O}", "job",
+	    wish.dry_run ? json_null() :
+			   queue_job_json(queue, &answer.job, false, request->now_us),
+	    "preview", answer.preview, "replacing",
+	    request_live(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone,
+	    "ahead", answer.ahead, "warnings", answer.warnings);
+	queue_answer_clear(&answer);
+	return *ret_reply ? 0 : err_set(err, ERR_FAILED, "the answer could not be made");
+}
+
+int
+method_Deploy(struct request *request, json_t **ret_reply, struct err *err)
+{
+	return ask(request, false, ret_reply, err);
+}
+
+int
+method_Redeploy(struct request *request, json_t **ret_reply, struct err *err)
+{
+	return ask(request, true, ret_reply, err);
+}

@@ -1,1 +1,229 @@
 /* SPDX-License-Identifier: ISC */
+/* Files of builds: uploaded, compared, and hashed again. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "artifact/manifest.h"
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "daemon/log.h"
+#include "daemon/methods/request.h"
+
+#define VERIFY_BUILDS_MAX 100000
+#define DAMAGED_MAX 1000 /* findings that a reply lists */
+
+int
+method_ListArtifacts(struct request *request, json_t **ret_reply, struct err *err)
+{
+	struct queue *queue = request->methods->queue;
+	const struct conf_application *application;
+	int r = queue_find_application(queue, request_text(request, "application"), &application,
+	    err);
+
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o}", "artifacts",
+	    request_artifact_names(queue_conf(queue), application));
+	return 0;
+}
+
+/* ---- Upload */
+
+struct upload {
+	struct sched *sched;
+	char kind[8];
+};
+
+/* The connection leaves bmd: whatever goes wrong now, only its client can be told, by its end. */
+static void
+upload_taken(int fd, void *arg)
+{
+	_cleanup_free_ struct upload *upload = arg;
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (fd >= 0 && sched_import(upload->sched, upload->kind, fd, &err) < 0)
+		log_warning("an upload was not taken: %s", err.text);
+}
+
+int
+method_Upload(struct request *request, struct err *err)
+{
+	struct upload *upload;
+
+	if (sched_imports_full(request->methods->sched))
+		return err_set(err, ERR_TOO_MANY,
+		    "as many uploads as bmd allows at once are going on: try again when one has ended");
+	upload = xcalloc(1, sizeof(*upload));
+	upload->sched = request->methods->sched;
+	snprintf(upload->kind, sizeof(upload->kind), "%s", request_text(request, "kind"));
+	control_upgrade(request->call, json_object(), upload_taken, upload);
+	return 0;
+}
+
+/* ---- Diff */
+
+struct diff {
+	struct page *page;
+	int64_t skip, seen;
+	const char *artifact;
+	int64_t added, changed, removed;
+};
+
+static void
+diff_entry(const struct manifest_entry *old, const struct manifest_entry *new, void *arg)
+{
+	struct diff *diff = arg;
+	const char *change = !old ? "added" : !new ? "removed" : "changed";
+
+	if (!old)
+		diff->added++;
+	else if (!new)
+		diff->removed++;
+	else
+		diff->changed++;
+	/* Everything is counted; only the page is listed. */
+	if (diff->seen++ < diff->skip || diff->page->more)
+		return;
+	page_add(diff->page,
+	    json_pack("{s:s, s:o, s:s, s:o, s:o}", "change", change, "path",
+		json_text((new ? new : old)->path), "artifact", diff->artifact, "old_bytes",
+		old ? json_integer((json_int_t)old->size) : json_null(), "new_bytes",
+		new ? json_integer((json_int_t)new->size) : json_null()),
+	    diff->seen, -1);
+}
+
+static const struct store_artifact *
+artifact_of(const struct store_build *build, const char *name)
+{
+	for (size_t i = 0; i < build->nartifacts; i++)
+		if (strcmp(build->artifacts[i].name, name) == 0)
+			return &build->artifacts[i];
+	return NULL;
+}
+
+/* NULL: a build without this artifact has no files. */
+static int
+load_manifest(const struct objects *objects, const struct store_artifact *artifact,
+    struct manifest *ret_manifest, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+	int r;
+
+	if (!artifact)
+		return 0;
+	r = objects_get_manifest(objects, artifact->digest, &text, &n, err);
+	return r < 0 ? r : manifest_parse(text, n, ret_manifest, err);
+}
+
+static int
+diff_artifact(struct diff *diff, const struct objects *objects, const struct store_build *a,
+    const struct store_build *b, const char *name, struct err *err)
+{
+	const struct store_artifact *old = artifact_of(a, name), *new = artifact_of(b, name);
+	_cleanup_(manifest_clear) struct manifest old_files = {0};
+	_cleanup_(manifest_clear) struct manifest new_files = {0};
+	int r;
+
+	if (old && new && strcmp(old->digest, new->digest) == 0)
+		return 0;
+	r = load_manifest(objects, old, &old_files, err);
+	if (r >= 0)
+		r = load_manifest(objects, new, &new_files, err);
+	if (r < 0)
+		return r;
+	diff->artifact = name;
+	manifest_diff(&old_files, &new_files, diff_entry, diff);
+	return 0;
+}
+
+/* One of the two builds: {release, build}. */
+static int
+diff_side(struct request *request, const char *application, const json_t *side,
+    struct store_build *ret_build, struct err *err)
+{
+	const char *release = json_get_string(side, "release");
+
+	if (!names_release(release)) {
+		int r = err_set(err, ERR_BAD_NAME, "%.80s is not a release", release);
+
+		err_field(err, "name", json_string(release));
+		return r;
+	}
+	return queue_find_build(request->methods->queue, application, release,
+	    json_get_int(side, "build", 0), ret_build, err);
+}
+
+/* What is live on the application's last stage. */
+static int
+diff_live(struct request *request, const struct conf_application *application,
+    struct store_build *ret_build, struct err *err)
+{
+	const char *stage =
+	    application->nstages ? application->stages[application->nstages - 1].name : "";
+	struct history history = {0};
+	int r = store_history_get(request->methods->store, application->name, stage, &history, err);
+
+	if (r >= 0 && !history_live(&history)) {
+		r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
+		    "nothing is live on %s %s: name the second build", application->name, stage);
+		err_field(err, "application", json_string(application->name));
+		err_field(err, "stage", json_string(stage));
+	} else if (r >= 0)
+		r = store_build_get(request->methods->store, application->name,
+		    &history_live(&history)->build, ret_build, err);
+	history_clear(&history);
+	return r;
+}
+
+static int
+diff_builds(struct request *request, const struct store_build *a, const struct store_build *b,
+    struct diff *diff, struct err *err)
+{
+	const struct objects *objects = request->methods->objects;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < a->nartifacts; i++)
+		r = diff_artifact(diff, objects, a, b, a->artifacts[i].name, err);
+	for (size_t i = 0; r >= 0 && i < b->nartifacts; i++)
+		if (!artifact_of(a, b->artifacts[i].name))
+			r = diff_artifact(diff, objects, a, b, b->artifacts[i].name, err);
+	return r;
+}
+
+int
+method_Diff(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const json_t *side = json_object_get(request->parameters, "b");
+	const struct conf_application *application;
+	_cleanup_(store_build_clear) struct store_build a = {0};
+	_cleanup_(store_build_clear) struct store_build b = {0};
+	_cleanup_(page_clear) struct page page = {0};
+	struct diff diff = {.page = &page};
+	int r = queue_find_application(request->methods->queue, request_text(request, "application"),
+	    &application, err);
+
+	if (r >= 0)
+		r = page_begin(request, 1, &page, err);
+	if (r >= 0)
+		r = diff_side(request, application->name, json_object_get(request->parameters, "a"),
+		    &a, err);
+	if (r >= 0)
+		r = json_is_object(side) ? diff_side(request, application->name, side, &b, err) :
+					   diff_live(request, application, &b, err);
+	diff.skip = page.after[0];
+	if (r >= 0)
+		r = diff_builds(request, &a, &b, &diff, err);
+	if (r < 0)
+		return r;
+	*ret_reply = page_reply(&page, "changes");
+	json_object_set_new(*ret_reply, "a", request_ref(&a.build));
+	json_object_set_new(*ret_reply, "b", request_ref(&b.build));
+	json_object_set_new(*ret_reply, "added", json_integer((json_int_t)diff.added));
+	json_object_set_new(*ret_reply, "changed", json_integer((json_int_t)diff.changed));
+	json_object_set_new(*ret_reply, "removed", json_integer((json_int_t)diff.removed));
+	return 0;
+}

@@ -1,1 +1,362 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * The one handler behind the socket: finds the row of a call, checks the caller's role and the parameters, and for what
+ * changes something opens the turn's transaction, answers a known key as before, and keeps the answer under a new one. An error
+ * undoes what its request did and nothing else of the turn.
+ */
+#include "daemon/methods/methods.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/digest.h"
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "daemon/log.h"
+#include "daemon/methods/request.h"
+
+#define KEY_MAX 64
+
+enum kind { READ_KIND, MUTATE_KIND, STREAM_KIND, UPGRADE_KIND };
+
+struct row {
+	const char *name;
+	enum control_role role;
+	enum kind kind;
+	int (*answer)(struct request *request, json_t **ret_reply, struct err *err);
+	int (*take)(struct request *request, struct err *err);
+};
+
+/* clang-format off */
+#define ROW_READ(name)    READ_KIND,    method_##name, NULL
+#define ROW_MUTATE(name)  MUTATE_KIND,  method_##name, NULL
+#define ROW_STREAM(name)  STREAM_KIND,  NULL, method_##name
+#define ROW_UPGRADE(name) UPGRADE_KIND, NULL, method_##name
+#define X(name, role, kind) {#name, CONTROL_##role, ROW_##kind(name)},
+/* clang-format on */
+
+static const struct row rows[] = {METHODS(X)};
+#undef X
+
+/* ---- who may */
+
+static const char *const role_word[] = {
+    [CONTROL_NOBODY] = "nobody",
+    [CONTROL_VIEWER] = "look",
+    [CONTROL_OPERATOR] = "deploy or change anything",
+    [CONTROL_ROOT] = "reload the configuration",
+};
+
+/* "members of bmd-operators, ops", or "" when there is no group. */
+static char *
+group_names(const struct conf_strings *a, const struct conf_strings *b)
+{
+	char *names = xstrdup("");
+
+	for (size_t i = 0; i < a->n + (b ? b->n : 0); i++) {
+		const char *name = i < a->n ? a->v[i] : b->v[i - a->n];
+		char *longer = xasprintf("%s%s%s", names, i ? ", " : "members of ", name);
+
+		free(names);
+		names = longer;
+	}
+	return names;
+}
+
+static int
+denied(const struct request *request, const char *method, enum control_role needed, struct err *err)
+{
+	const struct conf *conf = queue_conf(request->methods->queue);
+	_cleanup_free_ char *groups = NULL;
+
+	if (needed == CONTROL_ROOT)
+		return err_set(err, ERR_PERMISSION_DENIED,
+		    "%s may not %s (%s): only root and the daemon's own user may",
+		    request->peer->name, role_word[needed], method);
+	groups = group_names(&conf->operators, needed == CONTROL_VIEWER ? &conf->viewers : NULL);
+	return err_set(err, ERR_PERMISSION_DENIED, "%s may not %s (%s): only root%s%s may (%s in %s)",
+	    request->peer->name, role_word[needed], method, *groups ? " and " : "", groups,
+	    needed == CONTROL_VIEWER ? "operators and viewers" : "operators", conf->path);
+}
+
+/* ---- org.varlink.service */
+
+static int
+describe(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const char *name = request_text(request, "interface");
+	const char *text = NULL;
+
+	if (strcmp(name, varlink_interface_name(request->methods->control)) == 0)
+		text = varlink_control_text;
+	else if (strcmp(name, varlink_interface_name(request->methods->service)) == 0)
+		text = varlink_service_text;
+	if (!text) {
+		int r = err_set(err, ERR_INTERFACE_NOT_FOUND, "bmd has no interface %.100s", name);
+
+		err_field(err, "interface", json_string(name));
+		return r;
+	}
+	*ret_reply = json_pack("{s:s}", "description", text);
+	return 0;
+}
+
+static int
+service(struct request *request, const char *member, json_t **ret_reply, struct err *err)
+{
+	int r = varlink_check(request->methods->service, member, VARLINK_INPUT, request->parameters,
+	    err);
+
+	if (r < 0)
+		return r;
+	if (request->peer->role < CONTROL_VIEWER)
+		return denied(request, member, CONTROL_VIEWER, err);
+	if (strcmp(member, "GetInterfaceDescription") == 0)
+		return describe(request, ret_reply, err);
+	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product",
+	    "Build Master Daemon", "version", VERSION, "url", "", "interfaces",
+	    varlink_interface_name(request->methods->service),
+	    varlink_interface_name(request->methods->control));
+	return 0;
+}
+
+/* ---- what changes something */
+
+static int
+check_key(const char *key, struct err *err)
+{
+	size_t n = key ? strlen(key) : 0;
+
+	if (n == 0 || n > KEY_MAX ||
+	    strspn(key,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
+		return request_invalid(err, "key",
+		    "every change needs a key: 1 to %d characters of [A-Za-z0-9._-]", KEY_MAX);
+	return 0;
+}
+
+static void
+body_digest(const char *member, const json_t *parameters, char ret_digest[DIGEST_SIZE])
+{
+	_cleanup_free_ char *text = json_canonical(parameters);
+	struct digest *digest = digest_new();
+
+	digest_add(digest, member, strlen(member) + 1);
+	digest_add(digest, text, strlen(text));
+	digest_end(digest, ret_digest);
+}
+
+/* What a handler returned, as it must be by the interface file: a mistake is bmd's own, and said loudly. */
+static void
+check_reply(const struct request *request, const char *member, const json_t *reply)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (varlink_check(request->methods->control, member, VARLINK_OUTPUT, reply, &err) < 0)
+		log_error("the reply of %s is not as the interface says: %s", member, err.text);
+}
+
+/* Inside the savepoint: the answer as text, from the key or from the handler. RET_NEW: something was done. */
+static int
+change(struct request *request, const struct row *row, const char *key, char **ret_text,
+    bool *ret_new, struct err *err)
+{
+	struct store *store = request->methods->store;
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_json_ json_t *frame = NULL;
+	_cleanup_free_ char *text = NULL;
+	char digest[DIGEST_SIZE];
+	int r;
+
+	body_digest(row->name, request->parameters, digest);
+	r = store_key_find(store, request->peer->uid, key, digest, ret_text, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = row->answer(request, &reply, err);
+	if (r < 0)
+		return r;
+	check_reply(request, row->name, reply);
+	frame = varlink_reply(TAKE(reply), false);
+	text = json_dumps(frame, JSON_COMPACT);
+	if (!text || strlen(text) > VARLINK_FRAME_MAX)
+		return err_set(err, ERR_FAILED, "the answer of %s is too large", row->name);
+	r = store_key_add(store, request->peer->uid, key, digest, text, request->now_us, err);
+	if (r < 0)
+		return r;
+	*ret_text = TAKE(text);
+	*ret_new = true;
+	return 0;
+}
+
+static int
+mutate(struct request *request, const struct row *row, struct err *err)
+{
+	struct methods *methods = request->methods;
+	const char *key = request_text(request, "key");
+	_cleanup_free_ char *text = NULL;
+	bool done = false;
+	int r = check_key(key, err);
+
+	if (r >= 0)
+		r = turn_begin(methods->turn, err);
+	if (r >= 0)
+		r = store_savepoint(methods->store, err);
+	if (r < 0)
+		return r;
+	r = change(request, row, key, &text, &done, err);
+	if (r < 0) {
+		store_rollback_savepoint(methods->store);
+		return r;
+	}
+	r = store_release(methods->store, err);
+	if (r < 0)
+		return r;
+	if (request->kill_job)
+		sched_cancel(methods->sched, request->kill_job, request->kill_now,
+		    request->who.name);
+	if (done)
+		sched_kick(methods->sched);
+	control_reply_text(request->call, text);
+	return 0;
+}
+
+/* ---- dispatch */
+
+static const struct row *
+find_row(const char *member)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (strcmp(rows[i].name, member) == 0)
+			return &rows[i];
+	return NULL;
+}
+
+static int
+read_only(struct request *request, const struct row *row, struct err *err)
+{
+	json_t *reply = NULL;
+	int r = row->answer(request, &reply, err);
+
+	if (r < 0)
+		return r;
+	check_reply(request, row->name, reply);
+	control_reply(request->call, reply, false);
+	return 0;
+}
+
+static int
+dispatch(struct request *request, const struct varlink_call *what, struct err *err)
+{
+	const struct row *row = find_row(what->member);
+	int r;
+
+	if (!row) {
+		r = err_set(err, ERR_METHOD_NOT_FOUND, "bmd has no method %.100s", what->method);
+		err_field(err, "method", json_string(what->method));
+		return r;
+	}
+	if (request->peer->role < row->role)
+		return denied(request, row->name, row->role, err);
+	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,
+	    err);
+	if (r < 0)
+		return r;
+	if (what->upgrade != (row->kind == UPGRADE_KIND))
+		return err_set(err, ERR_INVALID_PARAMETER,
+		    row->kind == UPGRADE_KIND ? "%s takes the connection over: call it with upgrade" :
+						"%s cannot be called with upgrade",
+		    row->name);
+	if (row->take)
+		return row->take(request, err);
+	if (row->kind == READ_KIND || json_get_bool(what->parameters, "dry_run"))
+		return read_only(request, row, err);
+	return mutate(request, row, err);
+}
+
+static int
+route(struct request *request, const struct varlink_call *what, struct err *err)
+{
+	json_t *reply = NULL;
+	int r;
+
+	if (strcmp(what->interface, varlink_interface_name(request->methods->control)) == 0)
+		return dispatch(request, what, err);
+	if (strcmp(what->interface, varlink_interface_name(request->methods->service)) == 0) {
+		r = service(request, what->member, &reply, err);
+		if (r >= 0)
+			control_reply(request->call, reply, false);
+		return r;
+	}
+	r = err_set(err, ERR_INTERFACE_NOT_FOUND, "bmd has no interface %.100s", what->interface);
+	err_field(err, "interface", json_string(what->interface));
+	return r;
+}
+
+void
+methods_call(struct control_call *call, const struct varlink_call *what,
+    const struct control_peer *peer, void *arg)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct request request = {
+	    .methods = arg,
+	    .call = call,
+	    .parameters = what->parameters,
+	    .peer = peer,
+	    .who = {.uid = peer->uid},
+	    .now_us = sched_now_us(),
+	    .more = what->more,
+	};
+
+	snprintf(request.who.name, sizeof(request.who.name), "%s", peer->name);
+	if (route(&request, what, &err) >= 0)
+		return;
+	if (err.code == ERR_NONE)
+		err_set(&err, ERR_FAILED, "%s failed: see the log of bmd", what->member);
+	control_error(call, &err);
+}
+
+/* The embedded text is part of the program: if it cannot be read, the program is broken. */
+static struct varlink_interface *
+interface_of(const char *text)
+{
+	struct varlink_interface *interface = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (varlink_interface_parse(text, &interface, &err) < 0) {
+		log_error("the embedded interface cannot be read: %s", err.text);
+		abort();
+	}
+	return interface;
+}
+
+struct methods *
+methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
+    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
+{
+	struct methods *methods = xcalloc(1, sizeof(*methods));
+
+	*methods = (struct methods){
+	    .queue = queue,
+	    .sched = sched,
+	    .turn = turn,
+	    .objects = objects,
+	    .store = queue_store(queue),
+	    .control = interface_of(varlink_control_text),
+	    .service = interface_of(varlink_service_text),
+	    .reload = reload,
+	    .arg = arg,
+	};
+	return methods;
+}
+
+void
+methods_free(struct methods *methods)
+{
+	if (!methods)
+		return;
+	varlink_interface_free(methods->control);
+	varlink_interface_free(methods->service);
+	free(methods);
+}

@@ -1,1 +1,140 @@
 /* SPDX-License-Identifier: ISC */
+/* Stages: what is where, locks, and a human's word after a run whose outcome nobody knows. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/when.h"
+#include "daemon/methods/request.h"
+
+static json_t *
+stages_of(struct request *request, const char *only)
+{
+	struct queue *queue = request->methods->queue;
+	const struct conf *conf = queue_conf(queue);
+	json_t *stages = json_array();
+
+	for (size_t i = 0; i < conf->napplications; i++) {
+		const struct conf_application *application = &conf->applications[i];
+
+		if (only && strcmp(only, application->name) != 0)
+			continue;
+		for (size_t j = 0; j < application->nstages; j++)
+			json_array_append_new(stages,
+			    queue_stage_json(queue, application->name, application->stages[j].name,
+				request->now_us));
+	}
+	return stages;
+}
+
+static json_t *
+warnings_of(struct request *request)
+{
+	json_t *warnings = sched_warnings(request->methods->sched);
+	_cleanup_json_ json_t *changed = conf_changed(queue_conf(request->methods->queue));
+	const json_t *path;
+	size_t i;
+
+	json_array_foreach(changed, i, path)
+		json_array_append_new(warnings,
+		    json_sprintf("%s has changed: bmctl check, then bmctl reload",
+			json_string_value(path)));
+	return warnings;
+}
+
+int
+method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const struct conf_application *application;
+	const char *only = request_text(request, "application");
+	int64_t counts[JOB_STATE_MAX_] = {0};
+	int r = 0;
+
+	if (only)
+		r = queue_find_application(request->methods->queue, only, &application, err);
+	if (r >= 0)
+		r = store_job_count(request->methods->store, counts, err);
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o, s:o, s:o, s:I, s:I}", "stages", stages_of(request, only),
+	    "warnings", warnings_of(request), "now", json_time(request->now_us), "waiting",
+	    (json_int_t)(counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
+		counts[JOB_STARTING]),
+	    "running", (json_int_t)counts[JOB_RUNNING]);
+	return 0;
+}
+
+static int
+stage_reply(struct request *request, json_t **ret_reply)
+{
+	*ret_reply = json_pack("{s:o}", "stage",
+	    queue_stage_json(request->methods->queue, request_text(request, "application"),
+		request_text(request, "stage"), request->now_us));
+	return 0;
+}
+
+/* A reason that the interface demands is not empty either. */
+static int
+given_reason(const struct request *request, const char **ret_reason, struct err *err)
+{
+	int r = request_words(request, "reason", false, ret_reason, err);
+
+	if (r >= 0 && !*ret_reason)
+		r = request_invalid(err, "reason", "a reason is needed: others will want to know why");
+	return r;
+}
+
+int
+method_Lock(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const char *reason, *until = request_text(request, "until");
+	int64_t until_us;
+	int r = given_reason(request, &reason, err);
+
+	if (r >= 0)
+		r = request_time(request, "until", &until_us, err);
+	if (r < 0)
+		return r;
+	if (until && until_us <= request->now_us) {
+		r = err_set(err, ERR_BAD_TIME, "the lock would end at %s, which is over", until);
+		err_field(err, "text", json_string(until));
+		return r;
+	}
+	r = queue_lock(request->methods->queue, request_text(request, "application"),
+	    request_text(request, "stage"), reason, until_us, &request->who, request->now_us, err);
+	return r < 0 ? r : stage_reply(request, ret_reply);
+}
+
+int
+method_Unlock(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const char *reason;
+	int r = request_words(request, "reason", false, &reason, err);
+
+	if (r >= 0)
+		r = queue_unlock(request->methods->queue, request_text(request, "application"),
+		    request_text(request, "stage"), &request->who, request->now_us, err);
+	return r < 0 ? r : stage_reply(request, ret_reply);
+}
+
+int
+method_Settle(struct request *request, json_t **ret_reply, struct err *err)
+{
+	struct queue *queue = request->methods->queue;
+	const char *application = request_text(request, "application");
+	const char *stage = request_text(request, "stage");
+	const char *reason, *release;
+	struct store_build build = {0};
+	int64_t number;
+	int r = given_reason(request, &reason, err);
+
+	if (r >= 0)
+		r = request_release(request, &release, &number, err);
+	if (r >= 0 && release)
+		r = queue_find_build(queue, application, release, number, &build, err);
+	if (r >= 0)
+		r = queue_settle(queue, application, stage, release ? &build.build : NULL, reason,
+		    &request->who, request->now_us, err);
+	store_build_clear(&build);
+	return r < 0 ? r : stage_reply(request, ret_reply);
+}

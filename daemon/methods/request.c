@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Parameters read and checked beyond what the interface file can say, and the parts that replies have in common.
+ */
+#include "daemon/methods/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/json.h"
+#include "common/names.h"
+#include "common/run.h"
+#include "common/when.h"
+#include "common/xalloc.h"
+
+#define PAGE_LIMIT 100
+#define PAGE_LIMIT_MAX 1000
+
+const char *
+request_text(const struct request *request, const char *name)
+{
+	return json_get_string(request->parameters, name);
+}
+
+int64_t
+request_int(const struct request *request, const char *name, int64_t otherwise)
+{
+	return json_get_int(request->parameters, name, otherwise);
+}
+
+int
+request_invalid(struct err *err, const char *name, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+	int r;
+
+	va_start(ap, format);
+	r = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (r < 0)
+		xalloc_die();
+	r = err_set(err, ERR_INVALID_PARAMETER, "%s", text);
+	err_field(err, "parameter", json_string(name));
+	return r;
+}
+
+int
+request_words(const struct request *request, const char *name, bool lines, const char **ret_text,
+    struct err *err)
+{
+	const char *text = request_text(request, name);
+
+	if (text && !*text)
+		text = NULL;
+	if (text && !names_text(text, NAMES_TEXT_MAX, lines))
+		return request_invalid(err, name, "%s must be %s of at most %d bytes", name,
+		    lines ? "a text" : "one line", NAMES_TEXT_MAX);
+	*ret_text = text;
+	return 0;
+}
+
+int
+request_release(const struct request *request, const char **ret_release, int64_t *ret_build,
+    struct err *err)
+{
+	const char *release = request_text(request, "release");
+	int64_t build = request_int(request, "build", 0);
+
+	if (release && !names_release(release)) {
+		int r = err_set(err, ERR_BAD_NAME,
+		    "%.80s is not a release: letters, digits and . _ + ~ - and at most 63 characters",
+		    release);
+
+		err_field(err, "name", json_string(release));
+		return r;
+	}
+	if (json_is_integer(json_object_get(request->parameters, "build")) &&
+	    (build < 1 || build > NAMES_BUILD_MAX))
+		return request_invalid(err, "build", "a build is a number from 1 to %d",
+		    NAMES_BUILD_MAX);
+	if (build && !release)
+		return request_invalid(err, "build", "a build needs its release");
+	*ret_release = release;
+	*ret_build = build;
+	return 0;
+}
+
+int
+request_variables(const struct request *request, const json_t **ret_variables, struct err *err)
+{
+	const json_t *variables = json_object_get(request->parameters, "variables");
+	const char *name;
+	const json_t *value;
+
+	if (!json_is_object(variables)) {
+		*ret_variables = NULL;
+		return 0;
+	}
+	if (json_object_size(variables) > NAMES_VARIABLES_MAX)
+		return request_invalid(err, "variables", "at most %d variables can be set",
+		    NAMES_VARIABLES_MAX);
+	json_object_foreach((json_t *)(uintptr_t)variables, name, value) {
+		if (!names_variable(name)) {
+			int r = err_set(err, ERR_BAD_NAME,
+			    "%.140s is not a variable's name: letters, digits and _, not beginning with "
+			    "a digit or BM_",
+			    name);
+
+			err_field(err, "name", json_string(name));
+			return r;
+		}
+		if (!names_text(json_string_value(value), NAMES_VALUE_MAX, true))
+			return request_invalid(err, "variables",
+			    "the value of %s must be a text of at most %d bytes", name,
+			    NAMES_VALUE_MAX);
+	}
+	*ret_variables = variables;
+	return 0;
+}
+
+int
+request_time(const struct request *request, const char *name, int64_t *ret_us, struct err *err)
+{
+	const char *text = request_text(request, name);
+	int r;
+
+	if (!text) {
+		*ret_us = 0;
+		return 0;
+	}
+	if (when_parse_utc(text, ret_us) >= 0)
+		return 0;
+	r = err_set(err, ERR_BAD_TIME,
+	    "%.80s is not a time of the protocol, such as 2026-11-23T01:00:00.000000Z", text);
+	err_field(err, "text", json_string(text));
+	return r;
+}
+
+int
+request_when(const struct request *request, char boot[40], struct queue_when *ret_when,
+    struct err *err)
+{
+	struct queue_when when = {.now = json_get_bool(request->parameters, "now")};
+	int r = request_time(request, "at", &when.at_us, err);
+
+	if (r < 0)
+		return r;
+	if (when.now && when.at_us)
+		return request_invalid(err, "at", "either now or at, not both");
+	if (!when.now && !when.at_us)
+		return -ENODATA;
+	when.text = request_text(request, "text");
+	when.zone = request_text(request, "zone");
+	if (when.text && !names_text(when.text, WHEN_TEXT_MAX, false))
+		return request_invalid(err, "text", "text must be one line of at most %d bytes",
+		    WHEN_TEXT_MAX);
+	if (when.zone && !when_zone_valid(when.zone)) {
+		r = err_set(err, ERR_BAD_TIME,
+		    "%.80s is not a time zone that this machine knows: use UTC or a name such as "
+		    "Europe/Berlin",
+		    when.zone);
+		err_field(err, "text", json_string(when.zone));
+		return r;
+	}
+	when.relative = !when.now && when.text && when.text[0] == '+';
+	run_boot_id(boot);
+	when.boot = boot;
+	when.boot_now_us = sched_boottime_us();
+	*ret_when = when;
+	return 0;
+}
+
+/* ---- pages */
+
+int
+page_begin(const struct request *request, int parts, struct page *ret_page, struct err *err)
+{
+	const char *after = request_text(request, "after");
+	int64_t limit = request_int(request, "limit", PAGE_LIMIT);
+	struct page page = {0};
+	int n = -1;
+
+	if (limit < 1 || limit > PAGE_LIMIT_MAX)
+		return request_invalid(err, "limit", "limit is a number from 1 to %d",
+		    PAGE_LIMIT_MAX);
+	if (after && parts == 1)
+		sscanf(after, "%19" SCNd64 "%n", &page.after[0], &n);
+	else if (after)
+		sscanf(after, "%19" SCNd64 ":%19" SCNd64 "%n", &page.after[0], &page.after[1], &n);
+	if (after && (n < 0 || after[n] != '\0' || page.after[0] < 0 || page.after[1] < 0))
+		return request_invalid(err, "after",
+		    "after takes what an earlier answer returned as next");
+	page.limit = (int)limit;
+	page.items = json_array();
+	*ret_page = page;
+	return 0;
+}
+
+bool
+page_add(struct page *page, json_t *item, int64_t a, int64_t b)
+{
+	size_t bytes = json_dumpb(item, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) + 1;
+
+	if (json_array_size(page->items) == (size_t)page->limit ||
+	    (page->bytes + bytes > REQUEST_REPLY_BYTES && json_array_size(page->items))) {
+		json_decref(item);
+		page->more = true;
+		return false;
+	}
+	page->bytes += bytes;
+	json_array_append_new(page->items, item);
+	if (b < 0)
+		snprintf(page->next, sizeof(page->next), "%" PRId64, a);
+	else
+		snprintf(page->next, sizeof(page->next), "%" PRId64 ":%" PRId64, a, b);
+	return true;
+}
+
+json_t *
+page_reply(struct page *page, const char *name)
+{
+	return json_pack("{s:o, s:o}", name, TAKE(page->items), "next",
+	    page->more ? json_string(page->next) : json_null());
+}
+
+void
+page_clear(struct page *page)
+{
+	json_decref(page->items);
+	page->items = NULL;
+}
+
+/* ---- parts of replies */
+
+json_t *
+request_live(const struct history_entry *live)
+{
+	if (!live)
+		return json_null();
+	return json_pack("{s:s, s:I, s:o, s:o, s:o}", "release", live->build.release, "build",
+	    (json_int_t)live->build.number, "job",
+	    live->job ? json_integer((json_int_t)live->job) : json_null(), "since",
+	    json_time(live->since_us), "by", json_text(live->by));
+}
+
+json_t *
+request_ref(const struct build_ref *ref)
+{
+	return json_pack("{s:s, s:I}", "release", ref->release, "build", (json_int_t)ref->number);
+}
+
+int
+request_build_reply(struct request *request, const char *application, const struct build_ref *ref,
+    bool deployments, json_t **ret_build, struct err *err)
+{
+	struct store_build build = {0};
+	int r = store_build_get(request->methods->store, application, ref, &build, err);
+
+	if (r < 0)
+		return r;
+	*ret_build = queue_build_json(request->methods->queue, &build, deployments);
+	store_build_clear(&build);
+	return 0;
+}
+
+static int
+compare_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+json_t *
+request_artifact_names(const struct conf *conf, const struct conf_application *application)
+{
+	_cleanup_free_ const char **names = NULL;
+	json_t *result = json_array();
+	size_t n = 0, room = 0;
+
+	for (size_t i = 0; i < application->nstages; i++) {
+		const struct conf_plan *plan = conf_plan(conf, application->stages[i].plan);
+
+		for (size_t j = 0; plan && j < plan->nsteps; j++) {
+			const struct conf_step *step = &plan->steps[j];
+
+			for (size_t k = 0; k < step->artifacts.n + 1; k++) {
+				const char *name =
+				    k ? step->artifacts.v[k - 1] : step->deploy;
+
+				if (!name)
+					continue;
+				XGROW(names, n, room);
+				names[n++] = name;
+			}
+		}
+	}
+	if (n)
+		qsort(names, n, sizeof(*names), compare_text);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
+			json_array_append_new(result, json_string(names[i]));
+	return result;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of methods/ share: a request as its handler sees it (checked against the interface, rights settled), and the
+ * declarations of all handlers, made from the table. READ and MUTATE handlers return the parameters of their reply; STREAM and
+ * UPGRADE handlers take the call over when they return 0. On an error nothing was replied and METHODS does it.
+ */
+#ifndef DAEMON_METHODS_REQUEST_H
+#define DAEMON_METHODS_REQUEST_H
+
+#include "common/varlink.h"
+#include "daemon/methods/methods.h"
+
+#define REQUEST_REPLY_BYTES (896 * 1024) /* a list stops here: its frame must stay under VARLINK_FRAME_MAX */
+
+struct methods {
+	struct queue *queue;
+	struct sched *sched;
+	struct turn *turn;
+	struct objects *objects;
+	struct store *store;
+	struct varlink_interface *control, *service;
+	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
+	void *arg;
+};
+
+struct request {
+	struct methods *methods;
+	struct control_call *call;
+	const json_t *parameters;
+	const struct control_peer *peer;
+	struct queue_who who;
+	int64_t now_us;
+	bool more;
+	/* Set by a handler: the run of this job must be told to stop, once its request is safe in the transaction. */
+	int64_t kill_job;
+	bool kill_now;
+};
+
+#define READ(name) int method_##name(struct request *request, json_t **ret_reply, struct err *err)
+#define MUTATE(name) READ(name)
+#define STREAM(name) int method_##name(struct request *request, struct err *err)
+#define UPGRADE(name) STREAM(name)
+#define X(name, role, kind) kind(name);
+METHODS(X)
+#undef X
+
+/* Members of the parameters. */
+const char *request_text(const struct request *request, const char *name); /* borrowed; NULL when absent */
+int64_t request_int(const struct request *request, const char *name, int64_t otherwise);
+/* INVALID_PARAMETER with its field. */
+int request_invalid(struct err *err, const char *name, const char *format, ...) _printf_(3, 4);
+/* `reason` or `note`, checked; NULL when absent. */
+int request_words(const struct request *request, const char *name, bool lines, const char **ret_text, struct err *err);
+/* `release` and `build` (0 when absent), as far as a name can be checked. */
+int request_release(const struct request *request, const char **ret_release, int64_t *ret_build, struct err *err);
+int request_variables(const struct request *request, const json_t **ret_variables, struct err *err);
+/* A time of the protocol; 0 when absent. */
+int request_time(const struct request *request, const char *name, int64_t *ret_us, struct err *err);
+/* `now` or `at`, `text`, `zone`; BOOT is filled and lent. -ENODATA (no ERR) when there is neither. */
+int request_when(const struct request *request, char boot[40], struct queue_when *ret_when, struct err *err);
+
+/* A page of a list: `limit` and `after` read, items added until it is full, `next` told. */
+struct page {
+	int limit;
+	int64_t after[2]; /* the cursor, as it was read; 0, 0: from the beginning */
+	json_t *items;
+	size_t bytes;
+	bool more;
+	char next[64];	  /* cursor behind the last item */
+};
+int page_begin(const struct request *request, int parts, struct page *ret_page, struct err *err);
+/* Steals ITEM. False: it did not fit, the page is full. */
+bool page_add(struct page *page, json_t *item, int64_t a, int64_t b);
+/* {NAME: items, "next": …}; ends PAGE. */
+json_t *page_reply(struct page *page, const char *name);
+void page_clear(struct page *page);
+
+/* In the form of the interface file. New references. */
+json_t *request_live(const struct history_entry *live); /* null for NULL */
+json_t *request_ref(const struct build_ref *ref);
+int request_build_reply(struct request *request, const char *application, const struct build_ref *ref, bool deployments, json_t **ret_build, struct err *err);
+/* Sorted names of the artifacts that the plans of an application's stages use: a new array. */
+json_t *request_artifact_names(const struct conf *conf, const struct conf_application *application);
+
+#endif
