@@ -1,6 +1,357 @@
 /* SPDX-License-Identifier: ISC */
-int
-main(void)
+/*
+ * bmd: starts its parts in order, runs the loop, stops them in reverse. It stays in the foreground and talks to stderr; runs
+ * that are under way when it ends go on without it.
+ *
+ *	bmd [-c FILE] [-n] [-h] [-V]
+ */
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "artifact/objects.h"
+#include "common/conf.h"
+#include "common/xalloc.h"
+#include "daemon/control.h"
+#include "daemon/launch.h"
+#include "daemon/log.h"
+#include "daemon/methods/methods.h"
+#include "daemon/notify.h"
+#include "daemon/queue.h"
+#include "daemon/sched.h"
+#include "daemon/store.h"
+#include "daemon/turn.h"
+
+struct daemon {
+	const char *file;
+	unsigned flags; /* of conf_load() */
+	struct conf *conf;
+	struct ev_loop *loop;
+	struct store *store;
+	struct objects *objects;
+	struct turn *turn;
+	struct queue *queue;
+	struct sched *sched;
+	struct methods *methods;
+	struct control *control;
+	ev_signal term, interrupt, hangup;
+};
+
+static void
+usage(FILE *to)
 {
-	return 1;
+	fprintf(to, "usage: bmd [-c FILE] [-n]\n"
+		    "  -c FILE  read FILE instead of " SYSCONFDIR "/bmd.conf\n"
+		    "  -n       check the configuration and exit\n"
+		    "  -h       this text\n"
+		    "  -V       version\n"
+		    "bmd stays in the foreground; bmctl talks to it. See bmd(8) and bmd.conf(5).\n");
+}
+
+/* ---- configuration */
+
+static json_t *
+texts_of(const struct conf_problems *problems)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < problems->n; i++)
+		json_array_append_new(array, json_string(problems->v[i]));
+	return array;
+}
+
+/* What cannot change under a bmd that runs: where its data are, and who starts its runs. */
+static int
+check_fixed(const struct conf *old, const struct conf *new, struct err *err)
+{
+	const char *what = strcmp(old->state_directory, new->state_directory) != 0 ?
+	    "state-directory" :
+	    strcmp(old->run_directory, new->run_directory) != 0 ? "run-directory" :
+	    strcmp(old->socket, new->socket) != 0		? "socket" :
+	    old->launcher != new->launcher			? "launcher" :
+								  NULL;
+	int r;
+
+	if (!what)
+		return 0;
+	r = err_set(err, ERR_CONFIGURATION, "%s: %s changed, which needs a restart of bmd", new->path,
+	    what);
+	err_field(err, "problems", json_pack("[s]", err ? err->text : ""));
+	return r;
+}
+
+static int
+reload(void *arg, json_t **ret_warnings, struct err *err)
+{
+	struct daemon *daemon = arg;
+	struct conf_problems problems = {0};
+	struct conf *conf = NULL;
+	int r = conf_load(daemon->file, daemon->flags, &conf, &problems);
+
+	if (r < 0) {
+		r = err_set(err, ERR_CONFIGURATION,
+		    "the configuration was not read again and the running one stays: %s%s",
+		    problems.n ? problems.v[0] : strerror(-r),
+		    problems.n > 1 ? " (and more: bmctl check)" : "");
+		err_field(err, "problems", texts_of(&problems));
+		conf_problems_clear(&problems);
+		return r;
+	}
+	conf_problems_clear(&problems);
+	r = check_fixed(daemon->conf, conf, err);
+	if (r < 0) {
+		conf_free(conf);
+		return r;
+	}
+	queue_set_conf(daemon->queue, conf);
+	control_reload(daemon->control, conf);
+	methods_set_problems(daemon->methods, NULL);
+	conf_free(daemon->conf);
+	daemon->conf = conf;
+	sched_reload(daemon->sched);
+	*ret_warnings = json_array();
+	return 0;
+}
+
+/* Prints every problem as "file:line: …". */
+static int
+check_only(const char *file, unsigned flags)
+{
+	struct conf_problems problems = {0};
+	struct conf *conf = NULL;
+	int r = conf_load(file, flags, &conf, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		fprintf(stderr, "%s\n", problems.v[i]);
+	conf_problems_clear(&problems);
+	conf_free(conf);
+	if (r < 0)
+		return EXIT_FAILURE;
+	puts("configuration ok");
+	return EXIT_SUCCESS;
+}
+
+/* At start a broken application takes itself out and nothing else. */
+static int
+load(struct daemon *daemon, json_t **ret_problems)
+{
+	struct conf_problems problems = {0};
+	int r = conf_load(daemon->file, daemon->flags | CONF_TOLERANT, &daemon->conf, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		log_error("%s", problems.v[i]);
+	*ret_problems = texts_of(&problems);
+	conf_problems_clear(&problems);
+	if (r < 0)
+		log_error("bmd does not start with a broken configuration: mend it, then bmd -n");
+	return r;
+}
+
+/* ---- the state folder */
+
+static int
+make_folder(const char *path, const char *what, struct err *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0711) < 0 && errno != EEXIST)
+		return err_errno(err, errno, "cannot make the %s %s", what, path);
+	if (stat(path, &st) < 0)
+		return err_errno(err, errno, "cannot use the %s %s", what, path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ERR_FAILED, "the %s %s is not a folder", what, path);
+	if (st.st_uid != geteuid())
+		return err_set(err, ERR_FAILED,
+		    "the %s %s belongs to uid %u, and bmd runs as uid %u: run bmd as its owner, or "
+		    "chown it",
+		    what, path, (unsigned)st.st_uid, (unsigned)geteuid());
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return err_set(err, ERR_FAILED,
+		    "the %s %s can be written by others than its owner: chmod go-w %s", what, path,
+		    path);
+	return 0;
+}
+
+static int
+make_folders(const struct conf *conf, struct err *err)
+{
+	int r = make_folder(conf->state_directory, "state folder", err);
+
+	/* With the launcher systemd it is bmd-run's. */
+	if (r >= 0 && conf->launcher == CONF_LAUNCHER_FORK)
+		r = make_folder(conf->run_directory, "run directory", err);
+	return r;
+}
+
+/* ---- the loop */
+
+static void
+on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	(void)events;
+	log_info("stopping on signal %d; runs under way go on", watcher->signum);
+	notify_stopping();
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void
+on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *warnings = NULL;
+	struct daemon *daemon = watcher->data;
+
+	(void)loop, (void)events;
+	notify_reloading();
+	if (reload(daemon, &warnings, &err) < 0)
+		log_error("%s", err.text);
+	else
+		log_info("configuration read again");
+	notify_ready();
+}
+
+static void
+watch_signal(struct daemon *daemon, ev_signal *watcher, int signal,
+    void (*back)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(watcher, back, signal);
+	watcher->data = daemon;
+	ev_signal_start(daemon->loop, watcher);
+	ev_unref(daemon->loop);
+}
+
+/* Clients are many; what bmd starts gets the limit that bmd was started with. */
+static void
+raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int
+start(struct daemon *daemon, json_t *problems, struct err *err)
+{
+	int r = launch_check(err);
+
+	if (r >= 0)
+		r = make_folders(daemon->conf, err);
+	if (r >= 0)
+		r = store_open(daemon->conf->state_directory, &daemon->store, err);
+	if (r >= 0)
+		r = objects_open(daemon->conf->state_directory, true, &daemon->objects, err);
+	if (r >= 0)
+		r = objects_sweep(daemon->objects, err);
+	if (r < 0)
+		return r;
+	daemon->turn = turn_new(daemon->loop, daemon->store);
+	daemon->queue = queue_new(daemon->store, daemon->objects);
+	queue_set_conf(daemon->queue, daemon->conf);
+	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
+	r = sched_recover(daemon->sched, err);
+	if (r < 0)
+		return r;
+	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
+	    reload, daemon);
+	methods_set_problems(daemon->methods, problems);
+	return control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
+	    methods_call, daemon->methods, &daemon->control, err);
+}
+
+static void
+run(struct daemon *daemon)
+{
+	watch_signal(daemon, &daemon->term, SIGTERM, on_stop);
+	watch_signal(daemon, &daemon->interrupt, SIGINT, on_stop);
+	watch_signal(daemon, &daemon->hangup, SIGHUP, on_hangup);
+	log_info("bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
+	    daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
+	notify_ready();
+	ev_run(daemon->loop, 0);
+	control_stop(daemon->control);
+	turn_end(daemon->turn); /* what is in hand is committed and answered */
+	ev_run(daemon->loop, EVRUN_NOWAIT);
+	turn_end(daemon->turn);
+}
+
+static void
+stop(struct daemon *daemon)
+{
+	control_free(daemon->control);
+	methods_free(daemon->methods);
+	sched_free(daemon->sched);
+	queue_free(daemon->queue);
+	turn_free(daemon->turn);
+	objects_close(daemon->objects);
+	store_close(daemon->store);
+	conf_free(daemon->conf);
+}
+
+static int
+serve(struct daemon *daemon)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *problems = NULL;
+	int r;
+
+	signal(SIGPIPE, SIG_IGN);
+	umask(022);
+	raise_files();
+	if (load(daemon, &problems) < 0)
+		return EXIT_FAILURE;
+	daemon->loop = ev_default_loop(EVFLAG_AUTO);
+	if (!daemon->loop) {
+		log_error("libev cannot start its loop");
+		return EXIT_FAILURE;
+	}
+	r = start(daemon, problems, &err);
+	if (r < 0)
+		log_error("%s", err.text);
+	else
+		run(daemon);
+	stop(daemon);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct daemon daemon = {.file = SYSCONFDIR "/bmd.conf",
+	    .flags = geteuid() == 0 ? CONF_RUN_AS_ROOT : 0};
+	bool check = false;
+	int option;
+
+	while ((option = getopt(argc, argv, "c:nhV")) != -1)
+		switch (option) {
+		case 'c':
+			daemon.file = optarg;
+			break;
+		case 'n':
+			check = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return EXIT_SUCCESS;
+		case 'V':
+			puts("bmd " VERSION);
+			return EXIT_SUCCESS;
+		default:
+			usage(stderr);
+			return EX_USAGE;
+		}
+	if (optind < argc) {
+		usage(stderr);
+		return EX_USAGE;
+	}
+	log_init("bmd");
+	return check ? check_only(daemon.file, daemon.flags) : serve(&daemon);
 }

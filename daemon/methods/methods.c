@@ -358,5 +358,13 @@ methods_free(struct methods *methods)
 		return;
 	varlink_interface_free(methods->control);
 	varlink_interface_free(methods->service);
+	json_decref(methods->problems);
 	free(methods);
+}
+
+void
+methods_set_problems(struct methods *methods, json_t *problems)
+{
+	json_decref(methods->problems);
+	methods->problems = json_incref(problems);
 }

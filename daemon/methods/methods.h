@@ -43,6 +43,8 @@ struct methods;
 struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
 			    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg);
 void methods_free(struct methods *methods);
+/* Problems of a tolerant start, which GetStatus warns of: array of texts, borrowed; NULL: none. */
+void methods_set_problems(struct methods *methods, json_t *problems);
 control_handler methods_call; /* its ARG is a struct methods * */
 
 #endif

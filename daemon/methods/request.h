@@ -19,6 +19,7 @@ struct methods {
 	struct objects *objects;
 	struct store *store;
 	struct varlink_interface *control, *service;
+	json_t *problems; /* of the configuration at start; NULL: none */
 	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
 	void *arg;
 };

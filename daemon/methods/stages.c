@@ -35,6 +35,8 @@ warnings_of(struct request *request)
 	const json_t *path;
 	size_t i;
 
+	if (request->methods->problems)
+		json_array_extend(warnings, request->methods->problems);
 	json_array_foreach(changed, i, path)
 		json_array_append_new(warnings,
 		    json_sprintf("%s has changed: bmctl check, then bmctl reload",
