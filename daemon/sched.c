@@ -362,18 +362,18 @@ next_text(const struct job *job, void *arg)
 
 /* For `systemctl status`. */
 static void
-tell_status(struct sched *sched, const int64_t counts[JOB_STATE_MAX_])
+tell_status(struct sched *sched)
 {
 	_cleanup_free_ char *next = NULL;
 	_cleanup_free_ char *text = NULL;
+	int64_t running = 0;
 
 	if (!sched->tells_status)
 		return;
+	store_job_active_count(store_of(sched), &running, NULL);
 	store_job_each_state(store_of(sched), JOB_SCHEDULED, INT64_MAX, 0, 0, 1, next_text, &next,
 	    NULL);
-	text = xasprintf("%" PRId64 " running, %" PRId64 " waiting%s",
-	    counts[JOB_RUNNING] + counts[JOB_STARTING],
-	    counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD], next ? next : "");
+	text = xasprintf("%" PRId64 " running%s", running, next ? next : "");
 	if (sched->status && strcmp(text, sched->status) == 0)
 		return;
 	notify_status(text);
@@ -384,18 +384,20 @@ tell_status(struct sched *sched, const int64_t counts[JOB_STATE_MAX_])
 static int
 look_now(struct sched *sched, struct err *err)
 {
-	int64_t counts[JOB_STATE_MAX_] = {0}, now_us = sched_now_us(), next_us = INT64_MAX;
-	int r = turn_begin(sched->host.turn, err);
+	int64_t now_us = sched_now_us(), next_us = INT64_MAX;
+	char application[64] = "", stage[64] = "";
+	int waits, r = turn_begin(sched->host.turn, err);
 
 	if (r >= 0)
 		r = queue_look(sched->host.queue, now_us, start, sched, &next_us, err);
-	if (r >= 0)
-		r = store_job_count(store_of(sched), counts, err);
 	if (r < 0)
 		return r;
+	waits = store_job_queued_stage(store_of(sched), application, stage, err);
+	if (waits < 0)
+		return waits;
 	arm(sched, now_us, next_us);
-	beat(sched, counts[JOB_QUEUED] > 0);
-	tell_status(sched, counts);
+	beat(sched, waits > 0);
+	tell_status(sched);
 	return 0;
 }
 
