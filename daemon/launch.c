@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -55,6 +56,7 @@ struct launch {
 	ev_timer sweep;
 	struct helpers living, dead;
 	char *run, *import; /* programs; NULL: to be found */
+	struct rlimit files; /* as bmd itself was started: bmd may raise its own afterwards */
 };
 
 /* ---- where the programs are */
@@ -137,6 +139,7 @@ struct start {
 	char *const *environment;
 	int in, out;  /* OUT -1: /dev/null */
 	int error_fd; /* the writing end, CLOEXEC */
+	struct rlimit files;
 };
 
 /* What the child says when it could not become the program. */
@@ -206,6 +209,7 @@ become(const struct start *start)
 		give_up(error_fd, "dup2");
 	set_blocking(STDIN_FILENO);
 	closefrom(ERROR_FD + 1);
+	(void)setrlimit(RLIMIT_NOFILE, &start->files);
 	if (chdir("/") < 0)
 		give_up(ERROR_FD, "chdir");
 	execve(start->program, start->argv, start->environment);
@@ -297,6 +301,7 @@ spawn(struct launch *launch, struct start *start, enum kind kind, pid_t *ret_pid
 
 	make_environment(environment);
 	start->environment = environment;
+	start->files = launch->files;
 	r = fork_and_exec(start, &pid, err);
 	for (size_t i = 0; environment[i]; i++)
 		free(environment[i]);
@@ -526,6 +531,7 @@ launch_new(struct ev_loop *loop, void (*ended)(pid_t pid, int status, void *arg)
 	launch->loop = loop;
 	launch->ended = ended;
 	launch->arg = arg;
+	(void)getrlimit(RLIMIT_NOFILE, &launch->files);
 	spare_children(launch);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	ev_child_init(&launch->child, on_child, 0, 0);

@@ -16,6 +16,7 @@
 
 struct launch;
 /* ENDED is called when a helper that bmd forked is gone and, for bmd-run, nothing it left is there any more. */
+/* Helpers get the limit of open files that is in force now. */
 struct launch *launch_new(struct ev_loop *loop, void (*ended)(pid_t pid, int status, void *arg), void *arg);
 void launch_free(struct launch *launch); /* leaves helpers running */
 

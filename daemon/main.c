@@ -226,7 +226,7 @@ watch_signal(struct daemon *daemon, ev_signal *watcher, int signal,
 	ev_unref(daemon->loop);
 }
 
-/* Clients are many; what bmd starts gets the limit that bmd was started with. */
+/* Clients are many. Helpers keep the limit that bmd was started with: sched has noted it. */
 static void
 raise_files(void)
 {
@@ -257,6 +257,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->queue = queue_new(daemon->store, daemon->objects);
 	queue_set_conf(daemon->queue, daemon->conf);
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
+	raise_files();
 	r = sched_recover(daemon->sched, err);
 	if (r < 0)
 		return r;
@@ -305,7 +306,6 @@ serve(struct daemon *daemon)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
-	raise_files();
 	if (load(daemon, &problems) < 0)
 		return EXIT_FAILURE;
 	daemon->loop = ev_default_loop(EVFLAG_AUTO);

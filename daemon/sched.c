@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/channel.h"
@@ -628,7 +629,12 @@ sched_reload(struct sched *sched)
 json_t *
 sched_warnings(struct sched *sched)
 {
-	return json_copy(sched->problems);
+	json_t *warnings = json_copy(sched->problems);
+
+	for (const struct running *running = sched->runs; running; running = running->next)
+		if (tend_problem(running->tend))
+			json_array_append_new(warnings, json_text(tend_problem(running->tend)));
+	return warnings;
 }
 
 struct ev_loop *

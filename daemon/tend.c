@@ -61,6 +61,7 @@ struct tend {
 	char *end_text;
 	bool hold, occupied;
 
+	char *problem; /* the folder could not be read, or the end not be committed; NULL: neither */
 	int holds; /* effects of the turn that still point here */
 	bool freed;
 };
@@ -118,6 +119,17 @@ tend_remains(const struct run_started *started, const char *boot, const char *cg
 }
 
 /* ---- small tools */
+
+/* Said once, and shown until it is over. NULL: it is. */
+static void
+set_problem(struct tend *tend, const char *text)
+{
+	if (text && !tend->problem)
+		log_error("job %" PRId64 ": %s; trying again every %.0f s", tend->job, text,
+		    AGAIN_SECONDS);
+	free(tend->problem);
+	tend->problem = text ? xasprintf("job %" PRId64 ": %s", tend->job, text) : NULL;
+}
 
 static void
 on_timer(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -267,8 +279,7 @@ end_committed(void *arg, const struct err *failure)
 	if (!effect_begins(tend))
 		return;
 	if (failure) {
-		log_error("job %" PRId64 ": its end could not be recorded, trying again: %s",
-		    tend->job, failure->text);
+		set_problem(tend, failure->text);
 		wait_then(tend, AGAIN_SECONDS, record_end);
 		return;
 	}
@@ -291,8 +302,7 @@ record_end(struct tend *tend)
 	if (r == -ESTALE) /* somebody was faster: cancelled before it began, or recorded already */
 		log_info("job %" PRId64 ": run %s is no longer the job's", tend->job, tend->run);
 	else if (r < 0) {
-		log_error("job %" PRId64 ": its end could not be recorded, trying again: %s",
-		    tend->job, err.text);
+		set_problem(tend, err.text);
 		wait_then(tend, AGAIN_SECONDS, record_end);
 		return;
 	}
@@ -544,6 +554,19 @@ decide_later(struct tend *tend)
 	tend->reconnect = tend->reconnect * 2 < RECONNECT_LAST ? tend->reconnect * 2 : RECONNECT_LAST;
 }
 
+/* The number of the last event that is in the database; 0: none, or it cannot be read now. */
+static int64_t
+recorded_events(struct tend *tend)
+{
+	struct job job = {0};
+	int64_t seq = 0;
+
+	if (store_job_get(queue_store(tend->host->queue), tend->job, &job, NULL) >= 0)
+		seq = job.event_seq;
+	job_clear(&job);
+	return seq;
+}
+
 /* A bmd-run lives: follow it through JOB/control. One that was never told to go leaves by itself. */
 static void
 reconnect(struct tend *tend, const struct run_folder *folder)
@@ -569,6 +592,7 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 	tend->channel = channel_new(tend->host->loop, fd, on_message, on_closed, tend);
 	tend->phase = GOING;
 	follow = run_message("follow");
+	json_object_set_new(follow, "after", json_integer((json_int_t)recorded_events(tend)));
 	channel_send(tend->channel, follow);
 	send_cancel(tend);
 	log_info("job %" PRId64 ": following its run, which went on without bmd", tend->job);
@@ -640,10 +664,11 @@ decide(struct tend *tend)
 	tend->phase = APART;
 	if (run_folder_look(tend->host->run_directory, tend->job, &folder, &err) < 0) {
 		/* Never "absent": without the folder nobody knows. */
-		log_error("%s; looking again every %.0f s", err.text, AGAIN_SECONDS);
+		set_problem(tend, err.text);
 		wait_then(tend, AGAIN_SECONDS, decide);
 		return;
 	}
+	set_problem(tend, NULL);
 	switch (tend_judge(tend->run, tend->request_digest, &folder)) {
 	case TEND_ALIVE:
 		reconnect(tend, &folder);
@@ -767,6 +792,7 @@ tend_free(struct tend *tend)
 	run_request_clear(&tend->request);
 	free(tend->end_text);
 	free(tend->cancel_by);
+	free(tend->problem);
 	free(tend);
 }
 
@@ -774,6 +800,12 @@ int64_t
 tend_job(const struct tend *tend)
 {
 	return tend->job;
+}
+
+const char *
+tend_problem(const struct tend *tend)
+{
+	return tend->problem;
 }
 
 pid_t

@@ -41,6 +41,8 @@ struct tend *tend_adopt(const struct tend_host *host, const struct job *job);
 void tend_free(struct tend *tend); /* leaves the run alone */
 
 int64_t tend_job(const struct tend *tend);
+/* Why nothing can be said of the run just now, as a sentence; NULL when all is well. Borrowed. */
+const char *tend_problem(const struct tend *tend);
 pid_t tend_pid(const struct tend *tend); /* of the bmd-run that this bmd forked; 0: none */
 /* Tells bmd-run to stop, now or as soon as it can be reached. */
 void tend_cancel(struct tend *tend, bool now, const char *by);

@@ -29,13 +29,27 @@ FAIL() {
 }
 SKIP() { echo "skipped: $*"; exit 77; }
 at_exit() { AT_EXIT="$*; $AT_EXIT"; }
+# Pids of the bmd-run of every run folder that is still theirs: the folder's lock is open there.
+run_pids() {
+    for claim in "$HOME_DIR"/state/runs/*/started; do
+        [ -f "$claim" ] || continue
+        pid=$(jq -r .pid "$claim" 2>/dev/null) || continue
+        [ -d "/proc/$pid" ] && ls -l "/proc/$pid/fd" 2>/dev/null | grep -qF "${claim%started}lock" && echo "$pid"
+    done
+}
+# kill_tree PID: it and all below it, one by one.
+kill_tree() {
+    below=$(cat /proc/"$1"/task/*/children 2>/dev/null)
+    kill -KILL "$1" 2>/dev/null
+    for child in $below; do kill_tree "$child"; done
+}
 finish() {
     status=$?
     trap - EXIT
     eval "$AT_EXIT"
     [ -z "$BMD_PID" ] || { kill -KILL "$BMD_PID" 2>/dev/null; wait "$BMD_PID" 2>/dev/null; }
     # What a test killed bmd over may still run: nothing of this folder's outlives the test.
-    pkill -KILL -f "$HOME_DIR" 2>/dev/null
+    for pid in $(run_pids); do kill_tree "$pid"; done
     rm -rf "$HOME_DIR"
     exit "$status"
 }
@@ -51,6 +65,17 @@ retry() {
         sleep 0.05
     done
 }
+
+# call METHOD [PARAMETERS [OTHER]]: one call by socat; prints its replies, a line each. OTHER: '"more":true'.
+call() {
+    printf '{"method":"io.bmd.Control.%s","parameters":%s%s}\0' "$1" "${2:-{\}}" "${3:+,$3}" |
+        socat -t 30 - "UNIX-CONNECT:$BMD_SOCKET" | tr '\0' '\n'
+}
+# ask METHOD PARAMETERS FILTER: the same, as jq reads the parameters of the (last) reply.
+ask() { call "$1" "$2" | tail -n 1 | jq -r ".parameters | $3"; }
+# state JOB: its state by the protocol. in_state JOB STATE: for retry.
+state() { ask GetJob "{\"job\":$1}" .job.state; }
+in_state() { [ "$(state "$1")" = "$2" ]; }
 
 # expect CODE COMMAND…: runs it, keeps its output in $HOME_DIR/out and err, and compares the exit code.
 expect() {
@@ -96,7 +121,7 @@ bmd_start() {
     [ -f "$BMD_CONF" ] || configure
     bmd -c "$BMD_CONF" 2>>"$HOME_DIR/bmd.log" &
     BMD_PID=$!
-    bmd_answers() { ! kill -0 "$BMD_PID" 2>/dev/null || bmctl call GetStatus; }
+    bmd_answers() { ! kill -0 "$BMD_PID" 2>/dev/null || call GetStatus | grep -q parameters; }
     retry bmd_answers && kill -0 "$BMD_PID" 2>/dev/null || FAIL "bmd did not start"
 }
 bmd_stop() {
