@@ -13,12 +13,12 @@ level() {
     daemon/main) echo 90 ;;
     daemon/methods/*) echo 70 ;;        # answers through control.h: the one agreed exception, below
     daemon/control|daemon/peer|daemon/listen) echo 80 ;;
-    daemon/sched*|daemon/recover*) echo 60 ;;
+    daemon/sched*|daemon/tend) echo 60 ;;
     daemon/turn) echo 55 ;;
     daemon/queue*) echo 50 ;;
     daemon/store*) echo 45 ;;
     daemon/history) echo 40 ;;
-    daemon/launch|daemon/sweep) echo 35 ;;
+    daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
     daemon/log|daemon/notify) echo 25 ;;
     */main|ctl/verbs/*) echo 90 ;;

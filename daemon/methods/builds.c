@@ -292,7 +292,7 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	    &application, err);
 
 	if (r >= 0)
-		r = request_words(request, "reason", false, &reason, err);
+		r = request_words(request, "reason", true, &reason, err);
 	if (r >= 0)
 		r = read_build(request, &build, err);
 	if (r >= 0)
@@ -343,7 +343,7 @@ method_RejectBuild(struct request *request, json_t **ret_reply, struct err *err)
 {
 	json_t *warnings = NULL;
 	const char *reason;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0 && !reason)
 		r = request_invalid(err, "reason", "why is the build bad? a reason is needed");
@@ -360,7 +360,7 @@ method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err
 {
 	json_t *warnings = NULL;
 	const char *reason;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = judge(request, NULL, ret_reply, &warnings, err);

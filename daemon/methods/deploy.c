@@ -23,7 +23,7 @@ read_request(const struct request *request, bool redeploy, char boot[40],
 	int r = request_release(request, &wish.release, &wish.build, err);
 
 	if (r >= 0)
-		r = request_words(request, "reason", false, &wish.reason, err);
+		r = request_words(request, "reason", true, &wish.reason, err);
 	if (r >= 0)
 		r = request_variables(request, &wish.variables, err);
 	if (r < 0)

@@ -227,3 +227,86 @@ method_Diff(struct request *request, json_t **ret_reply, struct err *err)
 	json_object_set_new(*ret_reply, "removed", json_integer((json_int_t)diff.removed));
 	return 0;
 }
+
+/* ---- VerifyBuilds */
+
+/*
+ * Every manifest is read once, however many builds have it; what is found is told of each of them. A stream that
+ * its client leaves ends the helper by closing its channel.
+ */
+struct verify {
+	struct methods *methods;
+	struct control_call *call;
+	struct sched_verify *helper;
+	json_t *users; /* digest of a manifest → array of {application, release, build, artifact} */
+	json_t *damaged;
+	size_t damaged_bytes;
+	int64_t files, bytes, total_files;
+	int64_t told_us;
+	bool done; /* the helper has said that it read all */
+	bool more;
+	char *failure; /* of the helper; NULL: none */
+};
+
+static void
+verify_free(struct verify *verify)
+{
+	sched_verify_stop(verify->helper);
+	json_decref(verify->users);
+	json_decref(verify->damaged);
+	free(verify->failure);
+	free(verify);
+}
+
+static void
+verify_gone(void *arg)
+{
+	verify_free(arg);
+}
+
+static void
+verify_reply(struct verify *verify, bool continues)
+{
+	control_reply(verify->call,
+	    json_pack("{s:I, s:I, s:I, s:O}", "files", (json_int_t)verify->files, "bytes",
+		(json_int_t)verify->bytes, "total_files", (json_int_t)verify->total_files,
+		"damaged", verify->damaged),
+	    continues);
+}
+
+static void
+verify_end(struct verify *verify)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (verify->done)
+		verify_reply(verify, false);
+	else {
+		err_set(&err, ERR_FAILED, "the files could not all be read: %s",
+		    verify->failure ? verify->failure : "bmd-import ended early, see the log of bmd");
+		control_error(verify->call, &err);
+	}
+	verify_free(verify);
+}
+
+static void
+verify_damaged(struct verify *verify, const char *digest, const json_t *finding)
+{
+	const json_t *user;
+	size_t i;
+
+	json_array_foreach(json_object_get(verify->users, digest), i, user) {
+		json_t *row = json_deep_copy(user);
+
+		json_object_set_new(row, "path", json_text(json_get_string(finding, "path")));
+		if (!json_get_string(finding, "path"))
+			json_object_set_new(row, "path", json_string(""));
+		json_object_set_new(row, "problem", json_text(json_get_string(finding, "problem")));
+		verify->damaged_bytes += json_dumpb(row, NULL, 0, JSON_COMPACT) + 1;
+		if (json_array_size(verify->damaged) < DAMAGED_MAX &&
+		    verify->damaged_bytes < REQUEST_REPLY_BYTES)
+			json_array_append_new(verify->damaged, row);
+		else
+			json_decref(row);
+	}
+}

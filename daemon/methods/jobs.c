@@ -134,7 +134,7 @@ method_Cancel(struct request *request, json_t **ret_reply, struct err *err)
 	struct job job = {0};
 	const char *reason;
 	bool kill_run = false;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = queue_cancel(request->methods->queue, request_int(request, "job", 0), reason,
@@ -156,7 +156,7 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 	struct job job = {0};
 	const char *reason;
 	char boot[40];
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = request_when(request, boot, &when, err);
@@ -177,7 +177,7 @@ method_Release(struct request *request, json_t **ret_reply, struct err *err)
 	struct job job = {0};
 	const char *reason;
 	json_t *live;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = queue_release(request->methods->queue, request_int(request, "job", 0),

@@ -79,7 +79,7 @@ stage_reply(struct request *request, json_t **ret_reply)
 static int
 given_reason(const struct request *request, const char **ret_reason, struct err *err)
 {
-	int r = request_words(request, "reason", false, ret_reason, err);
+	int r = request_words(request, "reason", true, ret_reason, err);
 
 	if (r >= 0 && !*ret_reason)
 		r = request_invalid(err, "reason", "a reason is needed: others will want to know why");
@@ -111,7 +111,7 @@ int
 method_Unlock(struct request *request, json_t **ret_reply, struct err *err)
 {
 	const char *reason;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = queue_unlock(request->methods->queue, request_text(request, "application"),

@@ -28,7 +28,7 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 	json_t *warnings = NULL;
 	const struct conf *conf;
 	const char *reason;
-	int r = request_words(request, "reason", false, &reason, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
 		r = methods->reload(methods->arg, &warnings, err);
