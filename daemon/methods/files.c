@@ -12,7 +12,8 @@
 #include "daemon/log.h"
 #include "daemon/methods/request.h"
 
-#define VERIFY_BUILDS_MAX 100000
+#define VERIFY_PAGE 1000
+#define PROGRESS_US 250000
 #define DAMAGED_MAX 1000 /* findings that a reply lists */
 
 int
@@ -265,6 +266,12 @@ verify_gone(void *arg)
 }
 
 static void
+verify_drained(void *arg)
+{
+	(void)arg; /* the next progress will be told again */
+}
+
+static void
 verify_reply(struct verify *verify, bool continues)
 {
 	control_reply(verify->call,
@@ -309,4 +316,163 @@ verify_damaged(struct verify *verify, const char *digest, const json_t *finding)
 		else
 			json_decref(row);
 	}
+}
+
+/* One object of bmd-import --verify (import/verify.h), or NULL at its end. */
+static void
+verify_line(const json_t *object, void *arg)
+{
+	struct verify *verify = arg;
+	int64_t now_us = sched_now_us();
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (!object) {
+		verify_end(verify);
+		return;
+	}
+	if (err_from_json(object, &err) == 0) {
+		free(verify->failure);
+		verify->failure = xstrdup(err.text);
+		return;
+	}
+	verify->files = json_get_int(object, "files", verify->files);
+	verify->bytes = json_get_int(object, "bytes", verify->bytes);
+	verify->done |= json_get_bool(object, "done");
+	if (json_get_string(object, "problem"))
+		verify_damaged(verify, json_get_string(object, "manifest"), object);
+	if (!verify->more || verify->done || now_us - verify->told_us < PROGRESS_US)
+		return;
+	/* A client that does not read misses progress, not the end. */
+	if (!control_may_send(verify->call, verify_drained, verify))
+		return;
+	verify->told_us = now_us;
+	verify_reply(verify, true);
+}
+
+static int
+verify_add(const struct store_build *build, void *arg)
+{
+	struct verify *verify = arg;
+
+	for (size_t i = 0; i < build->nartifacts; i++) {
+		const struct store_artifact *artifact = &build->artifacts[i];
+		json_t *users = json_object_get(verify->users, artifact->digest);
+
+		if (!users) {
+			users = json_array();
+			json_object_set_new(verify->users, artifact->digest, users);
+			verify->total_files += artifact->files;
+		}
+		json_array_append_new(users,
+		    json_pack("{s:s, s:s, s:I, s:s}", "application", build->application, "release",
+			build->build.release, "build", (json_int_t)build->build.number, "artifact",
+			artifact->name));
+	}
+	return 0;
+}
+
+struct verify_page {
+	struct verify *verify;
+	int64_t last;
+	int n;
+};
+
+static int
+verify_add_paged(const struct store_build *build, void *arg)
+{
+	struct verify_page *page = arg;
+
+	page->last = build->id;
+	page->n++;
+	return verify_add(build, page->verify);
+}
+
+static int
+verify_application(struct verify *verify, const char *application, const char *release,
+    struct err *err)
+{
+	struct verify_page page = {.verify = verify};
+	int r;
+
+	do {
+		page.n = 0;
+		r = store_build_each(verify->methods->store, application, release, page.last,
+		    VERIFY_PAGE, verify_add_paged, &page, err);
+	} while (r >= 0 && page.n == VERIFY_PAGE);
+	return r;
+}
+
+static int
+verify_collect(struct request *request, struct verify *verify, struct err *err)
+{
+	const struct conf *conf = queue_conf(verify->methods->queue);
+	const char *application = request_text(request, "application"), *release;
+	const struct conf_application *known;
+	struct store_build build = {0};
+	int64_t number;
+	int r = request_release(request, &release, &number, err);
+
+	if (r >= 0 && application)
+		r = queue_find_application(verify->methods->queue, application, &known, err);
+	else if (r >= 0 && release)
+		r = request_invalid(err, "release", "a release needs its application");
+	for (size_t i = 0; r >= 0 && !application && i < conf->napplications; i++)
+		r = verify_application(verify, conf->applications[i].name, NULL, err);
+	if (r < 0 || !application)
+		return r;
+	if (!release || !number) {
+		r = verify_application(verify, application, release, err);
+		if (r < 0 || !release || json_object_size(verify->users))
+			return r;
+	}
+	r = queue_find_build(verify->methods->queue, application, release, number, &build, err);
+	if (r >= 0 && number)
+		verify_add(&build, verify);
+	store_build_clear(&build);
+	return r;
+}
+
+static json_t *
+verify_digests(const struct verify *verify)
+{
+	json_t *digests = json_array();
+	const char *digest;
+	json_t *users;
+
+	json_object_foreach(verify->users, digest, users)
+		json_array_append_new(digests, json_string(digest));
+	return digests;
+}
+
+int
+method_VerifyBuilds(struct request *request, struct err *err)
+{
+	struct verify *verify = xcalloc(1, sizeof(*verify));
+	_cleanup_json_ json_t *digests = NULL;
+	int r;
+
+	*verify = (struct verify){.methods = request->methods,
+	    .call = request->call,
+	    .users = json_object(),
+	    .damaged = json_array(),
+	    .told_us = request->now_us,
+	    .more = request->more};
+	r = verify_collect(request, verify, err);
+	if (r >= 0) {
+		digests = verify_digests(verify);
+		verify->done = json_array_size(digests) == 0;
+	}
+	if (r >= 0 && verify->done) {
+		verify_end(verify);
+		return 0;
+	}
+	if (r >= 0)
+		r = sched_verify(request->methods->sched, digests, verify_line, verify,
+		    &verify->helper, err);
+	if (r < 0) {
+		verify_free(verify);
+		return r;
+	}
+	control_on_gone(verify->call, verify_gone, verify);
+	return 0;
 }
