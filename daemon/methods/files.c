@@ -242,7 +242,7 @@ struct verify {
 	json_t *users; /* digest of a manifest → array of {application, release, build, artifact} */
 	json_t *damaged;
 	size_t damaged_bytes;
-	int64_t files, bytes, total_files;
+	int64_t builds, files, bytes, total_files;
 	int64_t told_us;
 	bool done; /* the helper has said that it read all */
 	bool more;
@@ -354,6 +354,7 @@ verify_add(const struct store_build *build, void *arg)
 {
 	struct verify *verify = arg;
 
+	verify->builds++;
 	for (size_t i = 0; i < build->nartifacts; i++) {
 		const struct store_artifact *artifact = &build->artifacts[i];
 		json_t *users = json_object_get(verify->users, artifact->digest);
@@ -422,7 +423,7 @@ verify_collect(struct request *request, struct verify *verify, struct err *err)
 		return r;
 	if (!release || !number) {
 		r = verify_application(verify, application, release, err);
-		if (r < 0 || !release || json_object_size(verify->users))
+		if (r < 0 || !release || verify->builds)
 			return r;
 	}
 	r = queue_find_build(verify->methods->queue, application, release, number, &build, err);
