@@ -27,6 +27,7 @@
 #define AGAIN_SECONDS 5.0
 #define HEARTBEAT_SECONDS 120.0
 #define LOG_SECONDS 0.05 /* a log that grows is looked at so often */
+#define HURRIED_MAX 100000
 #define IMPORTS_MAX 16
 #define ADOPT_MAX 4096	 /* starting and running jobs after a restart */
 
@@ -60,6 +61,7 @@ struct sched {
 	ev_periodic due;  /* the earliest moment */
 	ev_timer again, heartbeat;
 	bool stopping;
+	int hurried; /* looks in a row that asked for another at once */
 
 	struct sched_watch *watches;
 	int walking;
@@ -292,14 +294,15 @@ start(struct job *job, void *arg)
 	r = queue_starting(queue, job, run, sched->host.boot, sched_now_us(), &err);
 	if (r == -ESTALE)
 		return 0;
-	if (r < 0) {
+	if (r >= 0)
+		r = queue_run_request(queue, job, &request, &err);
+	if (r < 0 && (err.code == ERR_NO_SPACE || err.code == ERR_UNKNOWN_OUTCOME)) {
 		log_error("job %" PRId64 " cannot start: %s", job->id, err.text);
 		return r;
 	}
-	r = queue_run_request(queue, job, &request, &err);
-	if (r < 0) {
-		log_warning("job %" PRId64 " is not started: %s", job->id, err.text);
-		return r == -ENOSPC ? r : 0; /* the queue holds it */
+	if (r < 0) { /* it was held, and told so: somebody else is the head of its line now */
+		sched_kick(sched);
+		return 0;
 	}
 	keep(sched, tend_start(&sched->host, job, &request));
 	return 0;
@@ -324,8 +327,9 @@ arm(struct sched *sched, int64_t now_us, int64_t next_us)
 	ev_periodic_stop(sched->host.loop, &sched->due);
 	if (next_us == INT64_MAX)
 		return;
-	/* Never a moment that has passed: what could not be settled just now is looked at a little later. */
-	if (next_us <= now_us)
+	/* At once means that a look had more to do than one look does; for ever at once would be a mistake. */
+	sched->hurried = next_us <= now_us ? sched->hurried + 1 : 0;
+	if (sched->hurried > HURRIED_MAX)
 		next_us = now_us + 100000;
 	ev_periodic_set(&sched->due, (double)next_us / 1e6, 0., NULL);
 	ev_periodic_start(sched->host.loop, &sched->due);
