@@ -325,6 +325,7 @@ verify_line(const json_t *object, void *arg)
 	struct verify *verify = arg;
 	int64_t now_us = sched_now_us();
 	_cleanup_err_ struct err err = ERR_INIT;
+	const json_t *done, *progress;
 
 	if (!object) {
 		verify_end(verify);
@@ -335,9 +336,12 @@ verify_line(const json_t *object, void *arg)
 		verify->failure = xstrdup(err.text);
 		return;
 	}
-	verify->files = json_get_int(object, "files", verify->files);
-	verify->bytes = json_get_int(object, "bytes", verify->bytes);
-	verify->done |= json_get_bool(object, "done");
+	done = json_object_get(object, "done");
+	progress = done ? done : json_object_get(object, "progress");
+	verify->files = json_get_int(progress, "files", verify->files);
+	verify->bytes = json_get_int(progress, "bytes", verify->bytes);
+	verify->total_files = json_get_int(progress, "total_files", verify->total_files);
+	verify->done |= done != NULL;
 	if (json_get_string(object, "problem"))
 		verify_damaged(verify, json_get_string(object, "manifest"), object);
 	if (!verify->more || verify->done || now_us - verify->told_us < PROGRESS_US)

@@ -61,35 +61,24 @@ START_TEST(every_method_has_a_row_and_every_row_a_method)
 }
 END_TEST
 
-/* A method takes a key if and only if it changes something. */
+/* A method takes a key if and only if it changes something: read from the text of its input. */
 START_TEST(what_changes_takes_a_key)
 {
-	struct varlink_interface *interface = control();
-
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		json_t *parameters = json_pack("{s:i}", "key", 1);
-		struct err err = ERR_INIT;
-		const json_t *field;
-		bool takes_key;
+		char begin[64], *input;
+		const char *from;
 
-		ck_assert_int_lt(varlink_check(interface, rows[i].name, VARLINK_INPUT, parameters,
-				     &err),
-		    0);
-		/* A key of the wrong type is named where there is a key, or is unknown. */
-		field = json_object_get(err.fields, "parameter");
-		json_object_set_new(parameters, "key", json_string("k"));
-		err_clear(&err);
-		err = ERR_INIT;
-		takes_key = varlink_check(interface, rows[i].name, VARLINK_INPUT, parameters, &err) == 0;
-		if (!takes_key) {
-			field = json_object_get(err.fields, "parameter");
-			takes_key = !field || strcmp(json_string_value(field), "key") != 0;
-		}
-		ck_assert_msg(takes_key == (rows[i].kind == KIND_MUTATE), "%s", rows[i].name);
-		err_clear(&err);
-		json_decref(parameters);
+		snprintf(begin, sizeof(begin), "\nmethod %s(", rows[i].name);
+		from = strstr(varlink_control_text, begin);
+		ck_assert_ptr_nonnull(from);
+		from += strlen(begin);
+		input = strndup(from, (size_t)(strstr(from, "->") - from));
+		ck_assert_msg(
+		    (strncmp(input, "key:", 4) == 0 || strstr(input, " key:") != NULL) ==
+			(rows[i].kind == KIND_MUTATE),
+		    "%s", rows[i].name);
+		free(input);
 	}
-	varlink_interface_free(interface);
 }
 END_TEST
 
