@@ -267,6 +267,15 @@ manifest_of(int line, json_t *object)
 	return text;
 }
 
+/* The store begins anew. */
+static void
+forget(void)
+{
+	_cleanup_free_ char *line = xasprintf("rm -r %s/store", base);
+
+	ck_assert_int_eq(system(line), 0);
+}
+
 /* ---- tar */
 
 START_TEST(taken)
@@ -401,7 +410,7 @@ START_TEST(pax)
 
 			ck_assert_msg(strstr(text, "\trenamed\n") != NULL, "line %d",
 				      table[i].line);
-			ck_assert_int_eq(system(xasprintf("rm -r %s/store", base)), 0);
+			forget();
 		} else if (json_object_get(object, "error") != NULL) {
 			check_refused(table[i].line, object, table[i].why);
 		} else {
@@ -411,7 +420,7 @@ START_TEST(pax)
 
 			ck_assert_msg(strstr(text, "etc") == NULL, "line %d: %s", table[i].line,
 				      text);
-			ck_assert_int_eq(system(xasprintf("rm -r %s/store", base)), 0);
+			forget();
 		}
 		free(tar.v);
 		free(rest.v);
