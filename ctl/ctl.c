@@ -22,6 +22,7 @@
 
 #define SOCKET_DEFAULT "/run/bmd/control"
 #define LIST_MOST      100000 /* entries of a list that are collected from its pages */
+#define PAGE	       1000   /* entries asked for at once, the most that bmd takes */
 #define ANSWER_MAX     4096   /* bytes that may be typed as a reason */
 
 static int
@@ -132,13 +133,12 @@ ctl_list(struct ctl *ctl, const char *method, const char *list, json_t *paramete
 	for (;;) {
 		_cleanup_json_ json_t *reply = NULL;
 		json_t *all, *next;
+		int64_t left;
 		int r;
 
-		if (limit > 0)
-			json_object_set_new(
-			    owned, "limit",
-			    json_integer(
-				limit - (json_int_t)json_array_size(json_object_get(whole, list))));
+		left = limit - (int64_t)json_array_size(json_object_get(whole, list));
+		json_object_set_new(owned, "limit",
+				    json_integer(limit > 0 && left < PAGE ? left : PAGE));
 		if ((r = ctl_call(ctl, method, json_incref(owned), &reply, err)) < 0)
 			return r;
 		if (whole == NULL)

@@ -35,7 +35,7 @@
 	X(GRACE,      "grace",       0,   "SPAN",   "how late it may still start")                 \
 	X(IF_CHANGED, "if-changed",  0,   "HOW",    "if another build went live meanwhile: hold, run or skip") \
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
-	X(SINCE,      "since",       0,   "TIME",   "only what was asked since then: 2h, yesterday's date …") \
+	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \
 	X(SOCKET,     "socket",      's', "SOCKET", "the socket of bmd; else $BMD_SOCKET, else the built-in one") \
 	X(JSON,       "json",        0,   NULL,     "the reply of the protocol, one object")       \

@@ -11,6 +11,8 @@
 #include "common/xalloc.h"
 #include "ctl/table.h"
 
+#define AHEAD_MAX 5 /* jobs ahead that are named; the others are counted */
+
 static const char *
 text_of(const json_t *object, const char *member)
 {
@@ -132,9 +134,14 @@ text_ahead(const json_t *ahead)
 	json_t *job;
 
 	json_array_foreach (ahead, i, job) {
-		_cleanup_free_ char *one =
-		    xasprintf("job %lld", (long long)json_integer_value(job));
+		_cleanup_free_ char *one = NULL;
 
+		if (i == AHEAD_MAX) {
+			one = xasprintf("%zu more", json_array_size(ahead) - i);
+			append(&list, one);
+			break;
+		}
+		one = xasprintf("job %lld", (long long)json_integer_value(job));
 		append(&list, one);
 	}
 	return list;

@@ -146,14 +146,15 @@ static int
 upload(struct ctl *ctl, const struct part *part, json_t **ret_answer, struct err *err)
 {
 	struct progress progress = {.name = part->name, .began = client_clock()};
+	_cleanup_json_ json_t *parameters = NULL;
 	const char *kind;
 	int fd, r, sent;
 
 	progress.last = progress.began;
 	if ((r = upload_kind(part->path, &kind, err)) < 0)
 		return r;
-	r = client_upgrade(ctl->client, ERR_INTERFACE "Upload", json_pack("{s:s}", "kind", kind),
-			   &fd, err);
+	parameters = json_pack("{s:s}", "kind", kind);
+	r = client_upgrade(ctl->client, ERR_INTERFACE "Upload", parameters, &fd, err);
 	if (r < 0)
 		return r;
 	sent = upload_send(fd, part->path, kind, isatty(STDERR_FILENO) ? print_progress : NULL,

@@ -12,6 +12,8 @@
 #include "ctl/text.h"
 #include "ctl/verbs/verbs.h"
 
+#define QUEUE_LINES 200 /* jobs that are described; of others only the number is shown */
+
 static char *
 job_text(const json_t *stage, const char *member)
 {
@@ -142,7 +144,7 @@ queue_of(struct ctl *ctl, const json_t *status)
 		json_decref(parameters);
 		return NULL;
 	}
-	if (ctl_list(ctl, "ListQueue", "jobs", parameters, 1000, &reply, &err) < 0) {
+	if (ctl_list(ctl, "ListQueue", "jobs", parameters, QUEUE_LINES, &reply, &err) < 0) {
 		err_clear(&err);
 		return NULL;
 	}

@@ -416,6 +416,11 @@ START_TEST(test_request)
 	ck_assert_str_eq(text, "job 40, job 41");
 	free(text);
 	json_decref(steps);
+	steps = parse("[1, 2, 3, 4, 5, 6, 7]");
+	text = text_ahead(steps);
+	ck_assert_str_eq(text, "job 1, job 2, job 3, job 4, job 5, 2 more");
+	free(text);
+	json_decref(steps);
 	json_decref(timed);
 	json_decref(now);
 }
