@@ -75,6 +75,7 @@ record_load(int fd, const char *name, const char *real, json_t **ret, struct err
 {
 	_cleanup_close_ int file = openat(fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_free_ char *text = NULL;
+	_cleanup_json_ json_t *record = NULL;
 	struct stat st;
 	ssize_t n;
 
@@ -92,10 +93,15 @@ record_load(int fd, const char *name, const char *real, json_t **ret, struct err
 	n = read(file, text, (size_t)(st.st_size < RECORD_MAX ? st.st_size : RECORD_MAX));
 	if (n < 0)
 		return err_errno(err, errno, "cannot read the record of %s", real);
-	if (json_parse(text, (size_t)n, RECORD_MAX, ret, err) < 0) {
+	if (json_parse(text, (size_t)n, RECORD_MAX, &record, err) < 0) {
 		err_prefix(err, "the record of %s is damaged", real);
 		return -EBADMSG;
 	}
+	if (!json_is_array(json_object_get(record, "made"))) {
+		err_set(err, ERR_FAILED, "the record of %s is damaged: it lacks \"made\"", real);
+		return -EBADMSG;
+	}
+	*ret = TAKE(record);
 	return 0;
 }
 
