@@ -638,16 +638,6 @@ is_vacant(int fd)
 	return 1;
 }
 
-int
-place_vacant(const char *to)
-{
-	_cleanup_close_ int fd = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return errno == ENOENT ? 1 : -errno;
-	return is_vacant(fd);
-}
-
 /* What a comparison found that is not in the build. */
 struct extras {
 	char **v;

@@ -24,7 +24,7 @@ struct place {
 	const char *name;		/* RELEASE-N */
 	int64_t job;
 	bool in_place;
-	bool filled;			/* in_place: bmd filled this DIRECTORY before, or has begun to: see place_vacant() */
+	bool filled;			/* in_place: bmd filled this DIRECTORY before, or has begun to */
 	const char *const *shared;	/* paths below the release folder that are links to DIRECTORY/shared/… */
 	size_t nshared;
 	int keep;			/* 0: no pruning */
@@ -45,10 +45,6 @@ void place_outcome_clear(struct place_outcome *outcome);
 
 /* A `deploy` step. 0, or -errno with ERR. -EBADMSG: an object is damaged or missing (the sentence names file and digest). */
 int place_deploy(const struct place *place, struct place_outcome *ret_outcome, struct err *err);
-
-/* Is DIRECTORY missing or empty? Who keeps the record of folders that bmd fills writes it down when this says 1, before an in-place step
-   begins: then a step that was cut short may be repeated. 1, 0, or -errno. */
-int place_vacant(const char *to);
 
 /* Fills the new folder PATH (which must not exist) with the files of a manifest: for $BM_ARTIFACTS/NAME and for tests. */
 int place_tree(const struct objects *objects, const struct manifest *manifest, const char *path, struct err *err);
