@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The command line as a value. Every option means the same for every verb and may stand anywhere, so the
- * line is parsed before its verb is known; which options a verb takes is asked afterwards.
+ * The command line as a value. Every option means the same for every verb and may stand anywhere,
+ * so the line is parsed before its verb is known; which options a verb takes is asked afterwards.
  */
 #ifndef CTL_OPTIONS_H
 #define CTL_OPTIONS_H
@@ -53,7 +53,7 @@ enum option_id {
 
 struct option_spec {
 	const char *name;
-	char letter; /* 0: none */
+	char letter;	   /* 0: none */
 	const char *value; /* what its value is called; NULL: it takes none */
 	const char *text;
 };
@@ -61,24 +61,30 @@ extern const struct option_spec option_specs[OPTION_MAX_];
 
 #define OPTION_BIT(symbol) (UINT64_C(1) << OPTION_##symbol)
 /* Those that every verb takes. */
-#define OPTIONS_ALWAYS                                                                             \
-	(OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | OPTION_BIT(HELP) |            \
+#define OPTIONS_ALWAYS                                                                  \
+	(OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | OPTION_BIT(HELP) | \
 	 OPTION_BIT(VERSION))
 
 struct options {
 	bool given[OPTION_MAX_];
-	const char *value[OPTION_MAX_];	  /* borrowed from argv; NULL if not given or without a value */
+	const char
+	    *value[OPTION_MAX_]; /* borrowed from argv; NULL if not given or without a value */
 	const char **words, **variables; /* what is not an option; each --var */
 	size_t nwords, nvariables;
 };
 
-/* ARGV without the program's name. Returns 0, or -EINVAL with USAGE and a suggestion for a mistyped option. */
-int options_parse(size_t argc, const char *const *argv, struct options *ret_options, struct err *err);
+/* ARGV without the program's name. Returns 0, or -EINVAL with USAGE and a suggestion for a mistyped
+ * option. */
+int options_parse(size_t argc, const char *const *argv, struct options *ret_options,
+		  struct err *err);
 void options_clear(struct options *options);
-/* Is each given option in the set ALLOWED (or one of OPTIONS_ALWAYS)? USAGE, naming VERB, if not. */
-int options_check(const struct options *options, const char *verb, uint64_t allowed, struct err *err);
+/* Is each given option in the set ALLOWED (or one of OPTIONS_ALWAYS)? USAGE, naming VERB, if not.
+ */
+int options_check(const struct options *options, const char *verb, uint64_t allowed,
+		  struct err *err);
 
-/* WORDS as a line for the shell, "bmctl" first, EXTRA (may be NULL, as it is) before a "--" or at the end. free() it. */
+/* WORDS as a line for the shell, "bmctl" first, EXTRA (may be NULL, as it is) before a "--" or at
+ * the end. free() it. */
 char *options_quote(size_t argc, const char *const *argv, const char *extra);
 
 #endif

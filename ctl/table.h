@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What is printed for a person. Whatever came from elsewhere is escaped here, at the one door to the
- * terminal, so that no caller can forget it.
+ * What is printed for a person. Whatever came from elsewhere is escaped here, at the one door to
+ * the terminal, so that no caller can forget it.
  */
 #ifndef CTL_TABLE_H
 #define CTL_TABLE_H
@@ -27,7 +27,8 @@ struct table *table_new(const struct table_column *columns, size_t n);
 void table_free(struct table *table); /* NULL is fine */
 /* Adds a row: one const char * a column, copied; NULL is shown as "-". */
 void table_row(struct table *table, ...);
-/* WIDTH: columns of the terminal; 0 is no terminal, and nothing is cut. A table without rows prints nothing. */
+/* WIDTH: columns of the terminal; 0 is no terminal, and nothing is cut. A table without rows prints
+ * nothing. */
 void table_print(const struct table *table, FILE *f, size_t width, bool color);
 
 /* Columns that UTF-8 TEXT takes on a terminal (in the locale of the process). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Jobs in words: what a request was understood as, what it replaces and how to undo it; how a job ended, and
- * the exit code that tells it. Objects are those of the interface file.
+ * Jobs in words: what a request was understood as, what it replaces and how to undo it; how a job
+ * ended, and the exit code that tells it. Objects are those of the interface file.
  */
 #ifndef CTL_TEXT_H
 #define CTL_TEXT_H
@@ -15,7 +15,8 @@
 /* CTL_DONE, CTL_FAILED, CTL_NOT_RUN or CTL_HELD; -1 for a job that still waits or runs. */
 int text_exit(const json_t *job);
 
-/* "job 42: redeploy shop 1.0.2/3 to production, replacing …, at …" of the reply of Deploy or Redeploy. free() it. */
+/* "job 42: redeploy shop 1.0.2/3 to production, replacing …, at …" of the reply of Deploy or
+ * Redeploy. free() it. */
 char *text_request(const struct ctl *ctl, const json_t *reply);
 /* "migrate of 1.0.3/1, …"; NULL if everything is undone. */
 char *text_not_undone(const json_t *not_undone);
@@ -24,13 +25,15 @@ char *text_ahead(const json_t *ahead);
 /* "undo: …" or "afterwards, undo: …"; NULL if there is nothing to go back to. */
 char *text_undo(const json_t *reply, bool now);
 
-/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; DIRTY: the stage is dirty now. */
+/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; DIRTY: the
+ * stage is dirty now. */
 char *text_result(const struct ctl *ctl, const json_t *job, bool dirty);
 /* "3 s", "412 ms", "6 h 20 min"; "" if the job has not ended. */
 struct when_text text_duration(const json_t *job);
 /* Of a preview (--dry-run), a line each. */
 void text_preview(const struct ctl *ctl, FILE *f, const json_t *preview);
-/* Why a job waits, or how it ended, for the last column of a table. free() it; NULL if there is nothing to say. */
+/* Why a job waits, or how it ended, for the last column of a table. free() it; NULL if there is
+ * nothing to say. */
 char *text_why(const json_t *job);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The verbs: one row, one small function in the file of its noun. Dispatch, usage, help and suggestions are
- * made from this table. A function returns the exit code, or a negative errno and fills ERR, which main prints.
+ * The verbs: one row, one small function in the file of its noun. Dispatch, usage, help and
+ * suggestions are made from this table. A function returns the exit code, or a negative errno and
+ * fills ERR, which main prints.
  */
 #ifndef CTL_VERBS_H
 #define CTL_VERBS_H
@@ -11,10 +12,10 @@
 
 #include "ctl/ctl.h"
 
-#define VERBS_REQUEST                                                                              \
-	(OPTION_BIT(NOW) | OPTION_BIT(AT) | OPTION_BIT(TO) | OPTION_BIT(REASON) |                  \
-	 OPTION_BIT(VARIABLE) | OPTION_BIT(WAIT) | OPTION_BIT(FOLLOW) | OPTION_BIT(NO_FOLLOW) |    \
-	 OPTION_BIT(TIMEOUT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(YES) | OPTION_BIT(GRACE) |         \
+#define VERBS_REQUEST                                                                           \
+	(OPTION_BIT(NOW) | OPTION_BIT(AT) | OPTION_BIT(TO) | OPTION_BIT(REASON) |               \
+	 OPTION_BIT(VARIABLE) | OPTION_BIT(WAIT) | OPTION_BIT(FOLLOW) | OPTION_BIT(NO_FOLLOW) | \
+	 OPTION_BIT(TIMEOUT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(YES) | OPTION_BIT(GRACE) |      \
 	 OPTION_BIT(IF_CHANGED))
 
 // clang-format off
@@ -107,9 +108,10 @@ extern const size_t verbs_count;
 VERBS(X)
 #undef X
 
-/* The verb that WORDS begin with, and how many words it took; none is status. USAGE with a suggestion if there is no such verb. */
+/* The verb that WORDS begin with, and how many words it took; none is status. USAGE with a
+ * suggestion if there is no such verb. */
 int verbs_find(const char *const *words, size_t n, const struct verb **ret_verb, size_t *ret_used,
-    struct err *err);
+	       struct err *err);
 /* What `bmctl VERB --help` prints, and what `bmctl --help` prints. */
 void verbs_print_help(const struct verb *verb);
 void verbs_print_all(void);
