@@ -86,6 +86,7 @@ load_conf(const char *stages, const char *more)
 	    "plan \"files\" { step \"put\" { deploy = \"site\" to = \"/srv/x\" } }\n");
 	r = conf_load(main_path, 0, &fresh, &problems);
 	ck_assert_msg(r == 0, "%s", problems.n ? problems.v[0] : "?");
+	conf_problems_clear(&problems);
 	if (queue)
 		queue_set_conf(queue, fresh);
 	conf_free(conf);
@@ -1025,6 +1026,7 @@ START_TEST(test_reload_takes_the_plan)
 		struct conf *fresh;
 
 		ck_assert_int_eq(conf_load(path, 0, &fresh, &problems), 0);
+		conf_problems_clear(&problems);
 		queue_set_conf(queue, fresh);
 		conf_free(conf);
 		conf = fresh;
