@@ -27,6 +27,9 @@ queue_new(struct store *store, struct objects *objects)
 void
 queue_free(struct queue *queue)
 {
+	if (!queue)
+		return;
+	free(queue->slept);
 	free(queue);
 }
 
@@ -67,16 +70,27 @@ queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
 	return 0;
 }
 
+/* Whole, and not cut in the middle of a character: it may become JSON. */
+static char *
+sentence(const char *format, va_list args)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, format, args) < 0)
+		xalloc_die();
+	return text;
+}
+
 void
 queue_tell(struct queue *queue, const char *format, ...)
 {
-	char text[2048];
+	_cleanup_free_ char *text = NULL;
 	va_list args;
 
 	if (!queue->tell)
 		return;
 	va_start(args, format);
-	(void)vsnprintf(text, sizeof(text), format, args);
+	text = sentence(format, args);
 	va_end(args);
 	queue->tell(text, queue->tell_arg);
 }
@@ -102,19 +116,17 @@ queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *
 int
 queue_hold(struct queue *queue, struct job *job, struct err *err, const char *format, ...)
 {
-	char reason[1024];
 	va_list args;
 	int r;
 
-	va_start(args, format);
-	(void)vsnprintf(reason, sizeof(reason), format, args);
-	va_end(args);
 	free(job->hold_reason);
-	job->hold_reason = xstrdup(reason);
+	va_start(args, format);
+	job->hold_reason = sentence(format, args);
+	va_end(args);
 	r = queue_move(queue, job, JOB_HELD, err);
 	if (r == 0)
 		queue_tell(queue, "job %lld: %s: held: %s", (long long)job->id,
-			   queue_job_text(job).s, reason);
+			   queue_job_text(job).s, job->hold_reason);
 	return r;
 }
 

@@ -12,8 +12,9 @@
 #include "common/xalloc.h"
 #include "daemon/queue_private.h"
 
-#define WHOLE_FOR_US (INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
-					     */
+#define WHOLE_FOR_US                                                                 \
+	(INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
+				*/
 
 static int
 rule(struct err *err, const char *name, int r)

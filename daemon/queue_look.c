@@ -366,13 +366,19 @@ queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job, vo
 
 struct downtime {
 	struct queue *queue;
-	int64_t down_us, last_due, last_id;
+	int64_t last_due, last_id;
 	int n;
 	struct err *err;
 };
 
+static bool
+too_long(const struct downtime *downtime, const struct job *job)
+{
+	return !job->timed && downtime->queue->down_us > job->grace_us;
+}
+
 static int
-slept(const struct job *row, void *arg)
+hold_slept(const struct job *row, void *arg)
 {
 	struct downtime *downtime = arg;
 	struct job job;
@@ -381,31 +387,62 @@ slept(const struct job *row, void *arg)
 	downtime->n++;
 	downtime->last_due = row->due_us;
 	downtime->last_id = row->id;
-	if (row->timed || downtime->down_us <= row->grace_us)
+	if (!too_long(downtime, row))
 		return 0;
 	r = store_job_get(downtime->queue->store, row->id, &job, downtime->err);
 	if (r < 0)
 		return r;
 	r = queue_hold(downtime->queue, &job, downtime->err,
 		       "bmd was down for %s, longer than its grace of %s",
-		       when_span(downtime->down_us).s, when_span(job.grace_us).s);
+		       when_span(downtime->queue->down_us).s, when_span(job.grace_us).s);
 	job_clear(&job);
 	return r;
+}
+
+/* Whether it ran is not known yet: if it turns out that it did not, it is held then. */
+static int
+note_slept(const struct job *row, void *arg)
+{
+	struct downtime *downtime = arg;
+	struct queue *queue = downtime->queue;
+
+	if (!too_long(downtime, row))
+		return 0;
+	XGROW(queue->slept, queue->nslept, queue->room_slept);
+	queue->slept[queue->nslept++] = row->id;
+	return 0;
+}
+
+bool
+queue_slept(struct queue *queue, int64_t job)
+{
+	for (size_t i = 0; i < queue->nslept; i++) {
+		if (queue->slept[i] == job) {
+			queue->slept[i] = queue->slept[--queue->nslept];
+			return true;
+		}
+	}
+	return false;
 }
 
 int
 queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err)
 {
-	struct downtime downtime = {
-	    .queue = queue, .down_us = now_us - last_alive_us, .last_due = INT64_MIN, .err = err};
+	struct downtime downtime = {.queue = queue, .last_due = INT64_MIN, .err = err};
 	int r;
 
 	if (last_alive_us == 0)
 		return 0;
-	do {
+	queue->down_us = now_us - last_alive_us;
+	r = store_job_each_state(queue->store, JOB_STARTING, INT64_MAX, INT64_MIN, 0, QUEUE_BATCH,
+				 note_slept, &downtime, err);
+	if (r == 0)
+		r = store_job_each_state(queue->store, JOB_RUNNING, INT64_MAX, INT64_MIN, 0,
+					 QUEUE_BATCH, note_slept, &downtime, err);
+	for (bool more = true; more && r == 0; more = downtime.n == QUEUE_BATCH) {
 		downtime.n = 0;
 		r = store_job_each_state(queue->store, JOB_QUEUED, INT64_MAX, downtime.last_due,
-					 downtime.last_id, QUEUE_BATCH, slept, &downtime, err);
-	} while (r == 0 && downtime.n == QUEUE_BATCH);
+					 downtime.last_id, QUEUE_BATCH, hold_slept, &downtime, err);
+	}
 	return r;
 }

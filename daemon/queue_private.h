@@ -29,6 +29,10 @@ struct queue {
 		int64_t seen_us;
 	} whole[64]; /* manifests that were whole a moment ago */
 	size_t next_whole;
+	/* --now jobs that were on their way when bmd went down for longer than their grace: not to be started unasked. */
+	int64_t *slept;
+	size_t nslept, room_slept;
+	int64_t down_us;
 };
 
 void queue_tell(struct queue *queue, const char *format, ...) _printf_(2, 3);
@@ -38,6 +42,8 @@ int queue_move(struct queue *queue, struct job *job, enum job_state to, struct e
 /* Holds JOB with a reason, and tells it. */
 int queue_hold(struct queue *queue, struct job *job, struct err *err, const char *format, ...)
     _printf_(4, 5);
+/* Was JOB on its way when bmd went down for too long? Forgotten by being asked. */
+bool queue_slept(struct queue *queue, int64_t job);
 /* Ends JOB without a run. */
 int queue_end(struct queue *queue, struct job *job, enum job_state state, const char *by,
 	      int64_t now_us, const char *message, struct err *err);

@@ -12,7 +12,9 @@
 #include "daemon/queue_private.h"
 
 #define CLOCK_SLACK_US (60 * WHEN_SECOND) /* between the client's reading of a time and ours */
-#define RECOUNT_EVERY  8192		  /* added jobs */
+#define GRACE_MIN_US   WHEN_SECOND /* no timer is exact: a grace of nothing would miss every time */
+#define GRACE_MAX_US   (INT64_C(3660) * 86400 * WHEN_SECOND)
+#define RECOUNT_EVERY  8192 /* added jobs */
 
 /* A request as it is understood, piece by piece. */
 struct asked {
@@ -436,6 +438,10 @@ fill_job(struct asked *asked)
 	job->uid = asked->who->uid;
 	job->reason = request->reason && request->reason[0] ? xstrdup(request->reason) : NULL;
 	job->grace_us = request->grace_us >= 0 ? request->grace_us : asked->queue->conf->grace_us;
+	if (job->grace_us < GRACE_MIN_US)
+		job->grace_us = GRACE_MIN_US;
+	if (job->grace_us > GRACE_MAX_US)
+		job->grace_us = GRACE_MAX_US;
 	job->variables = request->variables ? json_incref((json_t *)(uintptr_t)request->variables)
 					    : json_object();
 	if (request->has_if_changed)

@@ -265,6 +265,11 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	job->attempts++;
 	if (hold)
 		return queue_hold(queue, job, err, "%s", reason);
+	if (queue_slept(queue, job->id))
+		return queue_hold(
+		    queue, job, err,
+		    "bmd was down for %s before it started, longer than its grace of %s",
+		    when_span(queue->down_us).s, when_span(job->grace_us).s);
 	if (job->attempts >= START_ATTEMPTS)
 		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s",
 				  job->attempts, reason);

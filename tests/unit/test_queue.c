@@ -1006,6 +1006,42 @@ START_TEST(test_after_downtime)
 }
 END_TEST
 
+START_TEST(test_started_before_downtime)
+{
+	char run[RUN_ID_SIZE];
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
+	TEXT(state(id), "starting"); /* its run folder is asked first */
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	OK(queue_not_started(queue, id, run, "no step ran", false, now + 31 * MIN, &err));
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "bmd was down for 31 min before it started");
+	tear_down();
+}
+END_TEST
+
+START_TEST(test_no_grace)
+{
+	struct queue_request wanted;
+	int64_t id;
+
+	set_up();
+	three_builds();
+	wanted = request(true, NULL, now + MIN);
+	wanted.grace_us = 0;
+	id = send(&wanted);
+	now += MIN + 2000; /* as late as timers are */
+	look();
+	TEXT(state(id), "running");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_reload_takes_the_plan)
 {
 	struct build_ref one = {"1.0", 1};
@@ -1268,5 +1304,6 @@ UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
 	  test_times, test_asked_for, test_settle, test_back_off, test_foreign_results,
-	  test_after_downtime, test_reload_takes_the_plan, test_missing_object, test_dry_run,
-	  test_json, test_many_waiting, test_bounded_looks)
+	  test_after_downtime, test_started_before_downtime, test_no_grace,
+	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
+	  test_many_waiting, test_bounded_looks)
