@@ -1,0 +1,54 @@
+#!/bin/sh
+# A full disk refuses changes with a clear sentence, keeps answering, loses nothing, and is over when there is room
+# again. The state lies on a small file system of its own, in a mount namespace of this test's.
+if [ "${BMD_UNSHARED:-}" != yes ]; then
+    BMD_UNSHARED=yes
+    export BMD_UNSHARED
+    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
+    exec unshare -m "$0" "$@"
+fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+
+mkdir "$HOME_DIR/state"
+mount -t tmpfs -o size=8m,mode=711 tmpfs "$HOME_DIR/state" || SKIP "no tmpfs here"
+at_exit "[ -z \"\$BMD_PID\" ] || kill -KILL \$BMD_PID; umount -l '$HOME_DIR/state'"
+application app <<CONF
+    stages = {"production"}
+    stage "production" { plan = "one" }
+CONF
+plan one <<CONF
+    step "gate" { run = 'while test -e $HOME_DIR/gate; do sleep 0.05; done' }
+CONF
+bmd_start
+for n in 1 2; do
+    bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"
+    expect 0 bmctl deploy app 1.0/$n --to production --now --wait
+done
+touch "$HOME_DIR/gate"
+expect 0 bmctl redeploy --now --no-follow --json
+id=$(jq .job.id "$HOME_DIR/out")
+running() { [ "$(job "$id" state)" = running ]; }
+retry running || FAIL "it does not run"
+
+dd if=/dev/zero of="$HOME_DIR/state/filler" bs=64k 2>/dev/null
+while echo more >>"$HOME_DIR/state/filler2" 2>/dev/null && head -c 4096 /dev/zero >>"$HOME_DIR/state/filler2" 2>/dev/null; do :; done
+# A commit may still fit into room that the database has; in the end one is refused.
+refused() {
+    bmctl deploy app 1.0/1 --to production --at +5h --no-follow >"$HOME_DIR/out" 2>"$HOME_DIR/err" && return 1
+    grep -qiE 'space|full' "$HOME_DIR/err"
+}
+retry refused || { cat "$HOME_DIR/err"; FAIL "a full disk is not refused as such"; }
+head -c 300000 /dev/urandom >"$HOME_DIR/blob"
+expect 1 bmctl build add app 1.1 "blob=$HOME_DIR/blob"
+expect 0 bmctl status
+expect 0 bmctl history app
+OK "refused, and still answering"
+
+# The run ends while the disk is full: its result waits in the run folder.
+rm "$HOME_DIR/gate"
+rm -f "$HOME_DIR/state/filler" "$HOME_DIR/state/filler2"
+expect 0 bmctl wait "$id"
+is live 1.0/1 "$(live app production)"
+expect 0 bmctl deploy app 1.0/2 --to production --now --wait
+OK "room again: the result is recorded, and work goes on"
+bmd_stop
