@@ -24,7 +24,8 @@ level() {
     */main|ctl/verbs/*) echo 90 ;;
     ctl/table|ctl/upload) echo 60 ;;
     ctl/*|runner/*|import/*) echo 70 ;;
-    artifact/place) echo 22 ;;
+    artifact/place) echo 24 ;;
+    artifact/files) echo 22 ;;
     artifact/objects|artifact/manifest) echo 20 ;;
     common/*) echo 10 ;;
     *) echo 0 ;;
