@@ -93,7 +93,7 @@ expect 6 bmctl wait "$a"
 rm "$HOME_DIR/gate"
 is state cancelled "$(job "$a" state)"
 expect 0 bmctl redeploy --now --wait
-is live 1.0/4 "$(live app production)"
+is live 1.0/2 "$(live app production)" # what it was going back to
 OK "one run at a time, cancel of a run"
 
 # Times: refused ones say what would be right.
