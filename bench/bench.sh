@@ -8,7 +8,7 @@ bench=$top_builddir/bench
 row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4"; }
 rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$BMD_PID/status"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-per_second() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.0f", n / s }'; }
+per_second() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.0f\n", n / s }'; }
 seconds() { # COMMAND…: its time
     t0=$(date +%s.%N); "$@" >/dev/null 2>&1; t1=$(date +%s.%N)
     echo "$t0 $t1" | awk '{ print $2 - $1 }'
@@ -33,7 +33,7 @@ echo "| what | bmd | beside | N, how |"
 echo "|---|---|---|---|"
 
 # 1. A whole re-deploy beside the bare step. (An exact build, so that each run is the same.)
-set -- $("$bench/pairs" "$N" "bmctl redeploy app 1.0/2 --now --wait" "sh -eu -c true")
+set -- $("$bench/pairs" "$N" "bmctl redeploy app 1.0/2 --now --wait 2>/dev/null" "sh -eu -c true")
 row "\`bmctl redeploy --now --wait\`, one-step plan, whole process" "$1 ms (median)" \
     "the bare step: $2 ms; difference $3 ms" "$N pairs"
 
