@@ -69,10 +69,11 @@ check_text(const struct queue_when *when, const char *zone, int64_t now_us, stru
 	_cleanup_err_ struct err ignored = ERR_INIT;
 	struct when before;
 	bool now_good, before_good;
+	/* "+1d" counts from a moment, which was the client's. */
+	int64_t slack_us = when->text[0] == '+' ? CLOCK_SLACK_US : 0;
 
 	now_good = when_parse(when->text, now_us, zone, ret, &ignored) == 0;
-	if (now_good && (ret->at_us == when->at_us ||
-			 (ret->relative && llabs(ret->at_us - when->at_us) <= CLOCK_SLACK_US)))
+	if (now_good && llabs(ret->at_us - when->at_us) <= slack_us)
 		return 0;
 	before_good = when_parse(when->text, now_us - CLOCK_SLACK_US, zone, &before, NULL) == 0;
 	if (before_good && before.at_us == when->at_us) {
@@ -273,7 +274,8 @@ check_plan(struct asked *asked, struct err *err)
 static int
 check_whole(struct asked *asked, struct err *err)
 {
-	return queue_check_whole(asked->queue, &asked->build, false, asked->now_us, err);
+	return queue_check_whole(asked->queue, &asked->build, asked->request->when.now,
+				 asked->now_us, err);
 }
 
 static int

@@ -1221,29 +1221,15 @@ store_job_last_failed(struct store *store, const char *application, const char *
 		      int64_t *ret_id, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_LAST_FAILED);
-	int64_t id = 0, finished_us = 0;
 	int r;
 
 	bind_stage(st, application, stage);
 	r = row(store, st, err);
 	if (r < 0)
 		return r;
-	if (r == 1) {
-		id = read_int(st, 0);
-		finished_us = read_int(st, 1);
+	*ret_id = r == 1 ? read_int(st, 0) : 0;
+	if (r == 1)
 		(void)sqlite3_reset(st);
-		st = statement(store, S_STACK_TOP);
-		bind_stage(st, application, stage);
-		r = row(store, st, err);
-		if (r < 0)
-			return r;
-		if (r == 1) {
-			if (read_int(st, 3) > finished_us)
-				id = 0;
-			(void)sqlite3_reset(st);
-		}
-	}
-	*ret_id = id;
 	return 0;
 }
 

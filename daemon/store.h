@@ -133,7 +133,7 @@ int store_job_each_build(struct store *store, const char *application, const str
 /* Earliest due time of a scheduled job; INT64_MAX if none. */
 int store_job_next_due(struct store *store, int64_t *ret_due_us, struct err *err);
 int store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct err *err); /* open states only */
-/* The last finished job of a stage that is failed or lost and younger than the live entry; 0 if none. */
+/* The job of a stage that ended last as failed or lost, whatever came after; 0 if none. */
 int store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
 bool store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build);
 /* The last run of a build on a stage that began a step: id (0: none), plan digest, finish. */

@@ -36,7 +36,8 @@ expect 0 bmctl redeploy --now --wait
 gone=$(object "$HOME_DIR/site1/index.html")
 rm -f "$gone"
 expect 8 bmctl deploy app 1.0/1 --to production --now --wait
-says index.html
+cat "$HOME_DIR/err" >>"$HOME_DIR/out"
+prints index.html
 is "current" "page 2" "$(cat "$HOME_DIR/www/current/index.html")"
 # The same content added again heals what is stored.
 expect 0 bmctl build add app 1.0 "site=$HOME_DIR/site1"
