@@ -7,8 +7,8 @@
 #include "daemon/methods/request.h"
 
 static int
-read_request(const struct request *request, bool redeploy, char boot[40],
-    struct queue_request *ret_wish, struct err *err)
+read_request(const struct request *request, bool redeploy, struct queue_request *ret_wish,
+    struct err *err)
 {
 	const json_t *p = request->parameters;
 	struct queue_request wish = {
@@ -32,7 +32,7 @@ read_request(const struct request *request, bool redeploy, char boot[40],
 		return request_invalid(err, "grace_us", "grace_us cannot be negative");
 	if (if_changed)
 		wish.has_if_changed = job_if_changed_from(if_changed, &wish.if_changed);
-	r = request_when(request, boot, &wish.when, err);
+	r = request_when(request, &wish.when, err);
 	wish.has_when = r >= 0;
 	if (r == -ENODATA && wish.dry_run)
 		r = 0;
@@ -49,8 +49,7 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	struct queue *queue = request->methods->queue;
 	struct queue_request wish;
 	struct queue_answer answer = {0};
-	char boot[40];
-	int r = read_request(request, redeploy, boot, &wish, err);
+	int r = read_request(request, redeploy, &wish, err);
 
 	if (r < 0)
 		return r;

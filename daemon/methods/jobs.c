@@ -155,11 +155,10 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 	struct queue_when when;
 	struct job job = {0};
 	const char *reason;
-	char boot[40];
 	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
-		r = request_when(request, boot, &when, err);
+		r = request_when(request, &when, err);
 	if (r == -ENODATA)
 		return request_invalid(err, "at", "when? set now, or at to a time");
 	if (r >= 0)

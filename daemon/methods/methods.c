@@ -348,6 +348,7 @@ methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct 
 	    .reload = reload,
 	    .arg = arg,
 	};
+	run_boot_id(methods->boot);
 	return methods;
 }
 

@@ -12,7 +12,6 @@
 
 #include "common/json.h"
 #include "common/names.h"
-#include "common/run.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 
@@ -141,8 +140,7 @@ request_time(const struct request *request, const char *name, int64_t *ret_us, s
 }
 
 int
-request_when(const struct request *request, char boot[40], struct queue_when *ret_when,
-    struct err *err)
+request_when(const struct request *request, struct queue_when *ret_when, struct err *err)
 {
 	struct queue_when when = {.now = json_get_bool(request->parameters, "now")};
 	int r = request_time(request, "at", &when.at_us, err);
@@ -167,8 +165,7 @@ request_when(const struct request *request, char boot[40], struct queue_when *re
 		return r;
 	}
 	when.relative = !when.now && when.text && when.text[0] == '+';
-	run_boot_id(boot);
-	when.boot = boot;
+	when.boot = request->methods->boot;
 	when.boot_now_us = sched_boottime_us();
 	*ret_when = when;
 	return 0;

@@ -20,6 +20,7 @@ struct methods {
 	struct store *store;
 	struct varlink_interface *control, *service;
 	json_t *problems; /* of the configuration at start; NULL: none */
+	char boot[40]; /* this boot's id */
 	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
 	void *arg;
 };
@@ -57,8 +58,8 @@ int request_release(const struct request *request, const char **ret_release, int
 int request_variables(const struct request *request, const json_t **ret_variables, struct err *err);
 /* A time of the protocol; 0 when absent. */
 int request_time(const struct request *request, const char *name, int64_t *ret_us, struct err *err);
-/* `now` or `at`, `text`, `zone`; BOOT is filled and lent. -ENODATA (no ERR) when there is neither. */
-int request_when(const struct request *request, char boot[40], struct queue_when *ret_when, struct err *err);
+/* `now` or `at`, `text`, `zone`. -ENODATA (no ERR) when there is neither. */
+int request_when(const struct request *request, struct queue_when *ret_when, struct err *err);
 
 /* A page of a list: `limit` and `after` read, items added until it is full, `next` told. */
 struct page {
