@@ -44,8 +44,8 @@ paged() { # METHOD PARAMETERS LIST KEY
     after=
     while :; do
         page=$(call "$1" "{$2\"limit\":2${after:+,\"after\":\"$after\"}}")
-        echo "$page" | jq -r ".parameters.$3[].$4"
-        after=$(echo "$page" | jq -r '.parameters.next // ""')
+        printf '%s\n' "$page" | jq -r ".parameters.$3[].$4"
+        after=$(printf '%s\n' "$page" | jq -r '.parameters.next // ""')
         [ -n "$after" ] || break
     done
 }

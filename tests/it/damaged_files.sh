@@ -1,0 +1,34 @@
+# A flipped bit and a missing object are found by `build verify`, named with every build that has them, and never deployed.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+. "$top_srcdir/tests/it/recover.sh"
+application shop <<CONF
+    stages = {"production"}
+    stage "production" { plan = "files"  variables = {"ROOT=$HOME_DIR/www"} }
+CONF
+plan files <<'CONF'
+    step "files" { deploy = "site"  to = '$ROOT' }
+CONF
+mkdir "$HOME_DIR/one" "$HOME_DIR/two"
+echo "shared by both" | tee "$HOME_DIR/one/LICENCE" >"$HOME_DIR/two/LICENCE"
+echo one >"$HOME_DIR/one/page"
+echo two >"$HOME_DIR/two/page"
+bmd_start
+expect 0 bmctl build add shop 1.0 "site=$HOME_DIR/one"
+expect 0 bmctl build add shop 2.0 "site=$HOME_DIR/two"
+expect 0 bmctl deploy shop 1.0/1 --to production --now --wait
+expect 0 bmctl build verify shop
+
+object() { digest=$(sha256sum <"$1" | cut -c1-64); echo "$HOME_DIR/state/store/objects/$(echo "$digest" | cut -c1-2)/$(echo "$digest" | cut -c3-)"; }
+page=$(object "$HOME_DIR/two/page")
+chmod u+w "$page"
+printf 'twO\n' >"$page"
+expect 1 bmctl build verify shop
+prints page
+is "what is damaged" "2.0/1 site page" "$(call VerifyBuilds '{"application":"shop"}' | jq -r '.parameters.damaged[] | "\(.release)/\(.build) \(.artifact) \(.path)"')"
+bmctl deploy shop 2.0/1 --to production --now --wait >/dev/null 2>&1 && FAIL "a damaged build was deployed"
+is "current" one "$(cat "$HOME_DIR/www/current/page")"
+
+rm "$(object "$HOME_DIR/one/LICENCE")"
+is "in both builds" "1.0/1 2.0/1" "$(echo $(call VerifyBuilds '{"application":"shop"}' '"more":true' | tail -n 1 | jq -r '.parameters.damaged[] | select(.path == "LICENCE") | "\(.release)/\(.build)"' | sort))"
+bmd_stop
+OK "damage is found, named and not deployed"

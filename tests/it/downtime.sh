@@ -1,0 +1,50 @@
+# What was due while bmd was down: a timed job within its grace still starts, one beyond it is missed, a --now job
+# that waited longer than its grace is held. And a lock ends by itself, at its time.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+. "$top_srcdir/tests/it/recover.sh"
+: >"$HOME_DIR/go"
+
+in_future() { date -u -d "+$1" +%Y-%m-%dT%H:%M:%S.%6NZ; }
+at() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0.0\",\"build\":1,\"stage\":\"production\",\"at\":\"$2\",\"grace_us\":$3,\"if_changed\":\"run\"}" .job.id; }
+now() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0.0\",\"build\":1,\"stage\":\"production\",\"now\":true,\"grace_us\":$2}" .job.id; }
+lock() { ask Lock "{\"key\":\"$1\",\"application\":\"shop\",\"stage\":\"production\",\"reason\":\"test\"${2:+,\"until\":\"$2\"}}" .stage.locked.by >/dev/null; }
+rm "$HOME_DIR/go"
+begin_run
+behind=$(now behind 100000)
+is "behind a run" job "$(ask GetJob "{\"job\":$behind}" .job.waits_for.kind)"
+until=$(in_future 1second)
+lock l "$until"
+: >"$HOME_DIR/go"
+is "the run" succeeded "$(ended "$job")"
+is "behind the lock" lock "$(ask GetJob "{\"job\":$behind}" .job.waits_for.kind)"
+is "after the lock" succeeded "$(ended "$behind")"
+started=$(ask GetJob "{\"job\":$behind}" .job.started)
+[ "$started" \> "$until" ] || FAIL "it started at $started, before the lock ended at $until"
+
+due=$(in_future 1second)
+late=$(at late "$due" 1)
+good=$(at good "$due" 3600000000)
+lock m
+bmd_kill
+passed() { [ "$(date -u +%Y-%m-%dT%H:%M:%S.%6NZ)" \> "$due" ]; }
+retry passed
+bmd_start
+is "beyond its grace" missed "$(ended "$late")"
+is "within its grace" queued "$(state "$good")"
+ask Unlock '{"key":"n","application":"shop","stage":"production"}' .stage.locked >/dev/null
+is "within its grace" succeeded "$(ended "$good")"
+
+rm "$HOME_DIR/go" "$HOME_DIR/began"
+job=$(deploy again)
+retry test -s "$HOME_DIR/began" || FAIL "the step did not begin"
+short=$(now short 100000)
+long=$(now long 3600000000)
+bmd_kill
+due=$(in_future 1second)
+retry passed
+bmd_start
+is "a --now job over a stop" held "$(ended "$short")"
+: >"$HOME_DIR/go"
+is "one with a longer grace" succeeded "$(ended "$long")"
+bmd_stop
+OK "what was due while bmd was down is started, missed or held"
