@@ -604,6 +604,11 @@ defaults(const char *path)
 	conf->default_application = xstrdup("");
 	conf->user = xstrdup("");
 	conf->max_running = 4;
+	conf->upload_bytes = conf->upload_file = INT64_C(64) << 30;
+	conf->upload_files = 1000000;
+	conf->upload_depth = 128;
+	conf->upload_path = 4095;
+	conf->upload_ratio = 1000;
 	conf->grace_us = 30 * 60 * WHEN_SECOND;
 	conf->horizon_us = 30 * INT64_C(86400) * WHEN_SECOND;
 	return conf;

@@ -84,6 +84,9 @@ struct conf {
 	enum conf_launcher launcher;	/* never AUTO once loaded */
 	int max_running;
 	int64_t grace_us, horizon_us;
+	/* What an upload may be at most; 0: what bmd-import does by itself (import/import.h), which the defaults are. */
+	int64_t upload_bytes, upload_file;
+	int upload_files, upload_depth, upload_path, upload_ratio;
 	char *default_application;	/* "" when none */
 	char *user;
 	struct conf_variables variables;

@@ -36,6 +36,7 @@ enum conf_type {
 	CONF_NUMBER,	/* int */
 	CONF_TRUTH,	/* bool */
 	CONF_SPAN,	/* int64_t, µs */
+	CONF_SIZE,	/* int64_t, bytes */
 	CONF_CHOICE,	/* enum, by its place in the words */
 	CONF_LIST,	/* struct conf_strings; from here on lists */
 	CONF_VARIABLES, /* struct conf_variables */
@@ -46,7 +47,7 @@ struct conf_rule {
 	const char *name;
 	enum conf_type type;
 	size_t offset;	     /* of the field in the section's struct */
-	int64_t low, high;   /* number and span */
+	int64_t low, high;   /* number, span and size */
 	const char *example; /* a value as it would be written */
 };
 

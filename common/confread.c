@@ -13,6 +13,7 @@
 #include "common/xalloc.h"
 
 #define SPAN_DAY (INT64_C(86400) * WHEN_SECOND)
+#define SIZE_TIB (INT64_C(1) << 40)
 
 // clang-format off
 #define FIELD(type, field) offsetof(struct type, field)
@@ -66,6 +67,12 @@ static const struct conf_rule main_rules[] = {
 	{"max-running",         CONF_NUMBER,    FIELD(conf, max_running),         1, 1000, "4"},
 	{"grace",               CONF_SPAN,      FIELD(conf, grace_us),            1, 3650 * SPAN_DAY, "\"30min\""},
 	{"horizon",             CONF_SPAN,      FIELD(conf, horizon_us),          1, 3650 * SPAN_DAY, "\"30d\""},
+	{"upload-bytes",        CONF_SIZE,      FIELD(conf, upload_bytes),        1, 1024 * SIZE_TIB, "\"64GiB\""},
+	{"upload-file",         CONF_SIZE,      FIELD(conf, upload_file),         1, 1024 * SIZE_TIB, "\"64GiB\""},
+	{"upload-files",        CONF_NUMBER,    FIELD(conf, upload_files),        1, 100000000, "1000000"},
+	{"upload-depth",        CONF_NUMBER,    FIELD(conf, upload_depth),        1, 128, "128"},
+	{"upload-path",         CONF_NUMBER,    FIELD(conf, upload_path),         1, 4095, "4095"},
+	{"upload-ratio",        CONF_NUMBER,    FIELD(conf, upload_ratio),        1, 1000000, "1000"},
 	{"default-application", CONF_TEXT,      FIELD(conf, default_application), 0, 0, "\"shop\""},
 	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
 	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
@@ -187,6 +194,42 @@ read_span(struct reader *reader, const struct conf_key *key, int64_t *field)
 		    key->rule->name, text, (long long)(key->rule->high / SPAN_DAY));
 	else
 		*field = value;
+}
+
+/* Powers of 1024 with an i, of 1000 without: as they are written, so they are meant. */
+static void
+read_size(struct reader *reader, const struct conf_key *key, int64_t *field)
+{
+	static const struct {
+		const char *name;
+		int64_t bytes;
+	} units[] = {{"B", 1},		 {"kB", 1000},		{"MB", 1000000},
+		     {"GB", 1000000000}, {"TB", 1000000000000}, {"KiB", 1 << 10},
+		     {"MiB", 1 << 20},	 {"GiB", 1 << 30},	{"TiB", SIZE_TIB}};
+	const char *text = key->values[0].text;
+	size_t digits = strspn(text, "0123456789"), i = 0;
+	const char *unit = text + digits + strspn(text + digits, " ");
+	int64_t value = digits > 0 && digits < 16 ? strtoll(text, NULL, 10) : -1;
+
+	if (digits > 0 && !*unit) {
+		BAD(reader, key->line, "%s = \"%.40s\": a size needs a unit, such as %s",
+		    key->rule->name, text, key->rule->example);
+		return;
+	}
+	while (i < ARRAY_SIZE(units) && strcmp(units[i].name, unit) != 0)
+		i++;
+	if (digits == 0 || i == ARRAY_SIZE(units))
+		BAD(reader, key->line,
+		    "%s = \"%.40s\" is no size: write a whole number with B, KiB, MiB, GiB or "
+		    "TiB, such as %s",
+		    key->rule->name, text, key->rule->example);
+	else if (value < 0 || value > key->rule->high / units[i].bytes ||
+		 value * units[i].bytes < key->rule->low)
+		BAD(reader, key->line, "%s = \"%.40s\": write a size from %lldB to %lldTiB",
+		    key->rule->name, text, (long long)key->rule->low,
+		    (long long)(key->rule->high / SIZE_TIB));
+	else
+		*field = value * units[i].bytes;
 }
 
 static void
@@ -391,6 +434,9 @@ read_keys(struct reader *reader, const struct conf_node *node, void *base)
 			break;
 		case CONF_SPAN:
 			read_span(reader, key, field);
+			break;
+		case CONF_SIZE:
+			read_size(reader, key, field);
 			break;
 		case CONF_CHOICE:
 			read_choice(reader, key, field);

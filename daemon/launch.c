@@ -55,7 +55,7 @@ struct launch {
 	ev_child child; /* of any pid: orphans are reaped here too */
 	ev_timer sweep;
 	struct helpers living, dead;
-	char *run, *import; /* programs; NULL: to be found */
+	char *run, *import;  /* programs; NULL: to be found */
 	struct rlimit files; /* as bmd itself was started: bmd may raise its own afterwards */
 };
 
@@ -381,17 +381,41 @@ launch_run(struct launch *launch, const struct conf *conf, int64_t job, int *ret
 	return run_by_fork(launch, conf, job, ret_fd, ret_pid, err);
 }
 
+/* --limit NAME=NUMBER for each that is configured. */
+static void
+add_limits(const struct conf *conf, char *argv[], size_t n, char texts[6][40])
+{
+	static char option[] = "--limit";
+	const struct {
+		const char *name;
+		int64_t value;
+	} limits[6] = {{"bytes", conf->upload_bytes}, {"file", conf->upload_file},
+		       {"files", conf->upload_files}, {"depth", conf->upload_depth},
+		       {"path", conf->upload_path},   {"ratio", conf->upload_ratio}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		if (limits[i].value == 0)
+			continue;
+		snprintf(texts[i], 40, "%s=%lld", limits[i].name, (long long)limits[i].value);
+		argv[n++] = option;
+		argv[n++] = texts[i];
+	}
+	argv[n] = NULL;
+}
+
 int
 launch_import(struct launch *launch, const struct conf *conf, const char *kind, int client_fd,
 	      pid_t *ret_pid, struct err *err)
 {
 	_cleanup_free_ char *program = program_import(launch), *word = xstrdup(kind);
-	char *argv[] = {(char[]){"bmd-import"}, (char[]){"--state"}, conf->state_directory, word,
-			NULL};
+	char *argv[20] = {(char[]){"bmd-import"}, (char[]){"--state"}, conf->state_directory, word};
 	struct start start = {.program = program, .argv = argv, .in = client_fd, .out = client_fd};
+	char texts[6][40];
 	int flags = fcntl(client_fd, F_GETFL);
-	int r = spawn(launch, &start, BMD_IMPORT, ret_pid, err);
+	int r;
 
+	add_limits(conf, argv, 4, texts);
+	r = spawn(launch, &start, BMD_IMPORT, ret_pid, err);
 	/* Non-blocking is a property of the connection, which the child shares; it has changed
 	 * that. */
 	if (r < 0 && flags >= 0)

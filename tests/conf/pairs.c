@@ -102,6 +102,13 @@ print_application(FILE *out, const struct conf_application *application)
 }
 
 static void
+print_number(FILE *out, const char *key, int64_t number, int64_t usual)
+{
+	if (number != usual)
+		fprintf(out, " %s=%lld", key, (long long)number);
+}
+
+static void
 print_conf(FILE *out, const struct conf *conf)
 {
 	static const char *const launchers[] = {"auto", "systemd", "fork"};
@@ -111,6 +118,12 @@ print_conf(FILE *out, const struct conf *conf)
 	    "bmd: state=%s socket=%s runs=%s launcher=%s max-running=%d grace=%lld horizon=%lld",
 	    conf->state_directory, conf->socket, conf->run_directory, launchers[conf->launcher],
 	    conf->max_running, (long long)conf->grace_us, (long long)conf->horizon_us);
+	print_number(out, "upload-bytes", conf->upload_bytes, INT64_C(64) << 30);
+	print_number(out, "upload-file", conf->upload_file, INT64_C(64) << 30);
+	print_number(out, "upload-files", conf->upload_files, 1000000);
+	print_number(out, "upload-depth", conf->upload_depth, 128);
+	print_number(out, "upload-path", conf->upload_path, 4095);
+	print_number(out, "upload-ratio", conf->upload_ratio, 1000);
 	print_text(out, "default-application", conf->default_application);
 	print_text(out, "user", conf->user);
 	print_strings(out, "operators", &conf->operators);

@@ -366,6 +366,28 @@ START_TEST(an_upload_gets_the_connection)
 }
 END_TEST
 
+START_TEST(configured_limits_are_passed_on)
+{
+	_cleanup_free_ char *path = script("bmd-import", "echo \"$*\"");
+	_cleanup_free_ char *want =
+	    xasprintf("--state %s tar --limit bytes=10737418240 --limit depth=12\n", folder);
+	struct conf limited = conf;
+	int client[2];
+	pid_t pid;
+
+	limited.upload_bytes = INT64_C(10) << 30;
+	limited.upload_depth = 12;
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, client),
+			 0);
+	launch_set_programs(launch, NULL, path);
+	ck_assert_int_eq(launch_import(launch, &limited, "tar", client[0], &pid, NULL), 0);
+	close(client[0]);
+	ck_assert_str_eq(read_all(client[1]), want);
+	run_until(1);
+	close(client[1]);
+}
+END_TEST
+
 START_TEST(verify_talks_over_its_channel)
 {
 	_cleanup_free_ char *path = script("bmd-import", "read -r digest; echo \"$digest $*\"");
@@ -415,6 +437,7 @@ main(void)
 	    a_helper_that_cannot_start_is_named,
 	    an_upload_gets_the_connection,
 	    verify_talks_over_its_channel,
+	    configured_limits_are_passed_on,
 	    systemd_is_asked_over_its_socket,
 	};
 	Suite *suite = suite_create("launch");
