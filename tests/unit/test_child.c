@@ -19,14 +19,19 @@
 
 #define LIST(...) list((const char *const[]){__VA_ARGS__, NULL})
 
-/* Copies, for exec takes no constants; the process of a test is short. */
+/* Copies, for exec takes no constants; they stay reachable, and the process of a test is short. */
 static char **
 list(const char *const *words)
 {
-	char **copy = xcalloc(16, sizeof(*copy));
+	static char *copies[512];
+	static size_t used;
+	char **copy = copies + used;
 
-	for (size_t i = 0; words[i]; i++)
-		copy[i] = xstrdup(words[i]);
+	for (size_t i = 0; words[i]; i++) {
+		ck_assert_uint_lt(used, ARRAY_SIZE(copies) - 1);
+		copies[used++] = xstrdup(words[i]);
+	}
+	copies[used++] = NULL;
 	return copy;
 }
 
