@@ -165,8 +165,14 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 		r = queue_reschedule(request->methods->queue, request_int(request, "job", 0), &when,
 		    &request->who, request->now_us, &job, err);
 	if (r >= 0)
-		*ret_reply = job_reply(request, &job, false);
-	return r;
+		r = request_audit(request, "reschedule: reason", job.application, job.stage, job.id,
+		    reason, err);
+	if (r < 0) {
+		job_clear(&job);
+		return r;
+	}
+	*ret_reply = job_reply(request, &job, false);
+	return 0;
 }
 
 int
@@ -181,9 +187,12 @@ method_Release(struct request *request, json_t **ret_reply, struct err *err)
 	if (r >= 0)
 		r = queue_release(request->methods->queue, request_int(request, "job", 0),
 		    &request->who, request->now_us, &job, err);
-	if (r < 0)
-		return r;
-	r = store_history_get(request->methods->store, job.application, job.stage, &history, err);
+	if (r >= 0)
+		r = request_audit(request, "release: reason", job.application, job.stage, job.id,
+		    reason, err);
+	if (r >= 0)
+		r = store_history_get(request->methods->store, job.application, job.stage, &history,
+		    err);
 	if (r < 0) {
 		job_clear(&job);
 		return r;

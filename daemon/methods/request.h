@@ -53,6 +53,9 @@ int64_t request_int(const struct request *request, const char *name, int64_t oth
 int request_invalid(struct err *err, const char *name, const char *format, ...) _printf_(3, 4);
 /* `reason` or `note`, checked; NULL when absent. */
 int request_words(const struct request *request, const char *name, bool lines, const char **ret_text, struct err *err);
+/* Keeps the reason of a change whose row has no place for it: in the audit, as WHAT. NULL: nothing to keep. */
+int request_audit(const struct request *request, const char *what, const char *application, const char *stage, int64_t job,
+		  const char *reason, struct err *err);
 /* `release` and `build` (0 when absent), as far as a name can be checked. */
 int request_release(const struct request *request, const char **ret_release, int64_t *ret_build, struct err *err);
 int request_variables(const struct request *request, const json_t **ret_variables, struct err *err);
