@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A stream socket to a helper. Bytes that the socket does not take at once wait in one buffer; frames are handed out one by
- * one, and a callback may free the channel under us: then ALIVE, which lies on the reader's stack, says so.
+ * A stream socket to a helper. Bytes that the socket does not take at once wait in one buffer;
+ * frames are handed out one by one, and a callback may free the channel under us: then ALIVE, which
+ * lies on the reader's stack, says so.
  */
 #include "daemon/channel.h"
 
@@ -103,7 +104,7 @@ flush(struct channel *channel)
 {
 	while (channel->start < channel->end) {
 		ssize_t n = send(channel->fd, channel->waiting + channel->start,
-		    channel->end - channel->start, MSG_NOSIGNAL);
+				 channel->end - channel->start, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -133,7 +134,7 @@ on_writable(struct ev_loop *loop, ev_io *watcher, int events)
 
 struct channel *
 channel_new(struct ev_loop *loop, int fd, void (*message)(const json_t *object, void *arg),
-    void (*closed)(void *arg), void *arg)
+	    void (*closed)(void *arg), void *arg)
 {
 	struct channel *channel = xcalloc(1, sizeof(*channel));
 

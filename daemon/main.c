@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bmd: starts its parts in order, runs the loop, stops them in reverse. It stays in the foreground and talks to stderr; runs
- * that are under way when it ends go on without it.
+ * bmd: starts its parts in order, runs the loop, stops them in reverse. It stays in the foreground
+ *and talks to stderr; runs that are under way when it ends go on without it.
  *
  *	bmd [-c FILE] [-n] [-h] [-V]
  */
@@ -46,12 +46,13 @@ struct daemon {
 static void
 usage(FILE *to)
 {
-	fprintf(to, "usage: bmd [-c FILE] [-n]\n"
-		    "  -c FILE  read FILE instead of " SYSCONFDIR "/bmd.conf\n"
-		    "  -n       check the configuration and exit\n"
-		    "  -h       this text\n"
-		    "  -V       version\n"
-		    "bmd stays in the foreground; bmctl talks to it. See bmd(8) and bmd.conf(5).\n");
+	fprintf(to,
+		"usage: bmd [-c FILE] [-n]\n"
+		"  -c FILE  read FILE instead of " SYSCONFDIR "/bmd.conf\n"
+		"  -n       check the configuration and exit\n"
+		"  -h       this text\n"
+		"  -V       version\n"
+		"bmd stays in the foreground; bmctl talks to it. See bmd(8) and bmd.conf(5).\n");
 }
 
 /* ---- configuration */
@@ -70,18 +71,18 @@ texts_of(const struct conf_problems *problems)
 static int
 check_fixed(const struct conf *old, const struct conf *new, struct err *err)
 {
-	const char *what = strcmp(old->state_directory, new->state_directory) != 0 ?
-	    "state-directory" :
-	    strcmp(old->run_directory, new->run_directory) != 0 ? "run-directory" :
-	    strcmp(old->socket, new->socket) != 0		? "socket" :
-	    old->launcher != new->launcher			? "launcher" :
-								  NULL;
+	const char *what = strcmp(old->state_directory, new->state_directory) != 0
+			       ? "state-directory"
+			   : strcmp(old->run_directory, new->run_directory) != 0 ? "run-directory"
+			   : strcmp(old->socket, new->socket) != 0		 ? "socket"
+			   : old->launcher != new->launcher			 ? "launcher"
+										 : NULL;
 	int r;
 
 	if (!what)
 		return 0;
-	r = err_set(err, ERR_CONFIGURATION, "%s: %s changed, which needs a restart of bmd", new->path,
-	    what);
+	r = err_set(err, ERR_CONFIGURATION, "%s: %s changed, which needs a restart of bmd",
+		    new->path, what);
 	err_field(err, "problems", json_pack("[s]", err ? err->text : ""));
 	return r;
 }
@@ -96,9 +97,9 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 
 	if (r < 0) {
 		r = err_set(err, ERR_CONFIGURATION,
-		    "the configuration was not read again and the running one stays: %s%s",
-		    problems.n ? problems.v[0] : strerror(-r),
-		    problems.n > 1 ? " (and more: bmctl check)" : "");
+			    "the configuration was not read again and the running one stays: %s%s",
+			    problems.n ? problems.v[0] : strerror(-r),
+			    problems.n > 1 ? " (and more: bmctl check)" : "");
 		err_field(err, "problems", texts_of(&problems));
 		conf_problems_clear(&problems);
 		return r;
@@ -167,14 +168,15 @@ make_folder(const char *path, const char *what, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_set(err, ERR_FAILED, "the %s %s is not a folder", what, path);
 	if (st.st_uid != geteuid())
-		return err_set(err, ERR_FAILED,
+		return err_set(
+		    err, ERR_FAILED,
 		    "the %s %s belongs to uid %u, and bmd runs as uid %u: run bmd as its owner, or "
 		    "chown it",
 		    what, path, (unsigned)st.st_uid, (unsigned)geteuid());
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
 		return err_set(err, ERR_FAILED,
-		    "the %s %s can be written by others than its owner: chmod go-w %s", what, path,
-		    path);
+			       "the %s %s can be written by others than its owner: chmod go-w %s",
+			       what, path, path);
 	return 0;
 }
 
@@ -218,7 +220,7 @@ on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
 static void
 watch_signal(struct daemon *daemon, ev_signal *watcher, int signal,
-    void (*back)(struct ev_loop *, ev_signal *, int))
+	     void (*back)(struct ev_loop *, ev_signal *, int))
 {
 	ev_signal_init(watcher, back, signal);
 	watcher->data = daemon;
@@ -262,10 +264,10 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	if (r < 0)
 		return r;
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
-	    reload, daemon);
+				      reload, daemon);
 	methods_set_problems(daemon->methods, problems);
 	return control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
-	    methods_call, daemon->methods, &daemon->control, err);
+			   methods_call, daemon->methods, &daemon->control, err);
 }
 
 static void
@@ -275,7 +277,7 @@ run(struct daemon *daemon)
 	watch_signal(daemon, &daemon->interrupt, SIGINT, on_stop);
 	watch_signal(daemon, &daemon->hangup, SIGHUP, on_hangup);
 	log_info("bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
-	    daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
+		 daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
 	notify_ready();
 	ev_run(daemon->loop, 0);
 	control_stop(daemon->control);
@@ -326,7 +328,7 @@ int
 main(int argc, char **argv)
 {
 	struct daemon daemon = {.file = SYSCONFDIR "/bmd.conf",
-	    .flags = geteuid() == 0 ? CONF_RUN_AS_ROOT : 0};
+				.flags = geteuid() == 0 ? CONF_RUN_AS_ROOT : 0};
 	bool check = false;
 	int option;
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where time and helpers meet the queue. Nothing is incremental: after any change sched looks at everything again, once a turn,
- * and arms one ev_periodic for the earliest moment at which something will be due. Runs are tended one by one
- * (tend.c); here is the list of them, and of those who wait for a job. A disk that is full stops the
- * looking, not the runs: it is tried again every few seconds.
+ * Where time and helpers meet the queue. Nothing is incremental: after any change sched looks at
+ * everything again, once a turn, and arms one ev_periodic for the earliest moment at which
+ * something will be due. Runs are tended one by one (tend.c); here is the list of them, and of
+ * those who wait for a job. A disk that is full stops the looking, not the runs: it is tried again
+ * every few seconds.
  */
 #include "daemon/sched.h"
 
@@ -24,12 +25,12 @@
 #include "daemon/notify.h"
 #include "daemon/tend.h"
 
-#define AGAIN_SECONDS 5.0
+#define AGAIN_SECONDS	  5.0
 #define HEARTBEAT_SECONDS 120.0
-#define LOG_SECONDS 0.05 /* a log that grows is looked at so often */
-#define HURRIED_MAX 100000
-#define IMPORTS_MAX 16
-#define ADOPT_MAX 4096	 /* starting and running jobs after a restart */
+#define LOG_SECONDS	  0.05 /* a log that grows is looked at so often */
+#define HURRIED_MAX	  100000
+#define IMPORTS_MAX	  16
+#define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 struct sched_watch {
 	struct sched_watch *next;
@@ -57,8 +58,9 @@ struct running {
 struct sched {
 	struct tend_host host;
 	struct running *runs;
-	ev_prepare look;  /* never started: fed by sched_kick(), so that it runs once, behind all other events */
-	ev_periodic due;  /* the earliest moment */
+	ev_prepare look; /* never started: fed by sched_kick(), so that it runs once, behind all
+			    other events */
+	ev_periodic due; /* the earliest moment */
 	ev_timer again, heartbeat;
 	bool stopping;
 	int hurried; /* looks in a row that asked for another at once */
@@ -109,7 +111,7 @@ watch_folder(struct sched_watch *watch)
 		return;
 	folder = xasprintf("%s/%" PRId64, watch->sched->host.run_directory, watch->job);
 	watch->wd = inotify_add_watch(watch->sched->inotify, folder,
-	    IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
+				      IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_ONLYDIR);
 }
 
 /* The folder stays watched while another watch has it. */
@@ -263,9 +265,9 @@ look_failed(struct sched *sched, const struct err *err)
 {
 	if (!json_array_size(sched->problems)) {
 		log_error("nothing can be started: %s; trying again every %.0f s", err->text,
-		    AGAIN_SECONDS);
+			  AGAIN_SECONDS);
 		json_array_append_new(sched->problems,
-		    json_sprintf("nothing can be started: %s", err->text));
+				      json_sprintf("nothing can be started: %s", err->text));
 	}
 	look_again_later(sched);
 }
@@ -327,7 +329,8 @@ arm(struct sched *sched, int64_t now_us, int64_t next_us)
 	ev_periodic_stop(sched->host.loop, &sched->due);
 	if (next_us == INT64_MAX)
 		return;
-	/* At once means that a look had more to do than one look does; for ever at once would be a mistake. */
+	/* At once means that a look had more to do than one look does; for ever at once would be a
+	 * mistake. */
 	sched->hurried = next_us <= now_us ? sched->hurried + 1 : 0;
 	if (sched->hurried > HURRIED_MAX)
 		next_us = now_us + 100000;
@@ -377,7 +380,7 @@ tell_status(struct sched *sched)
 		return;
 	store_job_active_count(store_of(sched), &running, NULL);
 	store_job_each_state(store_of(sched), JOB_SCHEDULED, INT64_MAX, 0, 0, 1, next_text, &next,
-	    NULL);
+			     NULL);
 	text = xasprintf("%" PRId64 " running%s", running, next ? next : "");
 	if (sched->status && strcmp(text, sched->status) == 0)
 		return;
@@ -418,7 +421,8 @@ on_look(struct ev_loop *loop, ev_prepare *watcher, int events)
 		look_failed(sched, &err);
 	else
 		turn_after(sched->host.turn, look_committed, sched);
-	/* It may have been fed by an effect of this turn's end, behind which nobody else would commit. */
+	/* It may have been fed by an effect of this turn's end, behind which nobody else would
+	 * commit. */
 	turn_end(sched->host.turn);
 }
 
@@ -508,10 +512,10 @@ adopt_all(struct sched *sched, struct err *err)
 	int r;
 
 	r = store_job_each_state(store_of(sched), JOB_STARTING, INT64_MAX, 0, 0, ADOPT_MAX,
-	    note_job, adopted, err);
+				 note_job, adopted, err);
 	if (r >= 0)
 		r = store_job_each_state(store_of(sched), JOB_RUNNING, INT64_MAX, 0, 0, ADOPT_MAX,
-		    note_job, adopted, err);
+					 note_job, adopted, err);
 	for (size_t i = 0; r >= 0 && i < adopted->n; i++) {
 		struct job job = {0};
 
@@ -663,8 +667,9 @@ sched_import(struct sched *sched, const char *kind, int client_fd, struct err *e
 	int r;
 
 	if (sched_imports_full(sched))
-		return err_set(err, ERR_TOO_MANY, "%d uploads are going on: try again when one has ended",
-		    IMPORTS_MAX);
+		return err_set(err, ERR_TOO_MANY,
+			       "%d uploads are going on: try again when one has ended",
+			       IMPORTS_MAX);
 	r = launch_import(sched->host.launch, queue_conf(sched->host.queue), kind, fd, &pid, err);
 	if (r < 0)
 		return r;
@@ -690,14 +695,15 @@ on_verify_closed(void *arg)
 
 int
 sched_verify(struct sched *sched, const json_t *digests,
-    void (*line)(const json_t *object, void *arg), void *arg, struct sched_verify **ret_verify,
-    struct err *err)
+	     void (*line)(const json_t *object, void *arg), void *arg,
+	     struct sched_verify **ret_verify, struct err *err)
 {
 	struct sched_verify *verify;
 	const json_t *digest;
 	size_t i;
 	pid_t pid;
-	int fd, r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	int fd,
+	    r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
 
 	if (r < 0)
 		return r;
@@ -705,9 +711,9 @@ sched_verify(struct sched *sched, const json_t *digests,
 	*verify = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
 	verify->channel =
 	    channel_new(sched->host.loop, fd, on_verify_message, on_verify_closed, verify);
-	json_array_foreach(digests, i, digest) {
+	json_array_foreach (digests, i, digest) {
 		channel_send_bytes(verify->channel, json_string_value(digest),
-		    json_string_length(digest));
+				   json_string_length(digest));
 		channel_send_bytes(verify->channel, "\n", 1);
 	}
 	channel_end(verify->channel);

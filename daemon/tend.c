@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run. Its life: STARTING (being committed) → REQUESTED (bmd-run was launched, 30 s for its `ready`) → GOING
- * (*running* is committed, `go` sent, or adopted) → ENDING (its end is being committed) → over. Without a connection it is
- * APART: then only the run folder speaks, and it is read again whenever something can have changed: bmd-run's process
- * ended, what it left was swept, a connection broke, a retry is due. An end that could not be committed
- * (a full disk) is committed again later: it lies in the run folder.
+ * One run. Its life: STARTING (being committed) → REQUESTED (bmd-run was launched, 30 s for its
+ * `ready`) → GOING
+ * (*running* is committed, `go` sent, or adopted) → ENDING (its end is being committed) → over.
+ * Without a connection it is APART: then only the run folder speaks, and it is read again whenever
+ * something can have changed: bmd-run's process ended, what it left was swept, a connection broke,
+ * a retry is due. An end that could not be committed (a full disk) is committed again later: it
+ * lies in the run folder.
  */
 #include "daemon/tend.h"
 
@@ -23,12 +25,12 @@
 #include "daemon/log.h"
 #include "daemon/sched.h"
 
-#define READY_SECONDS 30.0
-#define AGAIN_SECONDS 5.0      /* after a full disk or an unreadable folder */
-#define RECONNECT_FIRST 0.02   /* doubled up to … */
-#define RECONNECT_LAST 5.0
-#define REMAINS_SECONDS 120.0  /* so long a cgroup may take to empty before a human is asked */
-#define CGROUP_ROOT "/sys/fs/cgroup"
+#define READY_SECONDS	30.0
+#define AGAIN_SECONDS	5.0  /* after a full disk or an unreadable folder */
+#define RECONNECT_FIRST 0.02 /* doubled up to … */
+#define RECONNECT_LAST	5.0
+#define REMAINS_SECONDS 120.0 /* so long a cgroup may take to empty before a human is asked */
+#define CGROUP_ROOT	"/sys/fs/cgroup"
 
 enum phase { STARTING, REQUESTED, GOING, APART, ENDING, OVER };
 enum end { END_NOT_STARTED, END_RESULT, END_LOST, END_CONFLICT };
@@ -45,14 +47,14 @@ struct tend {
 	double reconnect;
 	double remains_since; /* monotonic; 0: not waiting for a cgroup */
 
-	bool own;    /* forked by this bmd: its end will be told by tend_swept() */
-	pid_t pid;   /* then; 0 with the launcher systemd */
+	bool own;  /* forked by this bmd: its end will be told by tend_swept() */
+	pid_t pid; /* then; 0 with the launcher systemd */
 	bool swept;
-	int status;  /* of bmd-run, when swept */
-	int pidfd;   /* of an adopted bmd-run; -1: none */
+	int status; /* of bmd-run, when swept */
+	int pidfd;  /* of an adopted bmd-run; -1: none */
 	ev_io pid_end;
 
-	bool behind; /* an event was missed: read them from the folder first */
+	bool behind;	 /* an event was missed: read them from the folder first */
 	char *cancel_by; /* a cancel that bmd-run was or is to be told; NULL: none */
 	bool cancel_now;
 
@@ -61,8 +63,9 @@ struct tend {
 	char *end_text;
 	bool hold, occupied;
 
-	char *problem; /* the folder could not be read, or the end not be committed; NULL: neither */
-	int holds; /* effects of the turn that still point here */
+	char
+	    *problem; /* the folder could not be read, or the end not be committed; NULL: neither */
+	int holds;    /* effects of the turn that still point here */
 	bool freed;
 };
 
@@ -78,14 +81,15 @@ tend_judge(const char *run, const char *request_digest, const struct run_folder 
 		return TEND_ALIVE;
 	if (folder->has_result) {
 		bool ours = strcmp(folder->result.run, run) == 0 &&
-		    (!*request_digest ||
-			strcmp(folder->result.request_digest, request_digest) == 0);
+			    (!*request_digest ||
+			     strcmp(folder->result.request_digest, request_digest) == 0);
 
 		return ours ? TEND_ENDED : TEND_FOREIGN;
 	}
 	if (!folder->has_started)
 		return TEND_NEVER_BEGAN;
-	/* A claim that cannot be read has an empty run id: it is a claim all the same, and most likely this run's. */
+	/* A claim that cannot be read has an empty run id: it is a claim all the same, and most
+	 * likely this run's. */
 	if (*folder->started.run && strcmp(folder->started.run, run) != 0)
 		return TEND_FOREIGN;
 	return TEND_LOST;
@@ -95,8 +99,8 @@ tend_judge(const char *run, const char *request_digest, const struct run_folder 
 static bool
 cgroup_empty(const char *root, const char *cgroup)
 {
-	_cleanup_free_ char *path = xasprintf("%s%s/cgroup.events",
-	    strncmp(cgroup, root, strlen(root)) == 0 ? "" : root, cgroup);
+	_cleanup_free_ char *path = xasprintf(
+	    "%s%s/cgroup.events", strncmp(cgroup, root, strlen(root)) == 0 ? "" : root, cgroup);
 	_cleanup_fclose_ FILE *file = fopen(path, "re");
 	char line[128];
 
@@ -126,7 +130,7 @@ set_problem(struct tend *tend, const char *text)
 {
 	if (text && !tend->problem)
 		log_error("job %" PRId64 ": %s; trying again every %.0f s", tend->job, text,
-		    AGAIN_SECONDS);
+			  AGAIN_SECONDS);
 	free(tend->problem);
 	tend->problem = text ? xasprintf("job %" PRId64 ": %s", tend->job, text) : NULL;
 }
@@ -196,7 +200,7 @@ effect_begins(struct tend *tend)
 /* Runs CHANGE inside this turn's transaction, parted from what else is in it. */
 static int
 change(struct tend *tend, int (*what)(struct tend *tend, int64_t now_us, struct err *err),
-    struct err *err)
+       struct err *err)
 {
 	struct store *store = queue_store(tend->host->queue);
 	int r = turn_begin(tend->host->turn, err);
@@ -232,7 +236,7 @@ record_events(struct tend *tend, int64_t now_us, struct err *err)
 	r = run_folder_events(tend->host->run_directory, tend->job, seq + 1, &events, err);
 	if (r < 0)
 		return r;
-	json_array_foreach(events, i, object) {
+	json_array_foreach (events, i, object) {
 		struct run_event event;
 
 		if (run_event_unpack(object, &event, NULL) < 0 || event.seq <= seq)
@@ -261,12 +265,12 @@ change_end(struct tend *tend, int64_t now_us, struct err *err)
 		return queue_finished(queue, &tend->result, now_us, err);
 	case END_LOST:
 		return queue_lost(queue, tend->job, tend->run, tend->end_text, tend->occupied,
-		    now_us, err);
+				  now_us, err);
 	case END_CONFLICT:
 		return queue_conflict(queue, tend->job, tend->end_text, now_us, err);
 	case END_NOT_STARTED:
 		return queue_not_started(queue, tend->job, tend->run, tend->end_text, tend->hold,
-		    now_us, err);
+					 now_us, err);
 	}
 	return -EINVAL;
 }
@@ -351,6 +355,13 @@ send_cancel(struct tend *tend)
 	channel_send(tend->channel, message);
 }
 
+/* Cancelled before `go`: end of file instead, and no step ever ran. */
+static void
+never_mind(struct tend *tend)
+{
+	not_started(tend, "cancelled before it began", false);
+}
+
 /* *Running* is durable: now the run may begin. */
 static void
 running_committed(void *arg, const struct err *failure)
@@ -365,6 +376,10 @@ running_committed(void *arg, const struct err *failure)
 		return;
 	}
 	tend->host->changed(tend->job, tend->host->arg);
+	if (tend->cancel_by) {
+		never_mind(tend);
+		return;
+	}
 	if (!tend->channel) {
 		decide(tend);
 		return;
@@ -372,10 +387,11 @@ running_committed(void *arg, const struct err *failure)
 	tend->phase = GOING;
 	go = run_message("go");
 	channel_send(tend->channel, go);
-	send_cancel(tend);
+	log_info("job %" PRId64 ": running", tend->job);
 }
 
-/* bmd-run must lock the very folder that bmd looks into: else nobody could say later whether the run began. */
+/* bmd-run must lock the very folder that bmd looks into: else nobody could say later whether the
+ * run began. */
 static bool
 lock_is_ours(struct tend *tend, struct err *err)
 {
@@ -385,7 +401,8 @@ lock_is_ours(struct tend *tend, struct err *err)
 		return false;
 	if (folder.locked)
 		return true;
-	err_set(err, ERR_CONFIGURATION,
+	err_set(
+	    err, ERR_CONFIGURATION,
 	    "bmd-run does not use the run directory %s: restart bmd, then bmctl release %" PRId64,
 	    tend->host->run_directory, tend->job);
 	return false;
@@ -417,9 +434,8 @@ got_refused(struct tend *tend, const json_t *object)
 {
 	const char *code = json_get_string(object, "code");
 	const char *message = json_get_string(object, "message");
-	bool hold = code &&
-	    (!strcmp(code, "configuration") || !strcmp(code, "started") ||
-		!strcmp(code, "artifact"));
+	bool hold = code && (!strcmp(code, "configuration") || !strcmp(code, "started") ||
+			     !strcmp(code, "artifact"));
 
 	/* "locked" is a bmd-run of a moment ago that is just leaving: the back-off waits for it. */
 	if (tend->phase == REQUESTED)
@@ -435,7 +451,8 @@ event_committed(void *arg, const struct err *failure)
 	if (!effect_begins(tend))
 		return;
 	if (failure)
-		tend->behind = true; /* they are in the folder, and are read there at the latest with the end */
+		tend->behind = true; /* they are in the folder, and are read there at the latest
+					with the end */
 	else
 		tend->host->changed(tend->job, tend->host->arg);
 }
@@ -452,7 +469,7 @@ got_event(struct tend *tend, const json_t *object)
 		return;
 	if (r < 0) {
 		log_warning("job %" PRId64 ": a message of bmd-run makes no sense: %s", tend->job,
-		    err.text);
+			    err.text);
 		return;
 	}
 	r = turn_begin(tend->host->turn, &err);
@@ -462,8 +479,8 @@ got_event(struct tend *tend, const json_t *object)
 		tend->behind = true;
 		return;
 	}
-	r = tend->behind ? record_events(tend, 0, &err) :
-			   queue_event(tend->host->queue, tend->job, tend->run, &event, &err);
+	r = tend->behind ? record_events(tend, 0, &err)
+			 : queue_event(tend->host->queue, tend->job, tend->run, &event, &err);
 	if (r >= 0)
 		r = store_release(store, &err);
 	else
@@ -482,7 +499,7 @@ got_result(struct tend *tend, const json_t *object)
 		return;
 	if (run_result_unpack(object, &result, &err) < 0 || strcmp(result.run, tend->run) != 0) {
 		log_warning("job %" PRId64 ": bmd-run sent a result that is not this run's",
-		    tend->job);
+			    tend->job);
 		return;
 	}
 	ended(tend, &result);
@@ -551,7 +568,8 @@ static void
 decide_later(struct tend *tend)
 {
 	wait_then(tend, tend->reconnect, decide);
-	tend->reconnect = tend->reconnect * 2 < RECONNECT_LAST ? tend->reconnect * 2 : RECONNECT_LAST;
+	tend->reconnect =
+	    tend->reconnect * 2 < RECONNECT_LAST ? tend->reconnect * 2 : RECONNECT_LAST;
 }
 
 /* The number of the last event that is in the database; 0: none, or it cannot be read now. */
@@ -567,7 +585,7 @@ recorded_events(struct tend *tend)
 	return seq;
 }
 
-/* A bmd-run lives: follow it through JOB/control. One that was never told to go leaves by itself. */
+/* A bmd-run lives: follow it by JOB/control. One that was never told to go leaves by itself. */
 static void
 reconnect(struct tend *tend, const struct run_folder *folder)
 {
@@ -583,8 +601,8 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 		wait_then(tend, 0., decide);
 		return;
 	}
-	fd = folder->has_started ?
-	    channel_connect_run(tend->host->run_directory, tend->job) : -ENOENT;
+	fd = folder->has_started ? channel_connect_run(tend->host->run_directory, tend->job)
+				 : -ENOENT;
 	if (fd < 0) {
 		decide_later(tend);
 		return;
@@ -610,12 +628,14 @@ lost_text(const struct tend *tend)
 		snprintf(how, sizeof(how), " (signal %d)", WTERMSIG(tend->status));
 	else if (tend->swept && WIFEXITED(tend->status))
 		snprintf(how, sizeof(how), " (exit code %d)", WEXITSTATUS(tend->status));
-	return xasprintf("bmd-run ended without a result%s: nobody knows how far the run came%s", how,
-	    tend->occupied ?
-		", and its processes may still be there: look, then bmctl settle" : "");
+	return xasprintf("bmd-run ended without a result%s: nobody knows how far the run came%s",
+			 how,
+			 tend->occupied
+			     ? ", and its processes may still be there: look, then bmctl settle"
+			     : "");
 }
 
-/* Claimed, dead, no result. The stage is free only when nothing of the run can be there any more. */
+/* Claimed, dead, no result. The stage is free only when nothing of the run can be there. */
 static void
 lost(struct tend *tend, const struct run_folder *folder)
 {
@@ -644,7 +664,8 @@ lost(struct tend *tend, const struct run_folder *folder)
 static void
 conflict(struct tend *tend)
 {
-	_cleanup_free_ char *text = xasprintf("the run folder %s/%" PRId64
+	_cleanup_free_ char *text = xasprintf(
+	    "the run folder %s/%" PRId64
 	    " holds another run of this job number: was the database restored? look, then move the "
 	    "folder away and bmctl release %" PRId64,
 	    tend->host->run_directory, tend->job, tend->job);
@@ -722,7 +743,12 @@ starting_committed(void *arg, const struct err *failure)
 		host->over(tend, host->arg);
 		return;
 	}
-	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) < 0) {
+	if (tend->cancel_by) {
+		never_mind(tend);
+		return;
+	}
+	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
+	    0) {
 		not_started(tend, err.text, false);
 		return;
 	}
@@ -821,7 +847,11 @@ cancel_committed(void *arg, const struct err *failure)
 
 	if (!effect_begins(tend))
 		return;
-	if (!failure)
+	if (failure)
+		return;
+	if (tend->phase == REQUESTED && ev_is_active(&tend->timer))
+		never_mind(tend);
+	else
 		send_cancel(tend);
 }
 

@@ -11,7 +11,7 @@
 #include "daemon/methods/request.h"
 
 #define ARTIFACTS_MAX 64
-#define PAGE_ROWS 1001
+#define PAGE_ROWS     1001
 
 struct found {
 	struct build_ref refs[PAGE_ROWS];
@@ -49,7 +49,7 @@ method_ListBuilds(struct request *request, json_t **ret_reply, struct err *err)
 		r = page_begin(request, 1, &page, err);
 	if (r >= 0)
 		r = store_build_each(methods->store, application, release, page.after[0],
-		    page.limit + 1, note_build, found, err);
+				     page.limit + 1, note_build, found, err);
 	for (size_t i = 0; r >= 0 && i < found->n; i++) {
 		json_t *build = NULL;
 
@@ -73,11 +73,11 @@ method_GetBuild(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_find_build(request->methods->queue, request_text(request, "application"),
-		    release, number, &build, err);
+				     release, number, &build, err);
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack("{s:o}", "build",
-	    queue_build_json(request->methods->queue, &build, true));
+	*ret_reply =
+	    json_pack("{s:o}", "build", queue_build_json(request->methods->queue, &build, true));
 	store_build_clear(&build);
 	return 0;
 }
@@ -87,7 +87,7 @@ method_GetBuild(struct request *request, json_t **ret_reply, struct err *err)
 /* One artifact of a new build: its manifest must have been uploaded, and is counted. */
 static int
 read_artifact(struct request *request, const char *name, const char *digest,
-    struct store_artifact *ret_artifact, struct err *err)
+	      struct store_artifact *ret_artifact, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_(manifest_clear) struct manifest manifest = {0};
@@ -95,8 +95,10 @@ read_artifact(struct request *request, const char *name, const char *digest,
 	int r;
 
 	if (!names_stage(name)) {
-		r = err_set(err, ERR_BAD_NAME,
-		    "%.80s is not a name of an artifact: lower-case letters, digits and . _ -", name);
+		r = err_set(
+		    err, ERR_BAD_NAME,
+		    "%.80s is not a name of an artifact: lower-case letters, digits and . _ -",
+		    name);
 		err_field(err, "name", json_string(name));
 		return r;
 	}
@@ -105,7 +107,7 @@ read_artifact(struct request *request, const char *name, const char *digest,
 	r = objects_get_manifest(request->methods->objects, digest, &text, &n, err);
 	if (r == -ENOENT) {
 		err_set(err, ERR_UPLOAD, "artifact %s (%s) is not in the store: upload it first",
-		    name, digest);
+			name, digest);
 		return -ENOENT;
 	}
 	if (r >= 0)
@@ -136,11 +138,11 @@ read_artifacts(struct request *request, struct store_build *build, struct err *e
 
 	if (json_array_size(list) > ARTIFACTS_MAX)
 		return request_invalid(err, "artifacts", "a build has at most %d artifacts",
-		    ARTIFACTS_MAX);
+				       ARTIFACTS_MAX);
 	build->artifacts = xcalloc(json_array_size(list), sizeof(*build->artifacts));
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		int r = read_artifact(request, json_get_string(item, "name"),
-		    json_get_string(item, "digest"), &build->artifacts[i], err);
+				      json_get_string(item, "digest"), &build->artifacts[i], err);
 
 		if (r < 0)
 			return r;
@@ -150,7 +152,7 @@ read_artifacts(struct request *request, struct store_build *build, struct err *e
 	for (i = 1; i < build->nartifacts; i++)
 		if (strcmp(build->artifacts[i].name, build->artifacts[i - 1].name) == 0)
 			return request_invalid(err, "artifacts", "artifact %s is given twice",
-			    build->artifacts[i].name);
+					       build->artifacts[i].name);
 	return 0;
 }
 
@@ -165,7 +167,7 @@ same_content(const struct store_build *a, const struct store_build *b)
 
 		for (size_t j = 0; j < b->nartifacts; j++)
 			found |= strcmp(a->artifacts[i].name, b->artifacts[j].name) == 0 &&
-			    strcmp(a->artifacts[i].digest, b->artifacts[j].digest) == 0;
+				 strcmp(a->artifacts[i].digest, b->artifacts[j].digest) == 0;
 		if (!found)
 			return false;
 	}
@@ -182,7 +184,7 @@ look_existing(struct request *request, const struct store_build *build, struct e
 	if (build->build.number == 0)
 		return 0;
 	r = store_build_get(request->methods->store, build->application, &build->build, &existing,
-	    NULL);
+			    NULL);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -190,8 +192,9 @@ look_existing(struct request *request, const struct store_build *build, struct e
 	if (same_content(build, &existing))
 		return 1;
 	r = err_set(err, ERR_REFUSED,
-	    "%s %s exists with other content, and a build never changes: add it under another number",
-	    build->application, names_build_text(&build->build).s);
+		    "%s %s exists with other content, and a build never changes: add it under "
+		    "another number",
+		    build->application, names_build_text(&build->build).s);
 	err_field(err, "rule", json_string("other-content"));
 	return r;
 }
@@ -202,7 +205,7 @@ holds(const json_t *strings, const char *text)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(strings, i, item)
+	json_array_foreach (strings, i, item)
 		if (strcmp(json_string_value(item), text) == 0)
 			return true;
 	return false;
@@ -215,9 +218,9 @@ join(const json_t *strings)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(strings, i, item) {
+	json_array_foreach (strings, i, item) {
 		json_t *longer = json_sprintf("%s%s%s", json_string_value(text), i ? ", " : "",
-		    json_string_value(item));
+					      json_string_value(item));
 
 		json_decref(text);
 		text = longer;
@@ -228,7 +231,7 @@ join(const json_t *strings)
 /* What will not do what its author thinks. */
 static json_t *
 warnings_of(struct request *request, const struct conf_application *application,
-    const struct store_build *build)
+	    const struct store_build *build)
 {
 	const struct conf *conf = queue_conf(request->methods->queue);
 	_cleanup_json_ json_t *used = request_artifact_names(conf, application);
@@ -239,17 +242,19 @@ warnings_of(struct request *request, const struct conf_application *application,
 
 	for (size_t i = 0; i < build->nartifacts; i++)
 		if (!holds(used, build->artifacts[i].name))
-			json_array_append_new(warnings,
-			    json_sprintf("no plan of %s uses an artifact %s%s%s", application->name,
-				build->artifacts[i].name,
-				json_array_size(used) ? "; its plans use " : "",
-				json_string_value(used_text)));
-	json_object_foreach(build->variables, name, value)
+			json_array_append_new(
+			    warnings, json_sprintf("no plan of %s uses an artifact %s%s%s",
+						   application->name, build->artifacts[i].name,
+						   json_array_size(used) ? "; its plans use " : "",
+						   json_string_value(used_text)));
+	json_object_foreach (build->variables, name, value)
 		for (size_t i = 0; i < application->nstages; i++)
 			if (!conf_variable_open(conf, application, &application->stages[i], name))
-				json_array_append_new(warnings,
-				    json_sprintf("stage %s does not let a build set %s: list it in open "
-						 "there, or this build cannot be deployed to it",
+				json_array_append_new(
+				    warnings,
+				    json_sprintf(
+					"stage %s does not let a build set %s: list it in open "
+					"there, or this build cannot be deployed to it",
 					application->stages[i].name, name));
 	return warnings;
 }
@@ -269,7 +274,7 @@ read_build(struct request *request, struct store_build *build, struct err *err)
 	if (r < 0)
 		return r;
 	snprintf(build->application, sizeof(build->application), "%s",
-	    request_text(request, "application"));
+		 request_text(request, "application"));
 	snprintf(build->build.release, sizeof(build->build.release), "%s", release);
 	build->build.number = number;
 	build->note = xstrdup(note);
@@ -288,8 +293,8 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	const char *reason;
 	json_t *reply;
 	bool created;
-	int r = queue_find_application(request->methods->queue, request_text(request, "application"),
-	    &application, err);
+	int r = queue_find_application(request->methods->queue,
+				       request_text(request, "application"), &application, err);
 
 	if (r >= 0)
 		r = request_words(request, "reason", true, &reason, err);
@@ -303,13 +308,15 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	if (created)
 		r = store_build_add(request->methods->store, &build, err);
 	if (r >= 0)
-		r = request_audit(request, "build add: reason", build.application, NULL, 0, reason, err);
+		r = request_audit(request, "build add: reason", build.application, NULL, 0, reason,
+				  err);
 	if (r >= 0)
-		r = request_build_reply(request, build.application, &build.build, false, &reply, err);
+		r = request_build_reply(request, build.application, &build.build, false, &reply,
+					err);
 	if (r < 0)
 		return r;
 	*ret_reply = json_pack("{s:o, s:b, s:o}", "build", reply, "created", created, "warnings",
-	    warnings_of(request, application, &build));
+			       warnings_of(request, application, &build));
 	return 0;
 }
 
@@ -317,7 +324,7 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 
 static int
 judge(struct request *request, const char *reason, json_t **ret_reply, json_t **ret_warnings,
-    struct err *err)
+      struct err *err)
 {
 	struct queue *queue = request->methods->queue;
 	const char *application = request_text(request, "application");
@@ -331,7 +338,7 @@ judge(struct request *request, const char *reason, json_t **ret_reply, json_t **
 		r = queue_find_build(queue, application, release, number, &build, err);
 	if (r >= 0)
 		r = queue_reject(queue, application, &build.build, reason, &request->who,
-		    request->now_us, ret_warnings, err);
+				 request->now_us, ret_warnings, err);
 	if (r >= 0)
 		r = request_build_reply(request, application, &build.build, true, &reply, err);
 	if (r < 0)
@@ -368,7 +375,7 @@ method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err
 		r = judge(request, NULL, ret_reply, &warnings, err);
 	if (r >= 0)
 		r = request_audit(request, "restore: reason", request_text(request, "application"),
-		    NULL, 0, reason, err);
+				  NULL, 0, reason, err);
 	json_decref(warnings);
 	return r;
 }

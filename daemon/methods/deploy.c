@@ -8,7 +8,7 @@
 
 static int
 read_request(const struct request *request, bool redeploy, struct queue_request *ret_wish,
-    struct err *err)
+	     struct err *err)
 {
 	const json_t *p = request->parameters;
 	struct queue_request wish = {
@@ -56,9 +56,9 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	r = queue_request(queue, &wish, &request->who, request->now_us, &answer, err);
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack("{s:o, s:O?, s:o, s:O, s:O, s:O}", "job",
-	    wish.dry_run ? json_null() :
-			   queue_job_json(queue, &answer.job, false, request->now_us),
+	*ret_reply = json_pack(
+	    "{s:o, s:O?, s:o, s:O, s:O, s:O}", "job",
+	    wish.dry_run ? json_null() : queue_job_json(queue, &answer.job, false, request->now_us),
 	    "preview", answer.preview, "replacing",
 	    request_live(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone,
 	    "ahead", answer.ahead, "warnings", answer.warnings);

@@ -21,13 +21,13 @@ method_ListArtifacts(struct request *request, json_t **ret_reply, struct err *er
 {
 	struct queue *queue = request->methods->queue;
 	const struct conf_application *application;
-	int r = queue_find_application(queue, request_text(request, "application"), &application,
-	    err);
+	int r =
+	    queue_find_application(queue, request_text(request, "application"), &application, err);
 
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack("{s:o}", "artifacts",
-	    request_artifact_names(queue_conf(queue), application));
+	*ret_reply =
+	    json_pack("{s:o}", "artifacts", request_artifact_names(queue_conf(queue), application));
 	return 0;
 }
 
@@ -56,7 +56,8 @@ method_Upload(struct request *request, struct err *err)
 
 	if (sched_imports_full(request->methods->sched))
 		return err_set(err, ERR_TOO_MANY,
-		    "as many uploads as bmd allows at once are going on: try again when one has ended");
+			       "as many uploads as bmd allows at once are going on: try again when "
+			       "one has ended");
 	upload = xcalloc(1, sizeof(*upload));
 	upload->sched = request->methods->sched;
 	snprintf(upload->kind, sizeof(upload->kind), "%s", request_text(request, "kind"));
@@ -89,11 +90,11 @@ diff_entry(const struct manifest_entry *old, const struct manifest_entry *new, v
 	if (diff->seen++ < diff->skip || diff->page->more)
 		return;
 	page_add(diff->page,
-	    json_pack("{s:s, s:o, s:s, s:o, s:o}", "change", change, "path",
-		json_text((new ? new : old)->path), "artifact", diff->artifact, "old_bytes",
-		old ? json_integer((json_int_t)old->size) : json_null(), "new_bytes",
-		new ? json_integer((json_int_t)new->size) : json_null()),
-	    diff->seen, -1);
+		 json_pack("{s:s, s:o, s:s, s:o, s:o}", "change", change, "path",
+			   json_text((new ? new : old)->path), "artifact", diff->artifact,
+			   "old_bytes", old ? json_integer((json_int_t)old->size) : json_null(),
+			   "new_bytes", new ? json_integer((json_int_t) new->size) : json_null()),
+		 diff->seen, -1);
 }
 
 static const struct store_artifact *
@@ -108,7 +109,7 @@ artifact_of(const struct store_build *build, const char *name)
 /* NULL: a build without this artifact has no files. */
 static int
 load_manifest(const struct objects *objects, const struct store_artifact *artifact,
-    struct manifest *ret_manifest, struct err *err)
+	      struct manifest *ret_manifest, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t n;
@@ -122,14 +123,14 @@ load_manifest(const struct objects *objects, const struct store_artifact *artifa
 
 static int
 diff_artifact(struct diff *diff, const struct objects *objects, const struct store_build *a,
-    const struct store_build *b, const char *name, struct err *err)
+	      const struct store_build *b, const char *name, struct err *err)
 {
 	const struct store_artifact *old = artifact_of(a, name), *new = artifact_of(b, name);
 	_cleanup_(manifest_clear) struct manifest old_files = {0};
 	_cleanup_(manifest_clear) struct manifest new_files = {0};
 	int r;
 
-	if (old && new && strcmp(old->digest, new->digest) == 0)
+	if (old && new &&strcmp(old->digest, new->digest) == 0)
 		return 0;
 	r = load_manifest(objects, old, &old_files, err);
 	if (r >= 0)
@@ -144,7 +145,7 @@ diff_artifact(struct diff *diff, const struct objects *objects, const struct sto
 /* One of the two builds: {release, build}. */
 static int
 diff_side(struct request *request, const char *application, const json_t *side,
-    struct store_build *ret_build, struct err *err)
+	  struct store_build *ret_build, struct err *err)
 {
 	const char *release = json_get_string(side, "release");
 
@@ -155,13 +156,13 @@ diff_side(struct request *request, const char *application, const json_t *side,
 		return r;
 	}
 	return queue_find_build(request->methods->queue, application, release,
-	    json_get_int(side, "build", 0), ret_build, err);
+				json_get_int(side, "build", 0), ret_build, err);
 }
 
 /* What is live on the application's last stage. */
 static int
 diff_live(struct request *request, const struct conf_application *application,
-    struct store_build *ret_build, struct err *err)
+	  struct store_build *ret_build, struct err *err)
 {
 	const char *stage =
 	    application->nstages ? application->stages[application->nstages - 1].name : "";
@@ -170,19 +171,20 @@ diff_live(struct request *request, const struct conf_application *application,
 
 	if (r >= 0 && !history_live(&history)) {
 		r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
-		    "nothing is live on %s %s: name the second build", application->name, stage);
+			    "nothing is live on %s %s: name the second build", application->name,
+			    stage);
 		err_field(err, "application", json_string(application->name));
 		err_field(err, "stage", json_string(stage));
 	} else if (r >= 0)
 		r = store_build_get(request->methods->store, application->name,
-		    &history_live(&history)->build, ret_build, err);
+				    &history_live(&history)->build, ret_build, err);
 	history_clear(&history);
 	return r;
 }
 
 static int
 diff_builds(struct request *request, const struct store_build *a, const struct store_build *b,
-    struct diff *diff, struct err *err)
+	    struct diff *diff, struct err *err)
 {
 	const struct objects *objects = request->methods->objects;
 	int r = 0;
@@ -204,17 +206,17 @@ method_Diff(struct request *request, json_t **ret_reply, struct err *err)
 	_cleanup_(store_build_clear) struct store_build b = {0};
 	_cleanup_(page_clear) struct page page = {0};
 	struct diff diff = {.page = &page};
-	int r = queue_find_application(request->methods->queue, request_text(request, "application"),
-	    &application, err);
+	int r = queue_find_application(request->methods->queue,
+				       request_text(request, "application"), &application, err);
 
 	if (r >= 0)
 		r = page_begin(request, 1, &page, err);
 	if (r >= 0)
 		r = diff_side(request, application->name, json_object_get(request->parameters, "a"),
-		    &a, err);
+			      &a, err);
 	if (r >= 0)
-		r = json_is_object(side) ? diff_side(request, application->name, side, &b, err) :
-					   diff_live(request, application, &b, err);
+		r = json_is_object(side) ? diff_side(request, application->name, side, &b, err)
+					 : diff_live(request, application, &b, err);
 	diff.skip = page.after[0];
 	if (r >= 0)
 		r = diff_builds(request, &a, &b, &diff, err);
@@ -232,8 +234,8 @@ method_Diff(struct request *request, json_t **ret_reply, struct err *err)
 /* ---- VerifyBuilds */
 
 /*
- * Every manifest is read once, however many builds have it; what is found is told of each of them. A stream that
- * its client leaves ends the helper by closing its channel.
+ * Every manifest is read once, however many builds have it; what is found is told of each of them.
+ * A stream that its client leaves ends the helper by closing its channel.
  */
 struct verify {
 	struct methods *methods;
@@ -275,10 +277,10 @@ static void
 verify_reply(struct verify *verify, bool continues)
 {
 	control_reply(verify->call,
-	    json_pack("{s:I, s:I, s:I, s:O}", "files", (json_int_t)verify->files, "bytes",
-		(json_int_t)verify->bytes, "total_files", (json_int_t)verify->total_files,
-		"damaged", verify->damaged),
-	    continues);
+		      json_pack("{s:I, s:I, s:I, s:O}", "files", (json_int_t)verify->files, "bytes",
+				(json_int_t)verify->bytes, "total_files",
+				(json_int_t)verify->total_files, "damaged", verify->damaged),
+		      continues);
 }
 
 static void
@@ -290,7 +292,8 @@ verify_end(struct verify *verify)
 		verify_reply(verify, false);
 	else {
 		err_set(&err, ERR_FAILED, "the files could not all be read: %s",
-		    verify->failure ? verify->failure : "bmd-import ended early, see the log of bmd");
+			verify->failure ? verify->failure
+					: "bmd-import ended early, see the log of bmd");
 		control_error(verify->call, &err);
 	}
 	verify_free(verify);
@@ -302,7 +305,7 @@ verify_damaged(struct verify *verify, const char *digest, const json_t *finding)
 	const json_t *user;
 	size_t i;
 
-	json_array_foreach(json_object_get(verify->users, digest), i, user) {
+	json_array_foreach (json_object_get(verify->users, digest), i, user) {
 		json_t *row = json_deep_copy(user);
 
 		json_object_set_new(row, "path", json_text(json_get_string(finding, "path")));
@@ -368,10 +371,10 @@ verify_add(const struct store_build *build, void *arg)
 			json_object_set_new(verify->users, artifact->digest, users);
 			verify->total_files += artifact->files;
 		}
-		json_array_append_new(users,
-		    json_pack("{s:s, s:s, s:I, s:s}", "application", build->application, "release",
-			build->build.release, "build", (json_int_t)build->build.number, "artifact",
-			artifact->name));
+		json_array_append_new(
+		    users, json_pack("{s:s, s:s, s:I, s:s}", "application", build->application,
+				     "release", build->build.release, "build",
+				     (json_int_t)build->build.number, "artifact", artifact->name));
 	}
 	return 0;
 }
@@ -394,7 +397,7 @@ verify_add_paged(const struct store_build *build, void *arg)
 
 static int
 verify_application(struct verify *verify, const char *application, const char *release,
-    struct err *err)
+		   struct err *err)
 {
 	struct verify_page page = {.verify = verify};
 	int r;
@@ -402,7 +405,7 @@ verify_application(struct verify *verify, const char *application, const char *r
 	do {
 		page.n = 0;
 		r = store_build_each(verify->methods->store, application, release, page.last,
-		    VERIFY_PAGE, verify_add_paged, &page, err);
+				     VERIFY_PAGE, verify_add_paged, &page, err);
 	} while (r >= 0 && page.n == VERIFY_PAGE);
 	return r;
 }
@@ -444,7 +447,7 @@ verify_digests(const struct verify *verify)
 	const char *digest;
 	json_t *users;
 
-	json_object_foreach(verify->users, digest, users)
+	json_object_foreach (verify->users, digest, users)
 		json_array_append_new(digests, json_string(digest));
 	return digests;
 }
@@ -457,11 +460,11 @@ method_VerifyBuilds(struct request *request, struct err *err)
 	int r;
 
 	*verify = (struct verify){.methods = request->methods,
-	    .call = request->call,
-	    .users = json_object(),
-	    .damaged = json_array(),
-	    .told_us = request->now_us,
-	    .more = request->more};
+				  .call = request->call,
+				  .users = json_object(),
+				  .damaged = json_array(),
+				  .told_us = request->now_us,
+				  .more = request->more};
 	r = verify_collect(request, verify, err);
 	if (r >= 0) {
 		digests = verify_digests(verify);
@@ -473,7 +476,7 @@ method_VerifyBuilds(struct request *request, struct err *err)
 	}
 	if (r >= 0)
 		r = sched_verify(request->methods->sched, digests, verify_line, verify,
-		    &verify->helper, err);
+				 &verify->helper, err);
 	if (r < 0) {
 		verify_free(verify);
 		return r;

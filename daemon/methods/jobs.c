@@ -28,7 +28,7 @@ note_id(const struct job *job, void *arg)
 
 static int
 fill_page(struct request *request, const struct found *found, bool by_finish, struct page *page,
-    struct err *err)
+	  struct err *err)
 {
 	struct methods *methods = request->methods;
 
@@ -40,7 +40,7 @@ fill_page(struct request *request, const struct found *found, bool by_finish, st
 		if (r < 0)
 			return r;
 		added = page_add(page, queue_job_json(methods->queue, &job, false, request->now_us),
-		    by_finish ? job.finished_us : job.due_us, job.id);
+				 by_finish ? job.finished_us : job.due_us, job.id);
 		job_clear(&job);
 		if (!added)
 			break;
@@ -71,7 +71,7 @@ method_ListQueue(struct request *request, json_t **ret_reply, struct err *err)
 		r = page_begin(request, 2, &page, err);
 	if (r >= 0)
 		r = store_job_each_waiting(request->methods->store, application, page.after[0],
-		    page.after[1], page.limit + 1, note_id, &found, err);
+					   page.after[1], page.limit + 1, note_id, &found, err);
 	if (r >= 0)
 		r = fill_page(request, &found, false, &page, err);
 	if (r >= 0)
@@ -92,14 +92,15 @@ method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0 && stage && application)
 		r = queue_find_stage(request->methods->queue, application, stage, &known,
-		    &known_stage, err);
+				     &known_stage, err);
 	if (r >= 0)
 		r = request_time(request, "since", &since_us, err);
 	if (r >= 0)
 		r = page_begin(request, 2, &page, err);
 	if (r >= 0)
 		r = store_job_each_final(request->methods->store, application, stage, since_us,
-		    page.after[0], page.after[1], page.limit + 1, note_id, &found, err);
+					 page.after[0], page.after[1], page.limit + 1, note_id,
+					 &found, err);
 	if (r >= 0)
 		r = fill_page(request, &found, true, &page, err);
 	if (r >= 0)
@@ -110,8 +111,8 @@ method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 static json_t *
 job_reply(struct request *request, struct job *job, bool steps)
 {
-	json_t *reply = json_pack("{s:o}", "job",
-	    queue_job_json(request->methods->queue, job, steps, request->now_us));
+	json_t *reply = json_pack(
+	    "{s:o}", "job", queue_job_json(request->methods->queue, job, steps, request->now_us));
 
 	job_clear(job);
 	return reply;
@@ -138,7 +139,7 @@ method_Cancel(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_cancel(request->methods->queue, request_int(request, "job", 0), reason,
-		    &request->who, request->now_us, &kill_run, &job, err);
+				 &request->who, request->now_us, &kill_run, &job, err);
 	if (r < 0)
 		return r;
 	if (kill_run) {
@@ -163,10 +164,10 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 		return request_invalid(err, "at", "when? set now, or at to a time");
 	if (r >= 0)
 		r = queue_reschedule(request->methods->queue, request_int(request, "job", 0), &when,
-		    &request->who, request->now_us, &job, err);
+				     &request->who, request->now_us, &job, err);
 	if (r >= 0)
 		r = request_audit(request, "reschedule: reason", job.application, job.stage, job.id,
-		    reason, err);
+				  reason, err);
 	if (r < 0) {
 		job_clear(&job);
 		return r;
@@ -186,13 +187,13 @@ method_Release(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_release(request->methods->queue, request_int(request, "job", 0),
-		    &request->who, request->now_us, &job, err);
+				  &request->who, request->now_us, &job, err);
 	if (r >= 0)
 		r = request_audit(request, "release: reason", job.application, job.stage, job.id,
-		    reason, err);
+				  reason, err);
 	if (r >= 0)
 		r = store_history_get(request->methods->store, job.application, job.stage, &history,
-		    err);
+				      err);
 	if (r < 0) {
 		job_clear(&job);
 		return r;

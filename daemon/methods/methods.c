@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The one handler behind the socket: finds the row of a call, checks the caller's role and the parameters, and for what
- * changes something opens the turn's transaction, answers a known key as before, and keeps the answer under a new one. An error
- * undoes what its request did and nothing else of the turn.
+ * The one handler behind the socket: finds the row of a call, checks the caller's role and the
+ * parameters, and for what changes something opens the turn's transaction, answers a known key as
+ * before, and keeps the answer under a new one. An error undoes what its request did and nothing
+ * else of the turn.
  */
 #include "daemon/methods/methods.h"
 
@@ -73,12 +74,14 @@ denied(const struct request *request, const char *method, enum control_role need
 
 	if (needed == CONTROL_ROOT)
 		return err_set(err, ERR_PERMISSION_DENIED,
-		    "%s may not %s (%s): only root and the daemon's own user may",
-		    request->peer->name, role_word[needed], method);
+			       "%s may not %s (%s): only root and the daemon's own user may",
+			       request->peer->name, role_word[needed], method);
 	groups = group_names(&conf->operators, needed == CONTROL_VIEWER ? &conf->viewers : NULL);
-	return err_set(err, ERR_PERMISSION_DENIED, "%s may not %s (%s): only root%s%s may (%s in %s)",
-	    request->peer->name, role_word[needed], method, *groups ? " and " : "", groups,
-	    needed == CONTROL_VIEWER ? "operators and viewers" : "operators", conf->path);
+	return err_set(err, ERR_PERMISSION_DENIED,
+		       "%s may not %s (%s): only root%s%s may (%s in %s)", request->peer->name,
+		       role_word[needed], method, *groups ? " and " : "", groups,
+		       needed == CONTROL_VIEWER ? "operators and viewers" : "operators",
+		       conf->path);
 }
 
 /* ---- org.varlink.service */
@@ -107,7 +110,7 @@ static int
 service(struct request *request, const char *member, json_t **ret_reply, struct err *err)
 {
 	int r = varlink_check(request->methods->service, member, VARLINK_INPUT, request->parameters,
-	    err);
+			      err);
 
 	if (r < 0)
 		return r;
@@ -116,9 +119,9 @@ service(struct request *request, const char *member, json_t **ret_reply, struct 
 	if (strcmp(member, "GetInterfaceDescription") == 0)
 		return describe(request, ret_reply, err);
 	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product",
-	    "Build Master Daemon", "version", VERSION, "url", "", "interfaces",
-	    varlink_interface_name(request->methods->service),
-	    varlink_interface_name(request->methods->control));
+			       "Build Master Daemon", "version", VERSION, "url", "", "interfaces",
+			       varlink_interface_name(request->methods->service),
+			       varlink_interface_name(request->methods->control));
 	return 0;
 }
 
@@ -130,10 +133,10 @@ check_key(const char *key, struct err *err)
 	size_t n = key ? strlen(key) : 0;
 
 	if (n == 0 || n > KEY_MAX ||
-	    strspn(key,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
-		return request_invalid(err, "key",
-		    "every change needs a key: 1 to %d characters of [A-Za-z0-9._-]", KEY_MAX);
+	    strspn(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != n)
+		return request_invalid(
+		    err, "key", "every change needs a key: 1 to %d characters of [A-Za-z0-9._-]",
+		    KEY_MAX);
 	return 0;
 }
 
@@ -148,7 +151,8 @@ body_digest(const char *member, const json_t *parameters, char ret_digest[DIGEST
 	digest_end(digest, ret_digest);
 }
 
-/* What a handler returned, as it must be by the interface file: a mistake is bmd's own, and said loudly. */
+/* What a handler returned, as it must be by the interface file: a mistake is bmd's own, and said
+ * loudly. */
 static void
 check_reply(const struct request *request, const char *member, const json_t *reply)
 {
@@ -158,10 +162,11 @@ check_reply(const struct request *request, const char *member, const json_t *rep
 		log_error("the reply of %s is not as the interface says: %s", member, err.text);
 }
 
-/* Inside the savepoint: the answer as text, from the key or from the handler. RET_NEW: something was done. */
+/* Inside the savepoint: the answer as text, from the key or from the handler. RET_NEW: something
+ * was done. */
 static int
 change(struct request *request, const struct row *row, const char *key, char **ret_text,
-    bool *ret_new, struct err *err)
+       bool *ret_new, struct err *err)
 {
 	struct store *store = request->methods->store;
 	_cleanup_json_ json_t *reply = NULL;
@@ -215,7 +220,7 @@ mutate(struct request *request, const struct row *row, struct err *err)
 		return r;
 	if (request->kill_job)
 		sched_cancel(methods->sched, request->kill_job, request->kill_now,
-		    request->who.name);
+			     request->who.name);
 	if (done)
 		sched_kick(methods->sched);
 	control_reply_text(request->call, text);
@@ -260,14 +265,15 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 	if (request->peer->role < row->role)
 		return denied(request, row->name, row->role, err);
 	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,
-	    err);
+			  err);
 	if (r < 0)
 		return r;
 	if (what->upgrade != (row->kind == UPGRADE_KIND))
 		return err_set(err, ERR_INVALID_PARAMETER,
-		    row->kind == UPGRADE_KIND ? "%s takes the connection over: call it with upgrade" :
-						"%s cannot be called with upgrade",
-		    row->name);
+			       row->kind == UPGRADE_KIND
+				   ? "%s takes the connection over: call it with upgrade"
+				   : "%s cannot be called with upgrade",
+			       row->name);
 	if (row->take)
 		return row->take(request, err);
 	if (row->kind == READ_KIND || json_get_bool(what->parameters, "dry_run"))
@@ -296,7 +302,7 @@ route(struct request *request, const struct varlink_call *what, struct err *err)
 
 void
 methods_call(struct control_call *call, const struct varlink_call *what,
-    const struct control_peer *peer, void *arg)
+	     const struct control_peer *peer, void *arg)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct request request = {
@@ -333,7 +339,7 @@ interface_of(const char *text)
 
 struct methods *
 methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
-    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
+	    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
 {
 	struct methods *methods = xcalloc(1, sizeof(*methods));
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Parameters read and checked beyond what the interface file can say, and the parts that replies have in common.
+ * Parameters read and checked beyond what the interface file can say, and the parts that replies
+ * have in common.
  */
 #include "daemon/methods/request.h"
 
@@ -15,7 +16,7 @@
 #include "common/when.h"
 #include "common/xalloc.h"
 
-#define PAGE_LIMIT 100
+#define PAGE_LIMIT     100
 #define PAGE_LIMIT_MAX 1000
 
 const char *
@@ -49,7 +50,7 @@ request_invalid(struct err *err, const char *name, const char *format, ...)
 
 int
 request_words(const struct request *request, const char *name, bool lines, const char **ret_text,
-    struct err *err)
+	      struct err *err)
 {
 	const char *text = request_text(request, name);
 
@@ -57,14 +58,14 @@ request_words(const struct request *request, const char *name, bool lines, const
 		text = NULL;
 	if (text && !names_text(text, NAMES_TEXT_MAX, lines))
 		return request_invalid(err, name, "%s must be %s of at most %d bytes", name,
-		    lines ? "a text" : "one line", NAMES_TEXT_MAX);
+				       lines ? "a text" : "one line", NAMES_TEXT_MAX);
 	*ret_text = text;
 	return 0;
 }
 
 int
 request_audit(const struct request *request, const char *what, const char *application,
-    const char *stage, int64_t job, const char *reason, struct err *err)
+	      const char *stage, int64_t job, const char *reason, struct err *err)
 {
 	const struct store_audit audit = {
 	    .at_us = request->now_us,
@@ -82,15 +83,16 @@ request_audit(const struct request *request, const char *what, const char *appli
 
 int
 request_release(const struct request *request, const char **ret_release, int64_t *ret_build,
-    struct err *err)
+		struct err *err)
 {
 	const char *release = request_text(request, "release");
 	int64_t build = request_int(request, "build", 0);
 
 	if (release && !names_release(release)) {
 		int r = err_set(err, ERR_BAD_NAME,
-		    "%.80s is not a release: letters, digits and . _ + ~ - and at most 63 characters",
-		    release);
+				"%.80s is not a release: letters, digits and . _ + ~ - and at most "
+				"63 characters",
+				release);
 
 		err_field(err, "name", json_string(release));
 		return r;
@@ -98,7 +100,7 @@ request_release(const struct request *request, const char **ret_release, int64_t
 	if (json_is_integer(json_object_get(request->parameters, "build")) &&
 	    (build < 1 || build > NAMES_BUILD_MAX))
 		return request_invalid(err, "build", "a build is a number from 1 to %d",
-		    NAMES_BUILD_MAX);
+				       NAMES_BUILD_MAX);
 	if (build && !release)
 		return request_invalid(err, "build", "a build needs its release");
 	*ret_release = release;
@@ -119,21 +121,22 @@ request_variables(const struct request *request, const json_t **ret_variables, s
 	}
 	if (json_object_size(variables) > NAMES_VARIABLES_MAX)
 		return request_invalid(err, "variables", "at most %d variables can be set",
-		    NAMES_VARIABLES_MAX);
-	json_object_foreach((json_t *)(uintptr_t)variables, name, value) {
+				       NAMES_VARIABLES_MAX);
+	json_object_foreach ((json_t *)(uintptr_t)variables, name, value) {
 		if (!names_variable(name)) {
 			int r = err_set(err, ERR_BAD_NAME,
-			    "%.140s is not a variable's name: letters, digits and _, not beginning with "
-			    "a digit or BM_",
-			    name);
+					"%.140s is not a variable's name: letters, digits and _, "
+					"not beginning with "
+					"a digit or BM_",
+					name);
 
 			err_field(err, "name", json_string(name));
 			return r;
 		}
 		if (!names_text(json_string_value(value), NAMES_VALUE_MAX, true))
 			return request_invalid(err, "variables",
-			    "the value of %s must be a text of at most %d bytes", name,
-			    NAMES_VALUE_MAX);
+					       "the value of %s must be a text of at most %d bytes",
+					       name, NAMES_VALUE_MAX);
 	}
 	*ret_variables = variables;
 	return 0;
@@ -152,7 +155,8 @@ request_time(const struct request *request, const char *name, int64_t *ret_us, s
 	if (when_parse_utc(text, ret_us) >= 0)
 		return 0;
 	r = err_set(err, ERR_BAD_TIME,
-	    "%.80s is not a time of the protocol, such as 2026-11-23T01:00:00.000000Z", text);
+		    "%.80s is not a time of the protocol, such as 2026-11-23T01:00:00.000000Z",
+		    text);
 	err_field(err, "text", json_string(text));
 	return r;
 }
@@ -173,9 +177,10 @@ request_when(const struct request *request, struct queue_when *ret_when, struct 
 	when.zone = request_text(request, "zone");
 	if (when.text && !names_text(when.text, WHEN_TEXT_MAX, false))
 		return request_invalid(err, "text", "text must be one line of at most %d bytes",
-		    WHEN_TEXT_MAX);
+				       WHEN_TEXT_MAX);
 	if (when.zone && !when_zone_valid(when.zone)) {
-		r = err_set(err, ERR_BAD_TIME,
+		r = err_set(
+		    err, ERR_BAD_TIME,
 		    "%.80s is not a time zone that this machine knows: use UTC or a name such as "
 		    "Europe/Berlin",
 		    when.zone);
@@ -201,14 +206,14 @@ page_begin(const struct request *request, int parts, struct page *ret_page, stru
 
 	if (limit < 1 || limit > PAGE_LIMIT_MAX)
 		return request_invalid(err, "limit", "limit is a number from 1 to %d",
-		    PAGE_LIMIT_MAX);
+				       PAGE_LIMIT_MAX);
 	if (after && parts == 1)
 		sscanf(after, "%19" SCNd64 "%n", &page.after[0], &n);
 	else if (after)
 		sscanf(after, "%19" SCNd64 ":%19" SCNd64 "%n", &page.after[0], &page.after[1], &n);
 	if (after && (n < 0 || after[n] != '\0' || page.after[0] < 0 || page.after[1] < 0))
 		return request_invalid(err, "after",
-		    "after takes what an earlier answer returned as next");
+				       "after takes what an earlier answer returned as next");
 	page.limit = (int)limit;
 	page.items = json_array();
 	*ret_page = page;
@@ -239,7 +244,7 @@ json_t *
 page_reply(struct page *page, const char *name)
 {
 	return json_pack("{s:o, s:o}", name, TAKE(page->items), "next",
-	    page->more ? json_string(page->next) : json_null());
+			 page->more ? json_string(page->next) : json_null());
 }
 
 void
@@ -257,9 +262,9 @@ request_live(const struct history_entry *live)
 	if (!live)
 		return json_null();
 	return json_pack("{s:s, s:I, s:o, s:o, s:o}", "release", live->build.release, "build",
-	    (json_int_t)live->build.number, "job",
-	    live->job ? json_integer((json_int_t)live->job) : json_null(), "since",
-	    json_time(live->since_us), "by", json_text(live->by));
+			 (json_int_t)live->build.number, "job",
+			 live->job ? json_integer((json_int_t)live->job) : json_null(), "since",
+			 json_time(live->since_us), "by", json_text(live->by));
 }
 
 json_t *
@@ -270,7 +275,7 @@ request_ref(const struct build_ref *ref)
 
 int
 request_build_reply(struct request *request, const char *application, const struct build_ref *ref,
-    bool deployments, json_t **ret_build, struct err *err)
+		    bool deployments, json_t **ret_build, struct err *err)
 {
 	struct store_build build = {0};
 	int r = store_build_get(request->methods->store, application, ref, &build, err);
@@ -302,8 +307,7 @@ request_artifact_names(const struct conf *conf, const struct conf_application *a
 			const struct conf_step *step = &plan->steps[j];
 
 			for (size_t k = 0; k < step->artifacts.n + 1; k++) {
-				const char *name =
-				    k ? step->artifacts.v[k - 1] : step->deploy;
+				const char *name = k ? step->artifacts.v[k - 1] : step->deploy;
 
 				if (!name)
 					continue;

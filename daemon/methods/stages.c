@@ -20,9 +20,9 @@ stages_of(struct request *request, const char *only)
 		if (only && strcmp(only, application->name) != 0)
 			continue;
 		for (size_t j = 0; j < application->nstages; j++)
-			json_array_append_new(stages,
-			    queue_stage_json(queue, application->name, application->stages[j].name,
-				request->now_us));
+			json_array_append_new(stages, queue_stage_json(queue, application->name,
+								       application->stages[j].name,
+								       request->now_us));
 	}
 	return stages;
 }
@@ -37,10 +37,10 @@ warnings_of(struct request *request)
 
 	if (request->methods->problems)
 		json_array_extend(warnings, request->methods->problems);
-	json_array_foreach(changed, i, path)
+	json_array_foreach (changed, i, path)
 		json_array_append_new(warnings,
-		    json_sprintf("%s has changed: bmctl check, then bmctl reload",
-			json_string_value(path)));
+				      json_sprintf("%s has changed: bmctl check, then bmctl reload",
+						   json_string_value(path)));
 	return warnings;
 }
 
@@ -58,11 +58,12 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 		r = store_job_count(request->methods->store, counts, err);
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack("{s:o, s:o, s:o, s:I, s:I}", "stages", stages_of(request, only),
-	    "warnings", warnings_of(request), "now", json_time(request->now_us), "waiting",
-	    (json_int_t)(counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
-		counts[JOB_STARTING]),
-	    "running", (json_int_t)counts[JOB_RUNNING]);
+	*ret_reply =
+	    json_pack("{s:o, s:o, s:o, s:I, s:I}", "stages", stages_of(request, only), "warnings",
+		      warnings_of(request), "now", json_time(request->now_us), "waiting",
+		      (json_int_t)(counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
+				   counts[JOB_STARTING]),
+		      "running", (json_int_t)counts[JOB_RUNNING]);
 	return 0;
 }
 
@@ -70,8 +71,9 @@ static int
 stage_reply(struct request *request, json_t **ret_reply)
 {
 	*ret_reply = json_pack("{s:o}", "stage",
-	    queue_stage_json(request->methods->queue, request_text(request, "application"),
-		request_text(request, "stage"), request->now_us));
+			       queue_stage_json(request->methods->queue,
+						request_text(request, "application"),
+						request_text(request, "stage"), request->now_us));
 	return 0;
 }
 
@@ -82,7 +84,8 @@ given_reason(const struct request *request, const char **ret_reason, struct err 
 	int r = request_words(request, "reason", true, ret_reason, err);
 
 	if (r >= 0 && !*ret_reason)
-		r = request_invalid(err, "reason", "a reason is needed: others will want to know why");
+		r = request_invalid(err, "reason",
+				    "a reason is needed: others will want to know why");
 	return r;
 }
 
@@ -103,7 +106,8 @@ method_Lock(struct request *request, json_t **ret_reply, struct err *err)
 		return r;
 	}
 	r = queue_lock(request->methods->queue, request_text(request, "application"),
-	    request_text(request, "stage"), reason, until_us, &request->who, request->now_us, err);
+		       request_text(request, "stage"), reason, until_us, &request->who,
+		       request->now_us, err);
 	return r < 0 ? r : stage_reply(request, ret_reply);
 }
 
@@ -115,10 +119,11 @@ method_Unlock(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_unlock(request->methods->queue, request_text(request, "application"),
-		    request_text(request, "stage"), &request->who, request->now_us, err);
+				 request_text(request, "stage"), &request->who, request->now_us,
+				 err);
 	if (r >= 0)
 		r = request_audit(request, "unlock: reason", request_text(request, "application"),
-		    request_text(request, "stage"), 0, reason, err);
+				  request_text(request, "stage"), 0, reason, err);
 	return r < 0 ? r : stage_reply(request, ret_reply);
 }
 
@@ -139,7 +144,7 @@ method_Settle(struct request *request, json_t **ret_reply, struct err *err)
 		r = queue_find_build(queue, application, release, number, &build, err);
 	if (r >= 0)
 		r = queue_settle(queue, application, stage, release ? &build.build : NULL, reason,
-		    &request->who, request->now_us, err);
+				 &request->who, request->now_us, err);
 	store_build_clear(&build);
 	return r < 0 ? r : stage_reply(request, ret_reply);
 }

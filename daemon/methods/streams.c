@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What goes on for a while: Log and Wait. A stream lives from its call to its last reply, or until its client
- * is gone. It looks again when sched says that the job or its log changed, and rests while the client does not read.
+ * What goes on for a while: Log and Wait. A stream lives from its call to its last reply, or until
+ * its client is gone. It looks again when sched says that the job or its log changed, and rests
+ * while the client does not read.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,8 +13,8 @@
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
 
-#define LOG_BYTES (128 * 1024) /* of text in one reply */
-#define WAIT_JOBS_MAX 1000
+#define LOG_BYTES	    (128 * 1024) /* of text in one reply */
+#define WAIT_JOBS_MAX	    1000
 #define WAIT_TIMEOUT_MAX_US (INT64_C(366) * 24 * 3600 * 1000000)
 
 /* Nothing more will come of it by itself. */
@@ -82,8 +83,9 @@ static void
 log_end(struct log_stream *log, json_t *lines, struct job *job)
 {
 	struct control_call *call = log->call;
-	json_t *reply = json_pack("{s:o, s:I, s:o}", "lines", lines, "next", (json_int_t)log->after,
-	    "job", queue_job_json(log->methods->queue, job, true, sched_now_us()));
+	json_t *reply =
+	    json_pack("{s:o, s:I, s:o}", "lines", lines, "next", (json_int_t)log->after, "job",
+		      queue_job_json(log->methods->queue, job, true, sched_now_us()));
 
 	log_free(log);
 	control_reply(call, reply, false);
@@ -130,7 +132,8 @@ log_step(struct log_stream *log)
 		return false;
 	}
 	control_reply(log->call,
-	    json_pack("{s:o, s:I, s:n}", "lines", lines, "next", (json_int_t)next, "job"), true);
+		      json_pack("{s:o, s:I, s:n}", "lines", lines, "next", (json_int_t)next, "job"),
+		      true);
 	return true;
 }
 
@@ -155,7 +158,8 @@ method_Log(struct request *request, struct err *err)
 	if (r < 0)
 		return r;
 	if (after < 0)
-		return request_invalid(err, "after", "after takes what an earlier answer returned as next");
+		return request_invalid(err, "after",
+				       "after takes what an earlier answer returned as next");
 	log = xcalloc(1, sizeof(*log));
 	*log = (struct log_stream){
 	    .methods = request->methods,
@@ -185,7 +189,7 @@ struct wait_stream {
 		struct sched_watch *watch;
 		int64_t job;
 		bool told;
-	} *jobs;
+	} * jobs;
 };
 
 static void
@@ -226,7 +230,7 @@ wait_tell(struct waited *waited, bool anyhow)
 		return true;
 	}
 	reply = json_pack("{s:o}", "job",
-	    queue_job_json(wait->methods->queue, &job, true, sched_now_us()));
+			  queue_job_json(wait->methods->queue, &job, true, sched_now_us()));
 	job_clear(&job);
 	waited->told = true;
 	if (--wait->left == 0)
@@ -276,8 +280,8 @@ read_jobs(struct request *request, int64_t *ids, size_t n, struct err *err)
 			return r;
 		for (size_t j = 0; j < i; j++)
 			if (ids[j] == ids[i])
-				return request_invalid(err, "jobs", "job %" PRId64 " is given twice",
-				    ids[i]);
+				return request_invalid(err, "jobs",
+						       "job %" PRId64 " is given twice", ids[i]);
 	}
 	return 0;
 }
@@ -289,11 +293,11 @@ wait_begin(struct request *request, const int64_t *ids, size_t n)
 	struct wait_stream *wait = xcalloc(1, sizeof(*wait));
 
 	*wait = (struct wait_stream){.methods = request->methods,
-	    .call = request->call,
-	    .loop = sched_loop(request->methods->sched),
-	    .n = n,
-	    .left = n,
-	    .jobs = xcalloc(n, sizeof(*wait->jobs))};
+				     .call = request->call,
+				     .loop = sched_loop(request->methods->sched),
+				     .n = n,
+				     .left = n,
+				     .jobs = xcalloc(n, sizeof(*wait->jobs))};
 	ev_timer_init(&wait->timeout, wait_timeout, 0., 0.);
 	wait->timeout.data = wait;
 	control_on_gone(wait->call, wait_gone, wait);
@@ -305,8 +309,8 @@ wait_begin(struct request *request, const int64_t *ids, size_t n)
 		ev_timer_start(wait->loop, &wait->timeout);
 	}
 	for (size_t i = 0; i < n; i++) {
-		wait->jobs[i].watch = sched_watch(request->methods->sched, ids[i], wait_changed,
-		    &wait->jobs[i]);
+		wait->jobs[i].watch =
+		    sched_watch(request->methods->sched, ids[i], wait_changed, &wait->jobs[i]);
 		if (!wait_tell(&wait->jobs[i], !request->more))
 			return;
 	}
@@ -323,7 +327,7 @@ method_Wait(struct request *request, struct err *err)
 		return request_invalid(err, "jobs", "jobs are 1 to %d", WAIT_JOBS_MAX);
 	if (n > 1 && !request->more)
 		return err_set(err, ERR_EXPECTED_MORE,
-		    "Wait answers once a job: call it with more to ask for several");
+			       "Wait answers once a job: call it with more to ask for several");
 	if (request_int(request, "timeout_us", 0) < 0 ||
 	    request_int(request, "timeout_us", 0) > WAIT_TIMEOUT_MAX_US)
 		return request_invalid(err, "timeout_us", "timeout_us is at most a year");

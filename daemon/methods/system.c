@@ -15,8 +15,9 @@ method_Check(struct request *request, json_t **ret_reply, struct err *err)
 	for (size_t i = 0; i < conf->napplications; i++)
 		for (size_t j = 0; j < conf->applications[i].nstages; j++)
 			json_array_append_new(stages,
-			    queue_check(queue, conf->applications[i].name,
-				conf->applications[i].stages[j].name, request->now_us));
+					      queue_check(queue, conf->applications[i].name,
+							  conf->applications[i].stages[j].name,
+							  request->now_us));
 	*ret_reply = json_pack("{s:s, s:o}", "configuration", conf->path, "stages", stages);
 	return 0;
 }
@@ -37,9 +38,10 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	conf = queue_conf(methods->queue);
-	log_info("configuration read again, asked by %s%s%s", request->who.name,
-	    reason ? ": " : "", reason ? reason : "");
-	*ret_reply = json_pack("{s:I, s:I, s:o}", "applications", (json_int_t)conf->napplications,
-	    "plans", (json_int_t)conf->nplans, "warnings", warnings ? warnings : json_array());
+	log_info("configuration read again, asked by %s%s%s", request->who.name, reason ? ": " : "",
+		 reason ? reason : "");
+	*ret_reply =
+	    json_pack("{s:I, s:I, s:o}", "applications", (json_int_t)conf->napplications, "plans",
+		      (json_int_t)conf->nplans, "warnings", warnings ? warnings : json_array());
 	return 0;
 }

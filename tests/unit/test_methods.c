@@ -56,7 +56,7 @@ START_TEST(every_method_has_a_row_and_every_row_a_method)
 		ck_assert_msg(has_row(method), "%s has no row", method);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		ck_assert_msg(has_method(interface, rows[i].name), "%s is not in the interface",
-		    rows[i].name);
+			      rows[i].name);
 	varlink_interface_free(interface);
 }
 END_TEST
@@ -73,10 +73,9 @@ START_TEST(what_changes_takes_a_key)
 		ck_assert_ptr_nonnull(from);
 		from += strlen(begin);
 		input = strndup(from, (size_t)(strstr(from, "->") - from));
-		ck_assert_msg(
-		    (strncmp(input, "key:", 4) == 0 || strstr(input, " key:") != NULL) ==
-			(rows[i].kind == KIND_MUTATE),
-		    "%s", rows[i].name);
+		ck_assert_msg((strncmp(input, "key:", 4) == 0 || strstr(input, " key:") != NULL) ==
+				  (rows[i].kind == KIND_MUTATE),
+			      "%s", rows[i].name);
 		free(input);
 	}
 }
@@ -186,5 +185,5 @@ START_TEST(a_whole_list_has_no_next)
 END_TEST
 
 UNIT_MAIN("methods", every_method_has_a_row_and_every_row_a_method, what_changes_takes_a_key,
-    viewers_change_nothing, cursors_are_read_strictly, a_page_ends_by_count, a_page_ends_by_size,
-    a_whole_list_has_no_next)
+	  viewers_change_nothing, cursors_are_read_strictly, a_page_ends_by_count,
+	  a_page_ends_by_size, a_whole_list_has_no_next)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The rules after a crash, as a table: what a run folder says of a run; and frames over a channel. */
+/* The rules after a crash, as a table: what a run folder says of a run; frames over a channel. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include "daemon/tend.h"
 #include "tests/unit/unit.h"
 
-#define RUN "0123456789abcdef0123456789abcdef"
+#define RUN   "0123456789abcdef0123456789abcdef"
 #define OTHER "ffffffffffffffffffffffffffffffff"
 
 static const struct {
@@ -18,7 +18,7 @@ static const struct {
 	bool locked;
 	const char *started; /* run id; NULL: not there */
 	const char *result;
-	const char *digest;  /* of the request, in the result */
+	const char *digest; /* of the request, in the result */
 	enum tend_verdict verdict;
 } verdicts[] = {
     /* Who holds the lock lives, whatever else lies there. */
@@ -52,7 +52,7 @@ START_TEST(folders_are_judged)
 			strcpy(folder.result.request_digest, verdicts[i].digest);
 		}
 		ck_assert_msg(tend_judge(RUN, "d", &folder) == verdicts[i].verdict, "line %d",
-		    verdicts[i].line);
+			      verdicts[i].line);
 	}
 }
 END_TEST
@@ -135,7 +135,8 @@ open_pair(struct heard *heard)
 {
 	int fds[2];
 
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			 0);
 	heard->loop = ev_loop_new(EVFLAG_AUTO);
 	heard->channel = channel_new(heard->loop, fds[0], hear, hear_end, heard);
 	return fds[1];
@@ -209,5 +210,5 @@ START_TEST(what_the_socket_does_not_take_waits)
 END_TEST
 
 UNIT_MAIN("tend", folders_are_judged, an_absent_folder_never_began, processes_of_a_dead_run,
-    a_channel_hands_out_frames_and_its_end, a_channel_may_be_freed_by_its_message,
-    a_broken_frame_closes_a_channel, what_the_socket_does_not_take_waits)
+	  a_channel_hands_out_frames_and_its_end, a_channel_may_be_freed_by_its_message,
+	  a_broken_frame_closes_a_channel, what_the_socket_does_not_take_waits)
