@@ -10,10 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/calendar.h"
+#include "common/zone.h"
 #include "common/json.h"
 
-#define DAY_US (CALENDAR_DAY * WHEN_SECOND)
+#define DAY_US (ZONE_DAY * WHEN_SECOND)
 
 static const struct unit {
 	const char *name;
@@ -280,13 +280,13 @@ scan_date(struct scan *scan, struct wall *wall)
 		    scan, s + 5,
 		    "there is no month %02d; a date is year-month-day, such as 2030-01-31 02:00",
 		    month);
-	if (day < 1 || day > calendar_month_length(year, month))
+	if (day < 1 || day > zone_month_length(year, month))
 		return scan_fail(scan, s + 8,
 				 "%04d-%02d has %d days; write a date such as %04d-%02d-%02d 02:00",
-				 year, month, calendar_month_length(year, month), year, month,
-				 calendar_month_length(year, month));
+				 year, month, zone_month_length(year, month), year, month,
+				 zone_month_length(year, month));
 	wall->day = DAY_DATE;
-	wall->days = calendar_days(year, month, day);
+	wall->days = zone_days(year, month, day);
 	scan->p += 10;
 	return 0;
 }
@@ -381,8 +381,7 @@ refuse_zone(const struct scan *scan, const char *at, size_t n)
 		return scan_fail(scan, at, "\"ago\" goes with a span, such as 2h ago");
 	if (n < sizeof(word))
 		memcpy(word, at, n);
-	if (scan_letters(word) == n && n > 0 && n <= 5 &&
-	    !calendar_zone_suggest(word, meant, sizeof(meant)))
+	if (scan_letters(word) == n && n > 0 && n <= 5 && !zone_suggest(word, meant, sizeof(meant)))
 		return scan_fail(
 		    scan, at,
 		    "\"%s\" is an abbreviation, and those mean several things; write UTC "
@@ -392,7 +391,7 @@ refuse_zone(const struct scan *scan, const char *at, size_t n)
 		return scan_fail(
 		    scan, at,
 		    "nothing but a zone can follow, UTC or a place, such as 02:00 Europe/Berlin");
-	(void)calendar_zone_suggest(word, meant, sizeof(meant));
+	(void)zone_suggest(word, meant, sizeof(meant));
 	return scan_fail(
 	    scan, at,
 	    "there is no zone \"%s\": UTC and places of the tz database are known, such as "
@@ -414,7 +413,7 @@ scan_zone(struct scan *scan, char zone[WHEN_ZONE_MAX])
 		memcpy(name, s, n);
 	if (scan_says(s, n, "UTC"))
 		memcpy(name, "UTC", 3);
-	if (!calendar_zone_valid(name))
+	if (!zone_valid(name))
 		return refuse_zone(scan, s, n);
 	memcpy(zone, name, sizeof(name));
 	scan->p += n;

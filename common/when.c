@@ -9,7 +9,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "common/calendar.h"
+#include "common/zone.h"
 #include "common/scan.h"
 
 /* ---- wall time → instant */
@@ -23,17 +23,16 @@ wall_zone(const struct scan *scan, const struct wall *wall)
 
 /* The instants of one day's wall time; with an explicit offset the one that it picks, if the zone
  * has it then. */
-static struct calendar_instants
+static struct zone_instants
 instants_of(const struct scan *scan, const struct wall *wall, int64_t day)
 {
-	int64_t wall_s = day * CALENDAR_DAY + wall->second;
-	struct calendar_instants instants = {0};
+	int64_t wall_s = day * ZONE_DAY + wall->second;
+	struct zone_instants instants = {0};
 
 	if (!wall->has_offset)
-		return calendar_instants(wall_zone(scan, wall), wall_s);
+		return zone_instants(wall_zone(scan, wall), wall_s);
 	instants.utc_s[0] = wall_s - wall->offset;
-	instants.n =
-	    !wall->zone[0] || calendar_offset(wall->zone, instants.utc_s[0]) == wall->offset;
+	instants.n = !wall->zone[0] || zone_offset(wall->zone, instants.utc_s[0]) == wall->offset;
 	return instants;
 }
 
@@ -45,10 +44,10 @@ local_s(int64_t utc_s, int64_t fraction_us, const char *zone)
 
 /* What the reader must know of an hour that is skipped or comes twice; INDEX is what was taken. */
 static void
-put_note(struct when *when, const struct calendar_instants *instants, int index, int64_t wall_s,
+put_note(struct when *when, const struct zone_instants *instants, int index, int64_t wall_s,
 	 int64_t fraction_us)
 {
-	struct civil c = calendar_civil(wall_s);
+	struct civil c = zone_civil(wall_s);
 	struct when_text first = local_s(instants->utc_s[0], fraction_us, when->zone);
 	struct when_text second = local_s(instants->utc_s[1], fraction_us, when->zone);
 	char what[48];
@@ -95,7 +94,7 @@ wrong_side(const struct scan *scan, const char *at, int64_t us)
 
 /* The instant of one wall time that was taken, with its note. */
 static int
-take(const struct scan *scan, const char *at, const struct calendar_instants *instants, int index,
+take(const struct scan *scan, const char *at, const struct zone_instants *instants, int index,
      int64_t wall_s, int64_t fraction_us, struct when *ret)
 {
 	int64_t us = instants->utc_s[index] * WHEN_SECOND + fraction_us;
@@ -112,7 +111,7 @@ take(const struct scan *scan, const char *at, const struct calendar_instants *in
 static int
 refuse_offset(const struct scan *scan, const struct wall *wall, int64_t day)
 {
-	int64_t utc_s = day * CALENDAR_DAY + wall->second - wall->offset;
+	int64_t utc_s = day * ZONE_DAY + wall->second - wall->offset;
 
 	return scan_fail(scan, wall->offset_at,
 			 "%s has another offset then: write that time as %.100s", wall->zone,
@@ -122,7 +121,7 @@ refuse_offset(const struct scan *scan, const struct wall *wall, int64_t day)
 /* The zone has to have an explicit offset at that moment; with a gap as the answer, N is 0 and
  * there is no offset. */
 static bool
-impossible(const struct wall *wall, const struct calendar_instants *instants)
+impossible(const struct wall *wall, const struct zone_instants *instants)
 {
 	return wall->has_offset && instants->n == 0;
 }
@@ -132,7 +131,7 @@ static int
 resolve_on(const struct scan *scan, const char *at, const struct wall *wall, int64_t day,
 	   struct when *ret)
 {
-	struct calendar_instants instants = instants_of(scan, wall, day);
+	struct zone_instants instants = instants_of(scan, wall, day);
 	int64_t us = 0;
 
 	if (impossible(wall, &instants))
@@ -140,7 +139,7 @@ resolve_on(const struct scan *scan, const char *at, const struct wall *wall, int
 	for (int i = 0; i < (instants.n ? instants.n : 1); i++) {
 		us = instants.utc_s[i] * WHEN_SECOND + wall->fraction_us;
 		if (scan->past ? us <= scan->now_us : us >= scan->now_us)
-			return take(scan, at, &instants, i, day * CALENDAR_DAY + wall->second,
+			return take(scan, at, &instants, i, day * ZONE_DAY + wall->second,
 				    wall->fraction_us, ret);
 	}
 	return wrong_side(scan, at, us);
@@ -157,11 +156,10 @@ resolve_near(const struct scan *scan, const char *at, const struct wall *wall, i
 
 	for (int k = -1; k <= 8; k++) {
 		int64_t day = today + k * step;
-		struct calendar_instants instants;
+		struct zone_instants instants;
 		int n;
 
-		if (wall->day == DAY_WEEKDAY &&
-		    calendar_civil(day * CALENDAR_DAY).weekday != wall->weekday)
+		if (wall->day == DAY_WEEKDAY && zone_civil(day * ZONE_DAY).weekday != wall->weekday)
 			continue;
 		instants = instants_of(scan, wall, day);
 		if (impossible(wall, &instants))
@@ -171,9 +169,8 @@ resolve_near(const struct scan *scan, const char *at, const struct wall *wall, i
 			int64_t us = instants.utc_s[i] * WHEN_SECOND + wall->fraction_us;
 
 			if (scan->past ? us <= scan->now_us : us > scan->now_us)
-				return take(scan, at, &instants, i,
-					    day * CALENDAR_DAY + wall->second, wall->fraction_us,
-					    ret);
+				return take(scan, at, &instants, i, day * ZONE_DAY + wall->second,
+					    wall->fraction_us, ret);
 		}
 	}
 	return refuse_offset(scan, wall, today + 1);
@@ -183,14 +180,14 @@ static int
 resolve(const struct scan *scan, const char *at, const struct wall *wall, struct when *ret)
 {
 	struct when when = {0};
-	int64_t now_s = calendar_floor(scan->now_us, WHEN_SECOND);
+	int64_t now_s = zone_floor(scan->now_us, WHEN_SECOND);
 	bool fixed_clock = wall->has_offset && !wall->zone[0];
 	int64_t today;
 	int r;
 
 	snprintf(when.zone, sizeof(when.zone), "%s", wall_zone(scan, wall));
-	now_s += fixed_clock ? wall->offset : calendar_offset(when.zone, now_s);
-	today = calendar_floor(now_s, CALENDAR_DAY);
+	now_s += fixed_clock ? wall->offset : zone_offset(when.zone, now_s);
+	today = zone_floor(now_s, ZONE_DAY);
 	switch (wall->day) {
 	case DAY_DATE:
 		r = resolve_on(scan, at, wall, wall->days, &when);
@@ -219,18 +216,17 @@ static int
 resolve_span(const struct scan *scan, const char *at, const struct span *span, const char *zone,
 	     struct when *ret)
 {
-	int64_t sign = scan->past ? -1 : 1, now_s = calendar_floor(scan->now_us, WHEN_SECOND),
-		wall_s;
+	int64_t sign = scan->past ? -1 : 1, now_s = zone_floor(scan->now_us, WHEN_SECOND), wall_s;
 	struct when when = {.at_us = scan->now_us, .relative = !span->days && !scan->past};
-	struct calendar_instants instants;
+	struct zone_instants instants;
 	int64_t fraction_us = scan->now_us - now_s * WHEN_SECOND;
 
 	snprintf(when.zone, sizeof(when.zone), "%s", zone);
 	if (span->days) {
-		wall_s = now_s + calendar_offset(zone, now_s) + sign * span->days * CALENDAR_DAY;
+		wall_s = now_s + zone_offset(zone, now_s) + sign * span->days * ZONE_DAY;
 		if (in_bounds(scan, at, wall_s * WHEN_SECOND) < 0)
 			return -EINVAL;
-		instants = calendar_instants(zone, wall_s);
+		instants = zone_instants(zone, wall_s);
 		if (take(scan, at, &instants, 0, wall_s, fraction_us, &when) < 0)
 			return -EINVAL;
 	}
@@ -438,7 +434,7 @@ parse_text(const char *text, int64_t now_us, const char *zone, bool past, struct
 		return scan_fail(
 		    &scan, text,
 		    "a time is no text as long as this: write one such as tomorrow 02:00");
-	if (!calendar_zone_valid(zone))
+	if (!zone_valid(zone))
 		return scan_fail(
 		    &scan, text,
 		    "the tz database has no zone \"%.60s\" to read it in; write one behind "
@@ -478,7 +474,7 @@ when_parse_span(const char *text, int64_t *ret_us, struct err *err)
 		return r;
 	if (*scan.p)
 		return scan_fail(&scan, scan.p, "a span is numbers with units, such as 2h30min");
-	*ret_us = span.days * CALENDAR_DAY * WHEN_SECOND + span.elapsed_us;
+	*ret_us = span.days * ZONE_DAY * WHEN_SECOND + span.elapsed_us;
 	return 0;
 }
 
@@ -499,7 +495,7 @@ when_parse_utc(const char *text, int64_t *ret_us)
 	scan.p++;
 	if (scan_time(&scan, &wall) < 0 || strcmp(scan.p, "Z") != 0)
 		return -EINVAL;
-	us = (wall.days * CALENDAR_DAY + wall.second) * WHEN_SECOND + wall.fraction_us;
+	us = (wall.days * ZONE_DAY + wall.second) * WHEN_SECOND + wall.fraction_us;
 	if (us < 0)
 		return -EINVAL;
 	*ret_us = us;
@@ -511,7 +507,7 @@ when_parse_utc(const char *text, int64_t *ret_us)
 bool
 when_zone_valid(const char *zone)
 {
-	return calendar_zone_valid(zone);
+	return zone_valid(zone);
 }
 
 /* "Europe/Berlin" out of a name or a path into the tz database. The many names of UTC are one. */
@@ -527,7 +523,7 @@ zone_from(const char *s, char ret_zone[WHEN_ZONE_MAX])
 	for (size_t i = 0; i < ARRAY_SIZE(utc); i++)
 		if (!strcmp(s, utc[i]))
 			s = "UTC";
-	if (!calendar_zone_valid(s))
+	if (!zone_valid(s))
 		return false;
 	snprintf(ret_zone, WHEN_ZONE_MAX, "%s", s);
 	return true;

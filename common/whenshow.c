@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/calendar.h"
+#include "common/zone.h"
 
 #define MINUTE (60 * WHEN_SECOND)
 #define HOUR   (60 * MINUTE)
@@ -17,8 +17,8 @@
 struct when_text
 when_utc(int64_t us)
 {
-	int64_t s = calendar_floor(us, WHEN_SECOND);
-	struct civil c = calendar_civil(s);
+	int64_t s = zone_floor(us, WHEN_SECOND);
+	struct civil c = zone_civil(s);
 	struct when_text text;
 
 	snprintf(text.s, sizeof(text.s), "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%06" PRId64 "Z",
@@ -42,16 +42,16 @@ put_offset(char *s, size_t size, int offset)
 struct when_text
 when_local(int64_t us, const char *zone)
 {
-	int64_t s = calendar_floor(us, WHEN_SECOND), fraction = us - s * WHEN_SECOND;
+	int64_t s = zone_floor(us, WHEN_SECOND), fraction = us - s * WHEN_SECOND;
 	char part[16] = "", east[24];
 	struct when_text text;
 	struct civil c;
 	int offset;
 
-	if (!calendar_zone_valid(zone))
+	if (!zone_valid(zone))
 		zone = "UTC"; /* and says so */
-	offset = calendar_offset(zone, s);
-	c = calendar_civil(s + offset);
+	offset = zone_offset(zone, s);
+	c = zone_civil(s + offset);
 	if (fraction)
 		snprintf(part, sizeof(part), ".%06d", (int)fraction);
 	put_offset(east, sizeof(east), offset);

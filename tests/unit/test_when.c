@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/calendar.h"
+#include "common/zone.h"
 #include "common/json.h"
 #include "common/when.h"
 #include "tests/unit/unit.h"
@@ -554,16 +554,15 @@ START_TEST(whatever_is_printed_can_be_typed)
 		int64_t last = at("2033-01-01T00:00:00Z") / WHEN_SECOND;
 		int changes = 0;
 
-		for (int64_t s = first; s < last; s += CALENDAR_DAY) {
-			int64_t low = s, high = s + CALENDAR_DAY;
+		for (int64_t s = first; s < last; s += ZONE_DAY) {
+			int64_t low = s, high = s + ZONE_DAY;
 
-			if (calendar_offset(zones[z], low) == calendar_offset(zones[z], high))
+			if (zone_offset(zones[z], low) == zone_offset(zones[z], high))
 				continue;
 			while (high - low > 1) {
 				int64_t middle = low + (high - low) / 2;
 
-				if (calendar_offset(zones[z], middle) ==
-				    calendar_offset(zones[z], low))
+				if (zone_offset(zones[z], middle) == zone_offset(zones[z], low))
 					low = middle;
 				else
 					high = middle;

@@ -5,7 +5,7 @@
  * asking about the same one again is cheap. mktime(3) is not used: for a repeated hour its answer
  * depends on what the process converted before.
  */
-#include "common/calendar.h"
+#include "common/zone.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@
 #define EPOCH_DAYS 719468
 
 int64_t
-calendar_days(int64_t year, int month, int day)
+zone_days(int64_t year, int month, int day)
 {
 	int64_t era, year_of_era, day_of_year;
 
@@ -41,7 +41,7 @@ calendar_days(int64_t year, int month, int day)
 }
 
 int
-calendar_month_length(int64_t year, int month)
+zone_month_length(int64_t year, int month)
 {
 	static const int length[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
@@ -51,14 +51,14 @@ calendar_month_length(int64_t year, int month)
 }
 
 struct civil
-calendar_civil(int64_t wall_s)
+zone_civil(int64_t wall_s)
 {
-	int64_t days = wall_s / CALENDAR_DAY, rest = wall_s % CALENDAR_DAY;
+	int64_t days = wall_s / ZONE_DAY, rest = wall_s % ZONE_DAY;
 	int64_t era, day_of_era, year_of_era, day_of_year, month;
 	struct civil c;
 
 	if (rest < 0) {
-		rest += CALENDAR_DAY;
+		rest += ZONE_DAY;
 		days--;
 	}
 	c.hour = (int)(rest / 3600);
@@ -81,7 +81,7 @@ calendar_civil(int64_t wall_s)
 /* posix/ and right/ are other compilations of the same names; right/ counts leap seconds and would
  * be wrong by them. */
 static bool
-zone_name(const char *zone)
+well_formed(const char *zone)
 {
 	size_t n = strnlen(zone, WHEN_ZONE_MAX);
 
@@ -150,7 +150,7 @@ forget_loaded(void)
 }
 
 bool
-calendar_zone_valid(const char *zone)
+zone_valid(const char *zone)
 {
 	char path[sizeof(ZONEINFO) + WHEN_ZONE_MAX], magic[4];
 	_cleanup_close_ int fd = -1;
@@ -158,7 +158,7 @@ calendar_zone_valid(const char *zone)
 
 	if (!strcmp(zone, "UTC"))
 		return true;
-	if (!zone_name(zone))
+	if (!well_formed(zone))
 		return false;
 	snprintf(path, sizeof(path), ZONEINFO "%s", zone);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -172,7 +172,7 @@ calendar_zone_valid(const char *zone)
 
 /* zone.tab: country, place, name, parted by tabs. */
 bool
-calendar_zone_suggest(const char *word, char *ret_zone, size_t size)
+zone_suggest(const char *word, char *ret_zone, size_t size)
 {
 	_cleanup_fclose_ FILE *file = fopen(ZONEINFO "zone.tab", "re");
 	char line[512], near[WHEN_ZONE_MAX] = "";
@@ -197,7 +197,7 @@ calendar_zone_suggest(const char *word, char *ret_zone, size_t size)
 }
 
 int
-calendar_offset(const char *zone, int64_t utc_s)
+zone_offset(const char *zone, int64_t utc_s)
 {
 	char tz[sizeof(ZONEINFO) + WHEN_ZONE_MAX + 1];
 	_cleanup_free_ char *saved = NULL;
@@ -205,7 +205,7 @@ calendar_offset(const char *zone, int64_t utc_s)
 	struct tm tm;
 	bool known;
 
-	if (!strcmp(zone, "UTC") || !zone_name(zone))
+	if (!strcmp(zone, "UTC") || !well_formed(zone))
 		return 0;
 	snprintf(tz, sizeof(tz), ":" ZONEINFO "%s", zone);
 	if (strcmp(loaded.zone, zone) != 0)
@@ -217,7 +217,7 @@ calendar_offset(const char *zone, int64_t utc_s)
 }
 
 static void
-add_instant(struct calendar_instants *instants, int64_t utc_s)
+add_instant(struct zone_instants *instants, int64_t utc_s)
 {
 	int i = instants->n;
 
@@ -237,24 +237,24 @@ add_instant(struct calendar_instants *instants, int64_t utc_s)
  * convert back are kept. That needs no notion of daylight-saving time, which half an hour, negative
  * ones and skipped days defy.
  */
-struct calendar_instants
-calendar_instants(const char *zone, int64_t wall_s)
+struct zone_instants
+zone_instants(const char *zone, int64_t wall_s)
 {
-	struct calendar_instants instants = {0};
-	int before = calendar_offset(zone, wall_s - CALENDAR_DAY);
+	struct zone_instants instants = {0};
+	int before = zone_offset(zone, wall_s - ZONE_DAY);
 
 	for (int hours = -24; hours <= 24; hours += 12) {
-		int offset = calendar_offset(zone, wall_s + hours * 3600);
+		int offset = zone_offset(zone, wall_s + hours * 3600);
 		int64_t utc_s = wall_s - offset;
 
-		if (calendar_offset(zone, utc_s) == offset)
+		if (zone_offset(zone, utc_s) == offset)
 			add_instant(&instants, utc_s);
 	}
 	if (instants.n == 0) {
 		/* The clock that ran before the gap, had it gone on: that reads later by the gap on
 		 * the clock after it. */
 		instants.utc_s[0] = wall_s - before;
-		instants.gap_s = calendar_offset(zone, instants.utc_s[0]) - before;
+		instants.gap_s = zone_offset(zone, instants.utc_s[0]) - before;
 	}
 	return instants;
 }
