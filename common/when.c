@@ -36,40 +36,6 @@ instants_of(const struct scan *scan, const struct wall *wall, int64_t day)
 	return instants;
 }
 
-static struct when_text
-local_s(int64_t utc_s, int64_t fraction_us, const char *zone)
-{
-	return when_local(utc_s * WHEN_SECOND + fraction_us, zone);
-}
-
-/* What the reader must know of an hour that is skipped or comes twice; INDEX is what was taken. */
-static void
-put_note(struct when *when, const struct zone_instants *instants, int index, int64_t wall_s,
-	 int64_t fraction_us)
-{
-	struct civil c = zone_civil(wall_s);
-	struct when_text first = local_s(instants->utc_s[0], fraction_us, when->zone);
-	struct when_text second = local_s(instants->utc_s[1], fraction_us, when->zone);
-	char what[48];
-
-	snprintf(what, sizeof(what), c.second ? "%02d:%02d:%02d" : "%02d:%02d", c.hour, c.minute,
-		 c.second);
-	if (instants->n == 0)
-		snprintf(when->note, sizeof(when->note),
-			 "%s does not exist on %04d-%02d-%02d in %s, where clocks are put forward "
-			 "by %.40s: "
-			 "moved to %.100s",
-			 what, (int)c.year, c.month, c.day, when->zone,
-			 when_span(instants->gap_s * WHEN_SECOND).s, first.s);
-	else
-		snprintf(when->note, sizeof(when->note),
-			 "%s comes twice on %04d-%02d-%02d in %s: taken is the %s, %.100s; the %s "
-			 "is %.100s",
-			 what, (int)c.year, c.month, c.day, when->zone, index ? "second" : "first",
-			 index ? second.s : first.s, index ? "first" : "second",
-			 index ? first.s : second.s);
-}
-
 static int
 in_bounds(const struct scan *scan, const char *at, int64_t us)
 {
@@ -102,9 +68,7 @@ take(const struct scan *scan, const char *at, const struct zone_instants *instan
 	if (in_bounds(scan, at, us) < 0)
 		return -EINVAL;
 	ret->at_us = us;
-	ret->note[0] = '\0';
-	if (instants->n == 2 || (instants->n == 0 && instants->gap_s > 0))
-		put_note(ret, instants, index, wall_s, fraction_us);
+	when_note(instants, index, wall_s, fraction_us, ret->zone, ret->note);
 	return 0;
 }
 
@@ -115,7 +79,7 @@ refuse_offset(const struct scan *scan, const struct wall *wall, int64_t day)
 
 	return scan_fail(scan, wall->offset_at,
 			 "%s has another offset then: write that time as %.100s", wall->zone,
-			 local_s(utc_s, wall->fraction_us, wall->zone).s);
+			 when_local(utc_s * WHEN_SECOND + wall->fraction_us, wall->zone).s);
 }
 
 /* The zone has to have an explicit offset at that moment; with a gap as the answer, N is 0 and

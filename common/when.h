@@ -15,12 +15,13 @@
 #define WHEN_SECOND INT64_C(1000000)
 #define WHEN_ZONE_MAX 64
 #define WHEN_TEXT_MAX 128 /* bytes of any text that is accepted or made here */
+#define WHEN_NOTE_MAX 512
 
 struct when {
 	int64_t at_us;
 	bool relative;		  /* "+2h30min": elapsed time from now */
 	char zone[WHEN_ZONE_MAX]; /* that it was read in, and is shown in */
-	char note[512];		  /* daylight-saving warning, typable; "" if there is none */
+	char note[WHEN_NOTE_MAX]; /* daylight-saving warning, typable; "" if there is none */
 };
 
 /* TEXT as of NOW_US, in ZONE unless TEXT names one. A date in the past is an error, except for when_parse_past().
@@ -47,5 +48,11 @@ struct when_text when_utc(int64_t us);				/* 2026-11-23T01:00:00.000000Z */
 struct when_text when_local(int64_t us, const char *zone);	/* 2026-11-23 02:00:00+01:00 Europe/Berlin; with fraction only if not 0 */
 struct when_text when_distance(int64_t us, int64_t now_us);	/* in 6 h 20 min · 2 min ago · now */
 struct when_text when_span(int64_t us);				/* 6 h 20 min: two units at most; "0 s" */
+
+/* What a reader must know of wall time WALL_S (and FRACTION_US) that the clocks of ZONE skip or repeat: INSTANTS are those it
+   was looked up as, INDEX the one that is taken. "" where there is nothing to say. */
+struct zone_instants;
+void when_note(const struct zone_instants *instants, int index, int64_t wall_s, int64_t fraction_us, const char *zone,
+    char ret_note[WHEN_NOTE_MAX]);
 
 #endif

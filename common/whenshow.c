@@ -133,3 +133,32 @@ when_distance(int64_t us, int64_t now_us)
 		snprintf(text.s, sizeof(text.s), "%.100s ago", span.s);
 	return text;
 }
+
+void
+when_note(const struct zone_instants *instants, int index, int64_t wall_s, int64_t fraction_us,
+	  const char *zone, char ret_note[WHEN_NOTE_MAX])
+{
+	struct when_text taken =
+	    when_local(instants->utc_s[index] * WHEN_SECOND + fraction_us, zone);
+	struct civil c = zone_civil(wall_s);
+	struct when_text other;
+	char what[80];
+
+	ret_note[0] = '\0';
+	snprintf(what, sizeof(what), c.second ? "%02d:%02d:%02d" : "%02d:%02d", c.hour, c.minute,
+		 c.second);
+	if (instants->n == 0 && instants->gap_s > 0)
+		snprintf(ret_note, WHEN_NOTE_MAX,
+			 "%s does not exist on %04d-%02d-%02d in %s, where clocks are put forward "
+			 "by %.40s: moved to %.100s",
+			 what, (int)c.year, c.month, c.day, zone,
+			 when_span(instants->gap_s * WHEN_SECOND).s, taken.s);
+	if (instants->n < 2)
+		return;
+	other = when_local(instants->utc_s[!index] * WHEN_SECOND + fraction_us, zone);
+	snprintf(ret_note, WHEN_NOTE_MAX,
+		 "%s comes twice on %04d-%02d-%02d in %s: taken is the %s, %.100s; the %s is "
+		 "%.100s",
+		 what, (int)c.year, c.month, c.day, zone, index ? "second" : "first", taken.s,
+		 index ? "first" : "second", other.s);
+}

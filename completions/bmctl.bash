@@ -14,7 +14,8 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build diff queue show history log wait cancel
-        reschedule release lock unlock settle at check reload call version help'
+        reschedule release lock unlock settle at schedule check reload call version help'
+    local schedules='preview'
     local builds='add list show reject restore verify'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
@@ -27,7 +28,7 @@ _bmctl() {
             --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
-           elif [[ $verb == build && -z $sub ]]; then sub=${words[i]}
+           elif [[ $verb == @(build|schedule) && -z $sub ]]; then sub=${words[i]}
            else ((nth++)); fi ;;
         esac
     done
@@ -51,6 +52,7 @@ _bmctl() {
         'build list') options="$options --release" ;;
         'build reject' | 'build restore' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
         'reschedule ') options="$options --now --at --reason" ;;
+        'schedule preview') options="$options --limit" ;;
         'history ') options="$options --stage --limit --since" ;;
         'log ') options="$options --follow --timeout" ;;
         'wait ') options="$options --timeout" ;;
@@ -69,7 +71,12 @@ _bmctl() {
         COMPREPLY=($(compgen -W "$builds" -- "$cur"))
         return
     fi
+    if [[ $verb == schedule && -z $sub ]]; then
+        COMPREPLY=($(compgen -W "$schedules" -- "$cur"))
+        return
+    fi
     case "$verb $sub $nth" in
+    'schedule preview 0') COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
     'check  0' | 'build add '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')

@@ -16,10 +16,13 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build diff queue show history log wait cancel reschedule release lock unlock settle at check reload call version help
+set -l verbs status redeploy rollback deploy build diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload call version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show reject restore verify' -a 'add list show reject restore verify'
+
+complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb preview' -a 'preview'
+complete -c bmctl -n '__bmctl_verb preview' -a 'hourly daily weekly monthly'
 
 complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy diff queue history lock unlock settle add list show reject restore verify' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_verb lock unlock settle' -a '(__bmctl_names stage)'
@@ -43,7 +46,7 @@ complete -c bmctl -n '__bmctl_verb add' -l number -x -d 'its number'
 complete -c bmctl -n '__bmctl_verb add' -l note -x -d 'a note'
 complete -c bmctl -n '__bmctl_verb list' -l release -x -d 'only of this release'
 complete -c bmctl -n '__bmctl_verb history' -l stage -x -a '(__bmctl_names stage)' -d 'only this stage'
-complete -c bmctl -n '__bmctl_verb history' -s n -l limit -x -d 'at most'
+complete -c bmctl -n '__bmctl_verb history preview' -s n -l limit -x -d 'at most'
 complete -c bmctl -n '__bmctl_verb history' -l since -x -d 'only since'
 complete -c bmctl -n '__bmctl_verb lock' -l until -x -d 'its end'
 complete -c bmctl -n '__bmctl_verb settle' -l unknown -d 'nobody knows what is live'

@@ -21,7 +21,7 @@ _bmctl_builds() {
 }
 
 _bmctl() {
-    local -a always request verbs builds
+    local -a always request verbs builds schedules
     always=('(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
         '--color[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[help]' '(-V --version)'{-V,--version}'[version]')
     request=('--now[due now]' '--at[due at a time]:time:' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
@@ -32,8 +32,9 @@ _bmctl() {
         'deploy:deploy a build to a stage' 'build:builds' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
-        'settle:say what is live' 'at:what a time means' 'check:check the configuration'
+        'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
         'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
+    schedules=('preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'reject:mark as bad' 'restore:take a rejection back'
         'verify:hash the files again')
 
@@ -62,6 +63,12 @@ _bmctl() {
         reload) _arguments $always '--reason[why]:text:' ;;
         call) _arguments $always '--more[a stream]' '1:method:' '2:json:' ;;
         help) _describe verb verbs ;;
+        schedule)
+            _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
+            case $state in
+            verb) _describe verb schedules ;;
+            argument) _arguments $always '(-n --limit)'{-n,--limit}'[so many]:n:' '1:expression:(hourly daily weekly monthly)' ;;
+            esac ;;
         build)
             _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
             case $state in

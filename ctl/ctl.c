@@ -92,6 +92,20 @@ ctl_word(const struct ctl *ctl, size_t i)
 	return ctl->first + i < ctl->options.nwords ? ctl->options.words[ctl->first + i] : NULL;
 }
 
+char *
+ctl_words(const struct ctl *ctl)
+{
+	char *text = xstrdup(ctl_word(ctl, 0));
+
+	for (size_t i = 1; ctl_word(ctl, i) != NULL; i++) {
+		char *longer = xasprintf("%s %s", text, ctl_word(ctl, i));
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 int
 ctl_usage(const struct ctl *ctl, struct err *err, const char *format, ...)
 {

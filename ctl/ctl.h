@@ -52,6 +52,8 @@ void ctl_close(struct ctl *ctl);
 
 /* The I-th argument of the verb, or NULL. */
 const char *ctl_word(const struct ctl *ctl, size_t i);
+/* All of them with a blank between: `bmctl at fri 22:00` is what people type, and is one time. free() it. */
+char *ctl_words(const struct ctl *ctl);
 static inline bool
 ctl_given(const struct ctl *ctl, enum option_id id)
 {

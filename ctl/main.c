@@ -51,7 +51,7 @@ run(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	}
 	if (ctl_given(ctl, OPTION_HELP) && ctl->options.nwords == 1 &&
-	    strcmp(ctl->options.words[0], "build") == 0)
+	    verbs_has_group(ctl->options.words[0]))
 		return verb_help(ctl, err);
 	r = verbs_find(ctl->options.words, ctl->options.nwords, &ctl->verb, &ctl->first, err);
 	if (r < 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/names.h"
+#include "common/xalloc.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
@@ -28,7 +29,7 @@ static const struct {
     {"add", "build add"},	{"upload", "build add"},
     {"reject", "build reject"}, {"restore", "build restore"},
     {"verify", "build verify"}, {"builds", "build list"},
-    {"hold", "lock"},
+    {"hold", "lock"},		{"preview", "schedule preview"},
 };
 
 /* Is VERB what the N WORDS begin with? The number of words it has, or 0. */
@@ -66,6 +67,7 @@ suggest(const char *word, const char *const *names, size_t n)
 static int
 no_such_verb(const char *word, struct err *err)
 {
+	static const char *const groups[] = {"build", "schedule"};
 	const char *names[ARRAY_SIZE(verbs)], *near;
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
@@ -75,29 +77,61 @@ no_such_verb(const char *word, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		names[i] = verbs[i].name;
 	near = suggest(word, names, ARRAY_SIZE(verbs));
-	if (near == NULL && names_suggest(word, (const char *const[]){"build"}, 1) != NULL)
-		near = "build";
+	if (near == NULL)
+		near = names_suggest(word, groups, ARRAY_SIZE(groups));
 	if (near != NULL)
 		return err_set(err, ERR_USAGE, "no verb '%s'; did you mean bmctl %s?", word, near);
 	return err_set(err, ERR_USAGE, "no verb '%s': bmctl --help lists them", word);
 }
 
-/* "build" alone, or with a word that is none of its verbs. */
-static int
-no_such_build_verb(const char *word, struct err *err)
+/* The second word of a verb, if the first one is GROUP; else NULL. */
+static const char *
+member(const struct verb *verb, const char *group)
 {
-	static const char *const names[] = {"add", "list", "show", "reject", "restore", "verify"};
-	const char *near = word == NULL ? NULL : suggest(word, names, ARRAY_SIZE(names));
+	size_t n = strlen(group);
 
+	if (strncmp(verb->name, group, n) == 0 && verb->name[n] == ' ')
+		return verb->name + n + 1;
+	return NULL;
+}
+
+bool
+verbs_has_group(const char *word)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (member(&verbs[i], word) != NULL)
+			return true;
+	return false;
+}
+
+/* "build" alone, or with a WORD that is none of its verbs. */
+static int
+no_such_member(const char *group, const char *word, struct err *err)
+{
+	_cleanup_free_ char *list = xstrdup("");
+	const char *names[ARRAY_SIZE(verbs)], *near;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		const char *name = member(&verbs[i], group);
+		char *longer;
+
+		if (name == NULL)
+			continue;
+		longer = xasprintf("%s%s%s", list, n > 0 ? ", " : "", name);
+		free(list);
+		list = longer;
+		names[n++] = name;
+	}
 	if (word == NULL)
-		return err_set(err, ERR_USAGE,
-			       "bmctl build wants one of add, list, show, reject, restore, verify");
+		return err_set(err, ERR_USAGE, "bmctl %s wants %s%s", group, n > 1 ? "one of " : "",
+			       list);
+	near = suggest(word, names, n);
 	if (near != NULL)
-		return err_set(err, ERR_USAGE, "no verb 'build %s'; did you mean bmctl build %s?",
-			       word, near);
-	return err_set(err, ERR_USAGE,
-		       "no verb 'build %s'; there are add, list, show, reject, restore, verify",
-		       word);
+		return err_set(err, ERR_USAGE, "no verb '%s %s'; did you mean bmctl %s %s?", group,
+			       word, group, near);
+	return err_set(err, ERR_USAGE, "no verb '%s %s'; there %s %s", group, word,
+		       n > 1 ? "are" : "is", list);
 }
 
 int
@@ -115,8 +149,8 @@ verbs_find(const char *const *words, size_t n, const struct verb **ret_verb, siz
 		*ret_used = n == 0 ? 0 : used;
 		return 0;
 	}
-	if (strcmp(words[0], "build") == 0)
-		return no_such_build_verb(n > 1 ? words[1] : NULL, err);
+	if (verbs_has_group(words[0]))
+		return no_such_member(words[0], n > 1 ? words[1] : NULL, err);
 	return no_such_verb(words[0], err);
 }
 
@@ -153,7 +187,7 @@ verbs_print_all(void)
 {
 	printf("usage: bmctl [-s SOCKET] [--json] [--color=auto|always|never] VERB ...\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		printf("  %-14s  %s\n", verbs[i].name, verbs[i].summary);
+		printf("  %-16s  %s\n", verbs[i].name, verbs[i].summary);
 	printf("\nbmctl alone is bmctl status. WHEN is --now or --at TIME, TIME as in\n"
 	       "02:00, +2h30min, fri 22:00, '2026-11-23 02:00 Europe/Berlin', @1795374229.\n"
 	       "bmctl help VERB, or bmctl VERB --help, shows the options and an example.\n\n"
@@ -179,9 +213,9 @@ verb_help(struct ctl *ctl, struct err *err)
 		verbs_print_all();
 		return CTL_DONE;
 	}
-	if (n == 1 && strcmp(ctl_word(ctl, 0), "build") == 0) {
+	if (n == 1 && verbs_has_group(ctl_word(ctl, 0))) {
 		for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-			if (strncmp(verbs[i].name, "build ", 6) == 0)
+			if (member(&verbs[i], ctl_word(ctl, 0)) != NULL)
 				printf("  bmctl %s %s\n      %s\n", verbs[i].name,
 				       verbs[i].synopsis, verbs[i].summary);
 		return CTL_DONE;

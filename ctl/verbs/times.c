@@ -2,32 +2,14 @@
 /*
  * at: what a time means. Asks nobody.
  */
-#include <string.h>
-
 #include "common/json.h"
-#include "common/xalloc.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
-
-/* `bmctl at fri 22:00` is what people type: several words are one time. */
-static char *
-join_words(const struct ctl *ctl)
-{
-	char *text = xstrdup(ctl_word(ctl, 0));
-
-	for (size_t i = 1; ctl_word(ctl, i) != NULL; i++) {
-		char *longer = xasprintf("%s %s", text, ctl_word(ctl, i));
-
-		free(text);
-		text = longer;
-	}
-	return text;
-}
 
 int
 verb_at(struct ctl *ctl, struct err *err)
 {
-	_cleanup_free_ char *text = join_words(ctl);
+	_cleanup_free_ char *text = ctl_words(ctl);
 	struct when when;
 	int r;
 

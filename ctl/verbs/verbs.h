@@ -7,6 +7,7 @@
 #ifndef CTL_VERBS_H
 #define CTL_VERBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,9 @@
 	  "bmctl settle shop production 1.0.2/3 --reason 'looked at the site'")                       \
 	X(at,            "at",            "TIME",                                         1, 4, 0,   \
 	  "what a time means; queues nothing and asks nobody", "bmctl at 'fri 22:00'")                \
+	X(schedule_preview, "schedule preview", "EXPRESSION [-n N]",                      1, 6,      \
+	  OPTION_BIT(LIMIT), "when a recurring time comes; asks nobody",                              \
+	  "bmctl schedule preview 'Mon..Fri 02:00 Europe/Berlin'")                                    \
 	X(check,         "check",         "[PATH]",                                       0, 1, 0,   \
 	  "is the configuration right, and could a bare redeploy go live right now",                  \
 	  "bmctl check /etc/bmd/bmd.conf")                                                            \
@@ -112,6 +116,8 @@ VERBS(X)
  * suggestion if there is no such verb. */
 int verbs_find(const char *const *words, size_t n, const struct verb **ret_verb, size_t *ret_used,
 	       struct err *err);
+/* Are there verbs of two words of which WORD is the first? */
+bool verbs_has_group(const char *word);
 /* What `bmctl VERB --help` prints, and what `bmctl --help` prints. */
 void verbs_print_help(const struct verb *verb);
 void verbs_print_all(void);
