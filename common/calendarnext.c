@@ -277,7 +277,7 @@ put(struct calendar_text *text, const char *format, ...)
 struct style {
 	const char *range;
 	int digits;
-	bool open; /* "5/10" goes on to the last value */
+	bool open; /* a step without an end, "0/15", goes on to the last value */
 };
 static const struct style event_style = {"..", 2, true}, last_style = {"..", 2, false},
 			  cron_style = {"-", 1, false};
@@ -322,7 +322,7 @@ put_set(struct calendar_text *text, const struct style *style, uint64_t set, int
 
 	if (high - low == last - first && __builtin_popcountll(set) == last - first + 1)
 		put(text, "*");
-	else if (step && style->open && high + step > last)
+	else if (step && style->open && high + step == last + 1)
 		put(text, "%0*d/%d", style->digits, low, step);
 	else if (step)
 		put(text, "%0*d%s%0*d/%d", style->digits, low, style->range, style->digits, high,

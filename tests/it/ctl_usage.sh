@@ -114,6 +114,37 @@ expect 2 env TZ=Nowhere/Town bmctl at 02:00
 says 'Nowhere/Town'
 OK "times"
 
+# Recurring times: no daemon is asked, and the clocks of the zone are followed.
+expect 0 bmctl schedule preview 'Sun *-03-25..31 02:30 Europe/Berlin' -n 2
+prints 'normalized: Sun *-03-25..31 02:30:00 Europe/Berlin'
+prints 'Sun  20'
+prints '03:30:00+02:00 Europe/Berlin  in '
+prints 'note: 02:30 does not exist on'
+expect 0 bmctl schedule preview 0 2 '*' '*' 1-5 Asia/Kathmandu
+prints 'normalized: Mon..Fri *-*-* 02:00:00 Asia/Kathmandu'
+is "lines of a preview" 11 "$(wc -l <"$HOME_DIR/out")"
+expect 0 bmctl schedule preview 9998/1-01-01 UTC
+prints 'Fri  9999-01-01 00:00:00+00:00 UTC'
+prints 'and never again'
+expect 0 bmctl --json schedule preview daily -n 3
+is "keys of a preview" '["expression","normalized","times","zone"]' "$(jq -c keys "$HOME_DIR/out")"
+is "keys of its times" '["local","note","time"]' "$(jq -c '.times[2] | keys' "$HOME_DIR/out")"
+is "its times" 3 "$(jq '.times | length' "$HOME_DIR/out")"
+is "its expression" 'daily *-*-* 00:00:00 Europe/Berlin' "$(jq -r '[.expression, .normalized, .zone] | join(" ")' "$HOME_DIR/out")"
+expect 2 bmctl schedule preview 2001-01-01
+says 'does not come after'
+expect 2 bmctl schedule preview 'Fri..Mon 02:00'
+says 'column 6'
+expect 2 bmctl schedule preview daily -n 0
+expect 2 env TZ=Nowhere/Town bmctl schedule preview daily
+says 'Nowhere/Town'
+expect 0 env TZ=Nowhere/Town bmctl schedule preview daily UTC
+expect 2 bmctl schedule prewiev daily
+says 'did you mean bmctl schedule preview?'
+expect 0 bmctl help schedule
+prints 'bmctl schedule preview'
+OK "recurring times"
+
 # Nobody there: 5, and the socket's name. A socket that refuses is not the same.
 expect 5 bmctl
 says "$BMD_SOCKET"
