@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "artifact/files.h"
+#include "common/folder.h"
 #include "common/xalloc.h"
 
 #define COPY_SIZE    (256 * 1024)
@@ -23,31 +24,6 @@
 #define NAMED_MAX    5	 /* differences that a line names */
 #define REMOVE_DEPTH 500 /* folders in folders that are removed; each takes a descriptor */
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-
-static void
-close_dir(DIR *dir)
-{
-	closedir(dir);
-}
-DEFINE_CLEANUP(DIR *, cleanup_dir, close_dir)
-
-/* A listing of the folder FD, which stays the caller's. */
-static DIR *
-list(int fd)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-
-	if (dir == NULL && copy >= 0)
-		close(copy);
-	return dir;
-}
-
-static bool
-is_dot(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
 
 /* Is PATH the folder FOLDER or below it? */
 static bool
@@ -485,14 +461,14 @@ compare_one(struct comparison *c, int folder, const char *name)
 static int
 compare_folder(struct comparison *c, int fd)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	_cleanup_dir_ DIR *dir = folder_list(fd);
 	const struct dirent *entry;
 	int r = 0;
 
 	if (dir == NULL)
 		return -errno;
 	while (r >= 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-		if (is_dot(entry->d_name))
+		if (folder_is_dot(entry->d_name))
 			continue;
 		memcpy(c->path + c->length, entry->d_name, strlen(entry->d_name) + 1);
 		if (!files_is_shared(c->shared, c->path))
@@ -542,14 +518,14 @@ static int remove_below(int folder, const char *name, int depth);
 static int
 remove_content(int fd, int depth)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	_cleanup_dir_ DIR *dir = folder_list(fd);
 	const struct dirent *entry;
 	int r = 0;
 
 	if (dir == NULL)
 		return -errno;
 	while (r >= 0 && (errno = 0, entry = readdir(dir)) != NULL)
-		if (!is_dot(entry->d_name))
+		if (!folder_is_dot(entry->d_name))
 			r = remove_below(fd, entry->d_name, depth + 1);
 	return r < 0 ? r : -errno;
 }

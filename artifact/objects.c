@@ -23,6 +23,7 @@
 
 #include "artifact/manifest.h"
 #include "artifact/objects.h"
+#include "common/folder.h"
 #include "common/xalloc.h"
 
 #define SMALL	    (256 * 1024) /* bytes of an object that are kept in memory before there is a file */
@@ -323,41 +324,16 @@ objects_get_manifest(const struct objects *objects, const char *digest, char **r
 
 /* ---- staging folders */
 
-static void
-close_dir(DIR *dir)
-{
-	closedir(dir);
-}
-DEFINE_CLEANUP(DIR *, cleanup_dir, close_dir)
-
-/* A listing of the folder FD, which stays the caller's. */
-static DIR *
-list(int fd)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-
-	if (dir == NULL && copy >= 0)
-		close(copy);
-	return dir;
-}
-
-static bool
-is_dot(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
 /* Removes the staging folder NAME, which FD has open and locked. Staging folders hold plain files
  * only. */
 static void
 remove_stage(struct objects *objects, const char *name, int fd)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	_cleanup_dir_ DIR *dir = folder_list(fd);
 	const struct dirent *entry;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (!is_dot(entry->d_name))
+		if (!folder_is_dot(entry->d_name))
 			unlinkat(fd, entry->d_name, 0);
 	unlinkat(objects->incoming, name, AT_REMOVEDIR);
 }
@@ -382,7 +358,7 @@ lock_stage(struct objects *objects, const char *name)
 int
 objects_sweep(struct objects *objects, struct err *err)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(objects->incoming);
+	_cleanup_dir_ DIR *dir = folder_list(objects->incoming);
 	const struct dirent *entry;
 
 	if (dir == NULL)
@@ -390,7 +366,7 @@ objects_sweep(struct objects *objects, struct err *err)
 	while ((entry = readdir(dir)) != NULL) {
 		_cleanup_close_ int fd = -1;
 
-		if (is_dot(entry->d_name))
+		if (folder_is_dot(entry->d_name))
 			continue;
 		fd = lock_stage(objects, entry->d_name);
 		if (fd >= 0)
@@ -580,17 +556,17 @@ fsync_at(int at, const char *name)
 static int
 flush_content(struct objects_import *import)
 {
-	_cleanup_(cleanup_dir) DIR *dir = NULL;
+	_cleanup_dir_ DIR *dir = NULL;
 	const struct dirent *entry;
 	int r;
 
 	if (import->staged > FSYNC_MAX)
 		return syncfs(import->objects->store) < 0 ? -errno : 0;
-	dir = list(import->fd);
+	dir = folder_list(import->fd);
 	if (dir == NULL)
 		return -errno;
 	while ((entry = readdir(dir)) != NULL) {
-		r = is_dot(entry->d_name) ? 0 : fsync_at(import->fd, entry->d_name);
+		r = folder_is_dot(entry->d_name) ? 0 : fsync_at(import->fd, entry->d_name);
 		if (r < 0)
 			return r;
 	}
@@ -620,7 +596,7 @@ put(struct objects_import *import, const char *digest)
 static int
 put_all(struct objects_import *import)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(import->fd);
+	_cleanup_dir_ DIR *dir = folder_list(import->fd);
 	const struct dirent *entry;
 
 	if (dir == NULL)

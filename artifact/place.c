@@ -23,6 +23,7 @@
 
 #include "artifact/files.h"
 #include "artifact/place.h"
+#include "common/folder.h"
 #include "common/xalloc.h"
 
 #define PREFIX	     ".bmd-"
@@ -75,30 +76,6 @@ contains(const char *const *v, size_t n, const char *name)
 		if (strcmp(v[i], name) == 0)
 			return true;
 	return false;
-}
-
-static void
-close_dir(DIR *dir)
-{
-	closedir(dir);
-}
-DEFINE_CLEANUP(DIR *, cleanup_dir, close_dir)
-
-static DIR *
-list(int fd)
-{
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-
-	if (dir == NULL && copy >= 0)
-		close(copy);
-	return dir;
-}
-
-static bool
-is_dot(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 /* ---- DIRECTORY */
@@ -174,7 +151,7 @@ lock_directory(struct work *work, struct err *err)
 static int
 sweep(const struct work *work, int folder, const char *where, struct err *err)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(folder);
+	_cleanup_dir_ DIR *dir = folder_list(folder);
 	const struct dirent *entry;
 
 	if (dir == NULL)
@@ -627,13 +604,13 @@ deploy_release(struct work *work, struct err *err)
 static int
 is_vacant(int fd)
 {
-	_cleanup_(cleanup_dir) DIR *dir = list(fd);
+	_cleanup_dir_ DIR *dir = folder_list(fd);
 	const struct dirent *entry;
 
 	if (dir == NULL)
 		return -errno;
 	while ((entry = readdir(dir)) != NULL)
-		if (!is_dot(entry->d_name))
+		if (!folder_is_dot(entry->d_name))
 			return 0;
 	return 1;
 }

@@ -16,6 +16,7 @@
 
 #include "common/entry.h"
 #include "common/json.h"
+#include "common/folder.h"
 #include "common/xalloc.h"
 #include "ctl/upload.h"
 
@@ -37,13 +38,6 @@ struct upload {
 	char *content;	      /* ENTRY_DATA_MAX bytes */
 	struct err *err;
 };
-
-static void
-close_dir(DIR *dir)
-{
-	closedir(dir);
-}
-DEFINE_CLEANUP(DIR *, cleanup_dir, close_dir)
 
 /* Which suffix PATH has and something before it; -1 for none. */
 static int
@@ -302,14 +296,13 @@ by_name(const void *a, const void *b)
 static int
 read_names(int fd, struct names *names)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_dir) DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	_cleanup_dir_ DIR *dir = folder_list(fd);
 	const struct dirent *entry;
 
 	if (dir == NULL)
 		return -errno;
 	while ((errno = 0, entry = readdir(dir)) != NULL) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		if (folder_is_dot(entry->d_name))
 			continue;
 		XGROW(names->v, names->n, names->room);
 		names->v[names->n++] = xstrdup(entry->d_name);

@@ -17,6 +17,7 @@
 #include "artifact/files.h"
 #include "artifact/place.h"
 #include "common/json.h"
+#include "common/folder.h"
 #include "common/xalloc.h"
 #include "runner/deploy.h"
 #include "runner/folder.h"
@@ -143,7 +144,7 @@ is_empty(const char *path)
 	bool empty = dir || errno == ENOENT;
 
 	while (empty && dir && (entry = readdir(dir)) != NULL)
-		empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+		empty = folder_is_dot(entry->d_name);
 	if (dir)
 		closedir(dir);
 	return empty;
