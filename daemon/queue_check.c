@@ -176,6 +176,28 @@ queue_check_whole(struct queue *queue, const struct store_build *build, bool fre
 
 /* ---- requests ---- */
 
+/* What a build carries, on this stage: bmd-run would refuse it too, but then it is night. */
+int
+queue_check_build_variables(struct queue *queue, const struct conf_application *application,
+			    const struct conf_stage *stage, const struct store_build *build,
+			    struct err *err)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach (build->variables, name, value) {
+		if (conf_variable_open(queue->conf, application, stage, name))
+			continue;
+		return rule(err, "variable",
+			    err_set(err, ERR_REFUSED,
+				    "%s %s sets %s, which it may not on %s: list it in open = "
+				    "{\"%s\"} of the stage, or add a build without it",
+				    build->application, names_build_text(&build->build).s, name,
+				    stage->name, name));
+	}
+	return 0;
+}
+
 int
 queue_check_variables(struct queue *queue, const struct conf_application *application,
 		      const struct conf_stage *stage, const json_t *variables, struct err *err)
@@ -257,6 +279,8 @@ queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, st
 	if (r == 0)
 		r = queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), err);
 	if (r == 0)
+		r = queue_check_build_variables(queue, application, stage, &build, err);
+	if (r == 0)
 		r = queue_check_variables(queue, application, stage, job->variables, err);
 	if (r == 0)
 		r = queue_check_whole(queue, &build, true, now_us, err);
@@ -292,6 +316,8 @@ check_build(struct queue *queue, const struct conf_application *application,
 	problem(problems, queue_check_rejected(&build, &err), &err);
 	problem(problems,
 		queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), &err), &err);
+	problem(problems, queue_check_build_variables(queue, application, stage, &build, &err),
+		&err);
 	problem(problems, queue_check_whole(queue, &build, true, now_us, &err), &err);
 	store_build_clear(&build);
 	r = store_stage_get(queue->store, application->name, stage->name, &at, &err);

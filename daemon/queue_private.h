@@ -71,6 +71,9 @@ int queue_check_plan(const struct store_build *build, const struct conf_stage *s
 /* FRESH: what was seen a moment ago does not count. */
 int queue_check_whole(struct queue *queue, const struct store_build *build, bool fresh,
 		      int64_t now_us, struct err *err);
+int queue_check_build_variables(struct queue *queue, const struct conf_application *application,
+				const struct conf_stage *stage, const struct store_build *build,
+				struct err *err);
 int queue_check_variables(struct queue *queue, const struct conf_application *application,
 			  const struct conf_stage *stage, const json_t *variables, struct err *err);
 int queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *err);

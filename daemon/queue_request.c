@@ -281,7 +281,10 @@ check_whole(struct asked *asked, struct err *err)
 static int
 check_variables(struct asked *asked, struct err *err)
 {
-	return queue_check_variables(asked->queue, asked->application, asked->stage,
+	int r = queue_check_build_variables(asked->queue, asked->application, asked->stage,
+					    &asked->build, err);
+
+	return r < 0 ? r : queue_check_variables(asked->queue, asked->application, asked->stage,
 				     asked->request->variables, err);
 }
 
@@ -406,16 +409,8 @@ static json_t *
 warnings(const struct asked *asked)
 {
 	const struct history_entry *live = history_live(&asked->history);
-	json_t *array = json_array(), *value;
-	const char *name;
+	json_t *array = json_array();
 
-	json_object_foreach (asked->build.variables, name, value)
-		if (!conf_variable_open(asked->queue->conf, asked->application, asked->stage, name))
-			(void)json_array_append_new(
-			    array,
-			    json_sprintf(
-				"the build's variable %s is not open on %s and has no effect", name,
-				asked->stage->name));
 	if (live && !asked->history.dirty && !asked->history.busy &&
 	    names_build_equal(&live->build, &asked->build.build))
 		(void)json_array_append_new(array, json_sprintf("%s is live on %s already",

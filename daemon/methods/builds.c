@@ -259,6 +259,27 @@ warnings_of(struct request *request, const struct conf_application *application,
 	return warnings;
 }
 
+/* Names that no stage can open: better said now than when the build is deployed. */
+static int
+check_reserved(const json_t *variables, struct err *err)
+{
+	const char *name;
+	json_t *value;
+	int r;
+
+	json_object_foreach((json_t *)(uintptr_t)variables, name, value) {
+		if (!names_variable_reserved(name))
+			continue;
+		r = err_set(err, ERR_REFUSED,
+		    "a build may not set the variable %s: PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS and "
+		    "LD_* are not for builds; set it in the environment of the step that needs it",
+		    name);
+		err_field(err, "rule", json_string("variable"));
+		return r;
+	}
+	return 0;
+}
+
 static int
 read_build(struct request *request, struct store_build *build, struct err *err)
 {
@@ -271,6 +292,8 @@ read_build(struct request *request, struct store_build *build, struct err *err)
 		r = request_words(request, "note", true, &note, err);
 	if (r >= 0)
 		r = request_variables(request, &variables, err);
+	if (r >= 0)
+		r = check_reserved(variables, err);
 	if (r < 0)
 		return r;
 	snprintf(build->application, sizeof(build->application), "%s",
