@@ -227,6 +227,8 @@ not_run(const json_t *job, bool dirty)
 			      text_of(job, "stage"))
 		  : xstrdup("");
 
+	if (strcmp(state, "held") == 0 && waits != NULL && strstr(waits, "bmctl release") != NULL)
+		return xasprintf("job %" PRId64 " is held: %s", id, waits);
 	if (strcmp(state, "held") == 0)
 		return xasprintf("job %" PRId64 " is held: %s (bmctl release %" PRId64
 				 ", bmctl cancel %" PRId64 ")",

@@ -161,15 +161,19 @@ differ(json_t *a, json_t *b)
 	return names;
 }
 
+/* Between what lies there now, as its last run made it, and what would. */
 static json_t *
 variables(struct queue *queue, const struct queue_plan *plan, const struct store_build *old)
 {
-	const struct history_entry *live = history_live(plan->history);
 	_cleanup_json_ json_t *before = NULL, *after = NULL;
 	struct job job = {0};
+	char digest[65];
+	int64_t id = 0, finished_us;
 
-	if (live && live->job > 0)
-		(void)store_job_get(queue->store, live->job, &job, NULL);
+	if (old && store_last_run(queue->store, old->application, plan->stage->name, &old->build,
+				  &id, digest, &finished_us, NULL) == 0 &&
+	    id > 0)
+		(void)store_job_get(queue->store, id, &job, NULL);
 	before = merged(old ? old->variables : NULL, job.variables);
 	after = merged(plan->build->variables, plan->variables);
 	job_clear(&job);
@@ -202,8 +206,7 @@ plan_changed(struct queue *queue, const struct queue_plan *plan, json_t **ret, s
 json_t *
 queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err)
 {
-	const struct history_entry *live = history_live(plan->history);
-	struct store_build live_build, *old = NULL;
+	struct store_build from_build, *old = NULL;
 	struct build_ref from;
 	enum job_mode mode;
 	json_t *changed, *preview;
@@ -214,9 +217,9 @@ queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *er
 			    &from);
 	if (plan_changed(queue, plan, &changed, err) < 0)
 		return NULL;
-	if (live && store_build_get(queue->store, plan->application->name, &live->build,
-				    &live_build, NULL) == 0)
-		old = &live_build;
+	if (from.release[0] && store_build_get(queue->store, plan->application->name, &from,
+					       &from_build, NULL) == 0)
+		old = &from_build;
 	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O}",
 			    "application", plan->application->name, "stage", plan->stage->name,
 			    "from", queue_ref_json(&from), "to",

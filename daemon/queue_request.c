@@ -284,7 +284,9 @@ check_variables(struct asked *asked, struct err *err)
 	int r = queue_check_build_variables(asked->queue, asked->application, asked->stage,
 					    &asked->build, err);
 
-	return r < 0 ? r : queue_check_variables(asked->queue, asked->application, asked->stage,
+	if (r < 0)
+		return r;
+	return queue_check_variables(asked->queue, asked->application, asked->stage,
 				     asked->request->variables, err);
 }
 
@@ -392,8 +394,9 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 			   &since, err);
 	if (r < 0)
 		return r;
-	/* Settled without a run: since then. */
-	for (size_t i = 0; job == 0 && i < history->n; i++)
+	/* What stands in the stack counts from its success: a run of it that failed since, on the
+	   way back to it, has undone nothing. */
+	for (size_t i = 0; i < history->n; i++)
 		if (names_build_equal(&history->stack[i].build, build))
 			since = history->stack[i].since_us;
 	if (since > 0)

@@ -123,6 +123,8 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 	case JOB_SCHEDULED:
 		return waits_for_time(job, now_us);
 	case JOB_HELD:
+		if (job->hold_reason && strstr(job->hold_reason, "bmctl release"))
+			return waits("hold", "%s", job->hold_reason); /* says more exactly */
 		return waits("hold", "%s: bmctl release %lld or bmctl cancel %lld",
 			     job->hold_reason ? job->hold_reason : "held", (long long)job->id,
 			     (long long)job->id);

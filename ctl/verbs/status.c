@@ -168,6 +168,18 @@ print_held(const json_t *jobs)
 	}
 }
 
+/* Here they are what was asked for: files that changed, what is left out. */
+static void
+print_warnings(const struct ctl *ctl, const json_t *warnings)
+{
+	size_t i;
+	json_t *warning;
+
+	json_array_foreach (warnings, i, warning)
+		if (json_is_string(warning))
+			alarm_line(ctl, "warning:", json_string_value(warning));
+}
+
 int
 verb_status(struct ctl *ctl, struct err *err)
 {
@@ -196,6 +208,6 @@ verb_status(struct ctl *ctl, struct err *err)
 	json_array_foreach (stages, i, stage)
 		print_alarms(ctl, stage);
 	print_held(jobs);
-	ctl_warnings(json_object_get(reply, "warnings"));
+	print_warnings(ctl, json_object_get(reply, "warnings"));
 	return CTL_DONE;
 }
