@@ -4,7 +4,7 @@
  * folders, so that each folder is made and opened once. What is written to a file is hashed: bytes
  * that were read are hashed on their way, a reflink is read back. Comparing walks the disk and asks
  * the manifest, and goes down only into folders that the manifest has: its depth is bounded by the
- * manifest's.
+ * manifest's. A comparison believes a stamp instead of hashing where it may: see the stamps.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
 
 #include "artifact/files.h"
 #include "common/folder.h"
@@ -23,6 +25,8 @@
 #define FSYNC_MAX    32	 /* files up to which each is fsynced; more are flushed by one syncfs */
 #define NAMED_MAX    5	 /* differences that a line names */
 #define REMOVE_DEPTH 500 /* folders in folders that are removed; each takes a descriptor */
+#define SETTLE_MS    50	 /* to wait at most until stamps are settled */
+#define SECOND_NS    INT64_C(1000000000)
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* Is PATH the folder FOLDER or below it? */
@@ -197,6 +201,101 @@ files_cursor_close(struct files_cursor *cursor)
 	return r;
 }
 
+/* ---- stamps */
+
+static int64_t
+ns_of(struct timespec time)
+{
+	return time.tv_sec * SECOND_NS + time.tv_nsec;
+}
+
+/* The clock that file systems take their times from: it stands still for a tick of some
+ * milliseconds. */
+static int64_t
+tick_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	return ns_of(now);
+}
+
+bool
+files_settled(int64_t changed_ns, int64_t now_ns)
+{
+	/* A file system that knows only whole seconds. */
+	if (changed_ns % SECOND_NS == 0)
+		return changed_ns / SECOND_NS + 2 <= now_ns / SECOND_NS;
+	return changed_ns < now_ns;
+}
+
+/*
+ * File systems of this machine that change an inode's change time with each write, one through a
+ * mapping too once what was written before it is on disk. A network's or a user's file system may
+ * say what it likes, and tmpfs does not see writes through a mapping.
+ */
+static bool
+keeps_times(int fd)
+{
+	static const unsigned long types[] = {0xef53 /* ext4 */,      0x58465342 /* xfs */,
+					      0x9123683e /* btrfs */, 0xf2f52010 /* f2fs */,
+					      0x2fc12fc1 /* zfs */,   0xca451a4e /* bcachefs */};
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if ((unsigned long)fs.f_type == types[i])
+			return true;
+	return false;
+}
+
+static struct files_stamp
+stamp_of(const struct stat *st)
+{
+	return (struct files_stamp){st->st_ino, ns_of(st->st_mtim), ns_of(st->st_ctim)};
+}
+
+static bool
+stamp_equal(const struct files_stamp *a, const struct files_stamp *b)
+{
+	return a->changed_ns != 0 && a->changed_ns == b->changed_ns &&
+	       a->modified_ns == b->modified_ns && a->inode == b->inode;
+}
+
+/* Forgets all stamps, or those of another device; false where none can be kept. */
+static bool
+stamps_begin(struct files_stamps *stamps, int root, bool forget)
+{
+	struct stat st;
+	bool usable = fstat(root, &st) == 0 && keeps_times(root);
+
+	if (forget || !usable || stamps->device != st.st_dev)
+		memset(stamps->v, 0, stamps->n * sizeof(stamps->v[0]));
+	stamps->device = usable ? st.st_dev : 0;
+	return usable;
+}
+
+/* Waits until the youngest is settled; what is not even then, as with times from the future, is
+ * forgotten. */
+static void
+stamps_settle(struct files_stamps *stamps)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	int64_t youngest = 0, now = tick_ns();
+
+	for (size_t i = 0; i < stamps->n; i++)
+		if (stamps->v[i].changed_ns > youngest)
+			youngest = stamps->v[i].changed_ns;
+	for (int ms = 0; ms < SETTLE_MS && !files_settled(youngest, now); ms++) {
+		nanosleep(&pause, NULL);
+		now = tick_ns();
+	}
+	for (size_t i = 0; i < stamps->n; i++)
+		if (!files_settled(stamps->v[i].changed_ns, now))
+			stamps->v[i] = (struct files_stamp){0};
+}
+
 /* ---- copying */
 
 static int
@@ -271,16 +370,19 @@ copy(const struct objects *objects, const struct manifest_entry *entry, int to)
 
 int
 files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder,
-	   const char *name, bool fsync_, struct err *err)
+	   const char *name, bool fsync_, struct files_stamp *ret_stamp, struct err *err)
 {
 	_cleanup_close_ int to =
 	    openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = to < 0 ? -errno : copy(objects, entry, to);
 	_cleanup_free_ char *shown = NULL;
+	struct stat st;
 
-	if (r >= 0 &&
-	    (fchmod(to, entry->executable ? 0755 : 0644) < 0 || (fsync_ && fsync(to) < 0)))
+	if (r >= 0 && (fchmod(to, entry->executable ? 0755 : 0644) < 0 ||
+		       (fsync_ && fsync(to) < 0) || (ret_stamp != NULL && fstat(to, &st) < 0)))
 		r = -errno;
+	if (r >= 0 && ret_stamp != NULL)
+		*ret_stamp = stamp_of(&st);
 	if (r >= 0)
 		return 0;
 	if (to >= 0)
@@ -299,7 +401,8 @@ files_copy(const struct objects *objects, const struct manifest_entry *entry, in
 
 static int
 fill_entry(struct files_cursor *cursor, const struct objects *objects,
-	   const struct manifest_entry *entry, bool fsync_, struct err *err)
+	   const struct manifest_entry *entry, bool fsync_, struct files_stamp *stamp,
+	   struct err *err)
 {
 	_cleanup_free_ char *shown = NULL;
 	const char *name;
@@ -310,7 +413,7 @@ fill_entry(struct files_cursor *cursor, const struct objects *objects,
 	else
 		r = files_cursor_parent(cursor, entry->path, &folder, &name);
 	if (r >= 0 && entry->kind == MANIFEST_FILE)
-		return files_copy(objects, entry, folder, name, fsync_, err);
+		return files_copy(objects, entry, folder, name, fsync_, stamp, err);
 	if (r >= 0 && entry->kind == MANIFEST_LINK)
 		r = symlinkat(entry->target, folder, name) < 0 ? -errno : 0;
 	if (r >= 0)
@@ -322,15 +425,19 @@ fill_entry(struct files_cursor *cursor, const struct objects *objects,
 int
 files_fill(int root, const char *where, const struct objects *objects,
 	   const struct manifest *manifest, const struct files_shared *shared, bool durable,
-	   struct err *err)
+	   struct files_stamps *stamps, struct err *err)
 {
 	bool each = durable && manifest->n <= FSYNC_MAX;
 	struct files_cursor *cursor = files_cursor_new(root, each, false);
 	int r = 0, closed;
 
+	if (stamps != NULL && !stamps_begin(stamps, root, true))
+		stamps = NULL;
+
 	for (size_t i = 0; i < manifest->n && r >= 0; i++)
 		if (!files_is_shared(shared, manifest->v[i].path))
-			r = fill_entry(cursor, objects, &manifest->v[i], each, err);
+			r = fill_entry(cursor, objects, &manifest->v[i], each,
+				       stamps != NULL ? &stamps->v[i] : NULL, err);
 	closed = files_cursor_close(cursor);
 	if (r < 0) {
 		err_prefix(err, "%s", where);
@@ -338,7 +445,11 @@ files_fill(int root, const char *where, const struct objects *objects,
 	}
 	if (closed >= 0 && durable && (each ? fsync(root) : syncfs(root)) < 0)
 		closed = -errno;
-	return closed < 0 ? err_errno(err, -closed, "%s: cannot be written to disk", where) : 0;
+	if (closed < 0)
+		return err_errno(err, -closed, "%s: cannot be written to disk", where);
+	if (stamps != NULL)
+		stamps_settle(stamps);
+	return 0;
 }
 
 /* ---- comparing */
@@ -347,6 +458,9 @@ struct comparison {
 	const struct manifest *manifest;
 	const struct files_shared *shared;
 	struct files_report *report;
+	struct files_stamps *stamps; /* NULL: none can be kept */
+	int root;
+	bool synced;
 	size_t length; /* of the folder that is looked at, with its slash */
 	char path[MANIFEST_PATH_MAX + NAME_MAX + 2];
 };
@@ -366,23 +480,69 @@ differs(struct files_report *report, const char *path, const char *how)
 
 static int compare_folder(struct comparison *c, int fd);
 
+/* Hashes FD, of which ST was true before; true if it is ENTRY's. STAMP (may be NULL) is set if that
+ * can be remembered. */
+static bool
+file_hash(struct comparison *c, int fd, const struct stat *st, const struct manifest_entry *entry,
+	  struct files_stamp *stamp)
+{
+	struct files_stamp before = stamp_of(st), after;
+	int64_t now_ns = tick_ns();
+	struct stat st_after;
+
+	c->report->hashed++;
+	if (hash_through(fd, -1, entry->size, entry->digest) < 0)
+		return false;
+	if (stamp == NULL || fstat(fd, &st_after) < 0)
+		return true;
+	after = stamp_of(&st_after);
+	if (st->st_dev == c->stamps->device && stamp_equal(&before, &after) &&
+	    files_settled(before.changed_ns, now_ns))
+		*stamp = before;
+	return true;
+}
+
+/* What will be remembered must be on disk, or a power loss takes the content and leaves the times.
+ */
+static void
+sync_once(struct comparison *c)
+{
+	if (c->stamps != NULL && !c->synced && syncfs(c->root) < 0)
+		c->stamps = NULL;
+	c->synced = true;
+}
+
 /* Why the file NAME is not ENTRY's; NULL if it is. */
 static const char *
-file_differs(int folder, const char *name, const struct stat *st,
+file_differs(struct comparison *c, int folder, const char *name, const struct stat *st,
 	     const struct manifest_entry *entry)
 {
+	struct files_stamp *stamp = NULL, known = {0}, found = stamp_of(st);
 	_cleanup_close_ int fd = -1;
+	struct stat open_st;
 
+	if (c->stamps != NULL) {
+		stamp = &c->stamps->v[entry - c->manifest->v];
+		known = *stamp;
+		*stamp = (struct files_stamp){0};
+	}
 	if (!S_ISREG(st->st_mode))
 		return "no longer a file";
 	if (st->st_size != entry->size)
 		return "other size";
 	if ((st->st_mode & 07777) != (entry->executable ? 0755 : 0644))
 		return "other mode";
+	if (!c->report->always && stamp_equal(&known, &found) && st->st_dev == c->stamps->device) {
+		*stamp = known;
+		return NULL;
+	}
+	sync_once(c);
 	fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &open_st) < 0)
 		return "cannot be read";
-	return hash_through(fd, -1, entry->size, entry->digest) < 0 ? "other content" : NULL;
+	return file_hash(c, fd, &open_st, entry, c->stamps != NULL ? stamp : NULL)
+		   ? NULL
+		   : "other content";
 }
 
 static const char *
@@ -444,7 +604,7 @@ compare_one(struct comparison *c, int folder, const char *name)
 					     : 0;
 	}
 	if (entry != NULL && entry->kind == MANIFEST_FILE)
-		how = file_differs(folder, name, &st, entry);
+		how = file_differs(c, folder, name, &st, entry);
 	else if (entry != NULL && entry->kind == MANIFEST_LINK)
 		how = link_differs(folder, name, &st, entry);
 	else if (S_ISDIR(st.st_mode))
@@ -484,7 +644,10 @@ files_compare(int root, const struct manifest *manifest, const struct files_shar
 	struct comparison *c = xcalloc(1, sizeof(*c));
 	int r;
 
-	*c = (struct comparison){.manifest = manifest, .shared = shared, .report = report};
+	*c = (struct comparison){
+	    .manifest = manifest, .shared = shared, .report = report, .root = root};
+	if (report->stamps != NULL && stamps_begin(report->stamps, root, false))
+		c->stamps = report->stamps;
 	report->state = xcalloc(manifest->n + 1, 1);
 	r = compare_folder(c, root);
 	free(c);
@@ -492,8 +655,11 @@ files_compare(int root, const struct manifest *manifest, const struct files_shar
 		return r;
 	for (size_t i = 0; i < manifest->n; i++)
 		if (report->state[i] == FILES_MISSING &&
-		    !files_is_shared(shared, manifest->v[i].path))
+		    !files_is_shared(shared, manifest->v[i].path)) {
+			if (report->stamps != NULL)
+				report->stamps->v[i] = (struct files_stamp){0};
 			differs(report, manifest->v[i].path, "missing");
+		}
 	if (report->differences > NAMED_MAX) {
 		_cleanup_free_ char *before = report->text;
 

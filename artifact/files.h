@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "artifact/manifest.h"
 #include "artifact/objects.h"
@@ -33,12 +34,30 @@ int files_cursor_folder(struct files_cursor *cursor, const char *path, int *ret_
 /* Leaves all folders: 0, or -errno of an fsync that failed now or before. */
 int files_cursor_close(struct files_cursor *cursor);
 
+/*
+ * What is remembered of files that were seen to hold what they should: a file whose stamp is unchanged need not be hashed again. Only
+ * such stamps are kept as the kernel must change when the file does: on a file system that is known to (files_settled() says when).
+ * The inode's change time cannot be set by its owner; inode, size, modification time and device stand beside it.
+ */
+struct files_stamp {
+	uint64_t inode;
+	int64_t modified_ns, changed_ns; /* CHANGED_NS 0: nothing is remembered */
+};
+struct files_stamps {
+	uint64_t device;
+	uint64_t n; /* as many as the manifest has entries, in its order */
+	struct files_stamp v[];
+};
+/* Is CHANGED_NS so long before NOW_NS, on the clock that file systems use, that any later change will have another time? */
+bool files_settled(int64_t changed_ns, int64_t now_ns);
+
 /* Copies one object to the new file NAME below FOLDER; what is written is hashed. -EBADMSG: the object is missing or damaged. */
 int files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder, const char *name, bool fsync,
-	       struct err *err);
-/* Fills the empty folder ROOT, which sentences call WHERE. DURABLE: all of it is on disk when this returns 0. */
+	       struct files_stamp *ret_stamp, struct err *err); /* RET_STAMP may be NULL */
+/* Fills the empty folder ROOT, which sentences call WHERE. DURABLE: all of it is on disk when this returns 0. STAMPS (may be NULL)
+   gets a stamp of each file, and it is waited until they are settled: nobody may write to ROOT before. */
 int files_fill(int root, const char *where, const struct objects *objects, const struct manifest *manifest,
-	       const struct files_shared *shared, bool durable, struct err *err);
+	       const struct files_shared *shared, bool durable, struct files_stamps *stamps, struct err *err);
 
 /* What a comparison found for each entry of the manifest. */
 enum files_state { FILES_MISSING, FILES_SAME, FILES_CHANGED };
@@ -46,6 +65,9 @@ struct files_report {
 	unsigned char *state;	/* of each entry, enum files_state */
 	size_t differences;
 	char *text;		/* the first of them as one line; NULL when there are none */
+	struct files_stamps *stamps; /* in: what is remembered; out: what is true now; NULL: every file is hashed */
+	bool always;		/* hash all the same */
+	size_t hashed;		/* files */
 	/* For each thing that is not in the manifest (a folder with all below it); may be NULL. */
 	int (*extra)(int folder, const char *name, const char *path, void *arg);
 	void *arg;

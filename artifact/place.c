@@ -39,6 +39,7 @@ struct work {
 	int directory;	 /* -1 until open */
 	int releases;	 /* -1 in place */
 	char *temporary; /* name of the folder that is being made */
+	size_t hashed;	 /* files of a folder that was there */
 	struct place_outcome outcome;
 };
 
@@ -355,7 +356,8 @@ static int
 examine(struct work *work, char **ret_what, struct err *err)
 {
 	_cleanup_close_ int fd = openat(work->releases, work->place->name, FOLDER_FLAGS);
-	struct files_report report = {0};
+	struct files_report report = {.stamps = work->place->stamps,
+				      .always = work->place->hash_always};
 	int r;
 
 	if (fd < 0) {
@@ -372,6 +374,7 @@ examine(struct work *work, char **ret_what, struct err *err)
 				 work->place->name);
 	}
 	if (report.differences == 0 && shared_in_order(work, fd)) {
+		work->hashed = report.hashed;
 		files_report_clear(&report);
 		r = put_all_shared(work, fd, err);
 		return r < 0 ? r : 1;
@@ -400,7 +403,8 @@ make_release(struct work *work, struct err *err)
 	r = put_all_shared(work, fd, err);
 	if (r < 0)
 		return r;
-	return files_fill(fd, where, place->objects, place->manifest, &work->shared, true, err);
+	return files_fill(fd, where, place->objects, place->manifest, &work->shared, true,
+			  place->stamps, err);
 }
 
 /* A name for what is set aside that nothing has yet. */
@@ -489,8 +493,10 @@ have_release(struct work *work, struct err *err)
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		say(work, "releases/%s is there and has exactly the files of the build",
-		    place->name);
+		say(work,
+		    "releases/%s is there and has exactly the files of the build (%zu of %zu "
+		    "hashed, the others unchanged since they were)",
+		    place->name, work->hashed, place->manifest->files);
 		return 0;
 	}
 	r = make_release(work, err);
@@ -663,7 +669,7 @@ stage_changes(const struct work *work, int stage, const unsigned char *state, st
 			continue;
 		stage_name(i, name);
 		if (entry->kind == MANIFEST_FILE)
-			r = files_copy(work->place->objects, entry, stage, name, false, err);
+			r = files_copy(work->place->objects, entry, stage, name, false, NULL, err);
 		else if (symlinkat(entry->target, stage, name) < 0)
 			r = err_errno(err, errno, "%s: cannot be placed", entry->path);
 		if (r < 0) {
@@ -796,7 +802,10 @@ deploy_in_place(struct work *work, struct err *err)
 {
 	const struct place *place = work->place;
 	struct extras extras = {0};
-	struct files_report report = {.extra = note_extra, .arg = &extras};
+	struct files_report report = {.extra = note_extra,
+				      .arg = &extras,
+				      .stamps = place->stamps,
+				      .always = place->hash_always};
 	int r;
 
 	if (!place->filled && is_vacant(work->directory) != 1)
@@ -813,7 +822,10 @@ deploy_in_place(struct work *work, struct err *err)
 	else if (report.differences > 0)
 		r = change_in_place(work, &report, &extras, err);
 	else
-		say(work, "%s has exactly the files of the build", place->to);
+		say(work,
+		    "%s has exactly the files of the build (%zu of %zu hashed, the others "
+		    "unchanged since they were)",
+		    place->to, report.hashed, place->manifest->files);
 	files_report_clear(&report);
 	clear_extras(&extras);
 	return r;
@@ -873,7 +885,7 @@ place_tree(const struct objects *objects, const struct manifest *manifest, const
 	fd = open(path, FOLDER_FLAGS);
 	if (fd < 0 || fchmod(fd, 0755) < 0)
 		return err_errno(err, errno, "%s: cannot open the folder", path);
-	r = files_fill(fd, path, objects, manifest, &none, false, err);
+	r = files_fill(fd, path, objects, manifest, &none, false, NULL, err);
 	if (r < 0)
 		files_remove(AT_FDCWD, path);
 	return r;

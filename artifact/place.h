@@ -17,6 +17,8 @@
 #include "artifact/objects.h"
 #include "common/err.h"
 
+struct files_stamps;
+
 struct place {
 	const struct objects *objects;
 	const struct manifest *manifest;
@@ -32,6 +34,8 @@ struct place {
 	size_t nmade;
 	const char *const *needed;	/* of those, never pruned: live, previous good, … */
 	size_t nneeded;
+	struct files_stamps *stamps;	/* in: of the folder as it was left (artifact/files.h); out: as it is now; may be NULL */
+	bool hash_always;		/* what has its stamp is hashed all the same */
 	void (*say)(const char *text, void *arg); /* a line for the log */
 	void *arg;
 };

@@ -58,6 +58,8 @@ struct conf_plan {
 	size_t nsteps;
 };
 
+enum conf_verify { CONF_VERIFY_CHANGED, CONF_VERIFY_ALWAYS };
+
 enum conf_on_failure { CONF_HOLD, CONF_CONTINUE, CONF_AUTOMATIC /* "redeploy" */ };
 
 struct conf_stage {
@@ -65,6 +67,7 @@ struct conf_stage {
 	struct conf_variables variables;
 	struct conf_strings open;	/* names that a job or build may set although the configuration does */
 	enum conf_on_failure on_failure;
+	enum conf_verify verify;	/* which files of a folder that was placed before are hashed again */
 	bool require_reason, confirm;
 };
 

@@ -49,6 +49,7 @@ static const struct conf_rule stage_rules[] = {
 	{"variables",      CONF_VARIABLES, FIELD(conf_stage, variables),      0, 0, "{\"PORT=8080\"}"},
 	{"open",           CONF_LIST,      FIELD(conf_stage, open),           0, 0, "{\"PORT\"}"},
 	{"on-failure",     CONF_CHOICE,    FIELD(conf_stage, on_failure),     0, 0, "\"hold\""},
+	{"verify",         CONF_CHOICE,    FIELD(conf_stage, verify),         0, 0, "\"always\""},
 	{"require-reason", CONF_TRUTH,     FIELD(conf_stage, require_reason), 0, 0, "true"},
 	{"confirm",        CONF_TRUTH,     FIELD(conf_stage, confirm),        0, 0, "true"},
 };
@@ -108,6 +109,7 @@ static const struct {
 } choices[] = {
 	{"launcher",   (const char *const[]){"auto", "systemd", "fork"},       3}, /* enum conf_launcher */
 	{"on-failure", (const char *const[]){"hold", "continue", "redeploy"},  3}, /* enum conf_on_failure */
+	{"verify",     (const char *const[]){"changed", "always"},             2}, /* enum conf_verify */
 };
 static const char *const modes[] = {"deploy", "redeploy", "rollback"}; /* 1 << i: enum conf_mode */
 
@@ -245,8 +247,13 @@ read_choice(struct reader *reader, const struct conf_key *key, int *field)
 			*field = (int)j;
 			return;
 		}
-	BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"", key->rule->name,
-	    text, choices[i].words[0], choices[i].words[1], choices[i].words[2]);
+	if (choices[i].n == 2)
+		BAD(reader, key->line, "%s = \"%.40s\": write \"%s\" or \"%s\"", key->rule->name,
+		    text, choices[i].words[0], choices[i].words[1]);
+	else
+		BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"",
+		    key->rule->name, text, choices[i].words[0], choices[i].words[1],
+		    choices[i].words[2]);
 }
 
 static void

@@ -23,16 +23,20 @@
 #include "runner/folder.h"
 #include "runner/places.h"
 #include "runner/prepare.h"
+#include "runner/stamps.h"
 
 #define REPORT_MAX (1024 * 1024)
 
 struct deploy {
 	struct run *run;
 	const struct conf_step *step;
-	const struct child_user *user; /* artifacts: whose folder */
+	const struct child_user *user;
 	char *to, *real, *path; /* DIRECTORY, what it resolves to, the release folder in it */
 	char name[96];		/* RELEASE-N */
 	struct places places;
+	struct stamps_of stamps_of;
+	struct files_stamps *stamps; /* shared with the child; NULL: none */
+	size_t nstamps;
 	bool intended; /* NAME stands in the record only because of us */
 	char **needed;
 	size_t nneeded;
@@ -47,6 +51,7 @@ deploy_free(struct deploy *deploy)
 		free(deploy->needed[i]);
 	free(deploy->needed);
 	places_clear(&deploy->places);
+	stamps_free(deploy->stamps, deploy->nstamps);
 	free(deploy->to);
 	free(deploy->real);
 	free(deploy->path);
@@ -108,6 +113,8 @@ place_body(void *arg, int report_fd)
 	    .nmade = deploy->places.nmade,
 	    .needed = (const char *const *)deploy->needed,
 	    .nneeded = deploy->nneeded,
+	    .stamps = deploy->stamps,
+	    .hash_always = deploy->run->stage->verify == CONF_VERIFY_ALWAYS,
 	    .say = say,
 	};
 
@@ -175,10 +182,12 @@ intend(struct deploy *deploy, struct err *err)
 }
 
 int
-deploy_begin(struct run *run, const struct conf_step *step, const json_t *environment,
-	     struct deploy **ret_deploy, struct child *ret_child, struct err *err)
+deploy_begin(struct run *run, const struct conf_step *step, const struct child_user *user,
+	     const json_t *environment, struct deploy **ret_deploy, struct child *ret_child,
+	     struct err *err)
 {
 	_cleanup_(cleanup_deploy) struct deploy *deploy = xcalloc(1, sizeof(*deploy));
+	const struct run_files *files = prepare_files(run, step->deploy);
 	const struct run_request *request = &run->request;
 	int r;
 
@@ -201,6 +210,14 @@ deploy_begin(struct run *run, const struct conf_step *step, const json_t *enviro
 		r = intend(deploy, err);
 	if (r < 0)
 		return r;
+	deploy->stamps_of =
+	    (struct stamps_of){.real = deploy->real,
+			       .name = step->in_place ? STAMPS_IN_PLACE : deploy->name,
+			       .digest = files->artifact->digest,
+			       .uid = user->uid};
+	deploy->nstamps = files->manifest.n;
+	deploy->stamps = stamps_load(folder_directory_fd(run->folder), &deploy->stamps_of,
+				     &files->manifest, run->objects);
 	ret_child->body = place_body;
 	ret_child->arg = deploy;
 	ret_child->keep_fd = objects_fd(run->objects);
@@ -230,6 +247,9 @@ deploy_end(struct deploy *deploy, bool succeeded, const char *report, size_t n, 
 	json_t *array;
 	size_t count = 0;
 
+	if (succeeded && deploy->stamps != NULL)
+		stamps_save(folder_directory_fd(deploy->run->folder), &deploy->stamps_of,
+			    deploy->stamps, deploy->nstamps);
 	if (!succeeded || deploy->step->in_place)
 		return forget_intent(deploy, err);
 	if (json_parse(report, n, REPORT_MAX, &object, NULL) < 0)
@@ -245,8 +265,10 @@ deploy_end(struct deploy *deploy, bool succeeded, const char *report, size_t n, 
 		add = deploy->name;
 	int r = places_change(folder_directory_fd(deploy->run->folder), deploy->real, false, add,
 			      pruned, count, err);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		stamps_forget(folder_directory_fd(deploy->run->folder), deploy->real, pruned[i]);
 		free(pruned[i]);
+	}
 	return r;
 }
 

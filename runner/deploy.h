@@ -12,8 +12,8 @@
 struct deploy;
 
 /* Records the intent and says what child to start (CHILD's user is set by the caller). Free with deploy_free(). */
-int deploy_begin(struct run *run, const struct conf_step *step, const json_t *environment, struct deploy **ret_deploy,
-		 struct child *ret_child, struct err *err);
+int deploy_begin(struct run *run, const struct conf_step *step, const struct child_user *user, const json_t *environment,
+		 struct deploy **ret_deploy, struct child *ret_child, struct err *err);
 /* Records what the child did; REPORT is its answer if it SUCCEEDED. */
 int deploy_end(struct deploy *deploy, bool succeeded, const char *report, size_t n, struct err *err);
 /* The same for STEP's artifacts: a new folder $BM_ARTIFACTS of USER with each of them. */

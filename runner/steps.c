@@ -295,8 +295,8 @@ attempt_deploy(struct attempt *attempt)
 	struct child child = {.directory = "/"};
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct deploy *deploy;
-	int r =
-	    deploy_begin(attempt->run, attempt->step, attempt->environment, &deploy, &child, &err);
+	int r = deploy_begin(attempt->run, attempt->step, &attempt->user, attempt->environment,
+			     &deploy, &child, &err);
 
 	if (r < 0) {
 		attempt_fail(attempt, "%s", err.text);

@@ -94,6 +94,8 @@ print_application(FILE *out, const struct conf_application *application)
 		fprintf(out, "  stage %s: plan=%s on-failure=%s require-reason=%d confirm=%d",
 			stage->name, stage->plan, on_failure[stage->on_failure],
 			stage->require_reason, stage->confirm);
+		if (stage->verify == CONF_VERIFY_ALWAYS)
+			fprintf(out, " verify=always");
 		print_text(out, "user", stage->user);
 		print_strings(out, "open", &stage->open);
 		print_variables(out, &stage->variables);

@@ -9,9 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "artifact/files.h"
 #include "artifact/place.h"
 #include "common/xalloc.h"
 #include "tests/unit/unit.h"
@@ -235,7 +237,18 @@ START_TEST(release)
 }
 END_TEST
 
-/* Every way in which a release folder can have changed behind bmd's back. */
+static struct files_stamps *
+stamps_for(const struct manifest *manifest)
+{
+	struct files_stamps *stamps =
+	    xcalloc(1, sizeof(*stamps) + manifest->n * sizeof(stamps->v[0]));
+
+	stamps->n = manifest->n;
+	return stamps;
+}
+
+/* Every way in which a release folder can have changed behind bmd's back, with all hashed because
+   nothing is remembered, with stamps, and with stamps that are not believed. */
 START_TEST(changed)
 {
 	static const struct {
@@ -248,6 +261,23 @@ START_TEST(changed)
 	     "cp -p index.html /tmp/ref.$$; printf two > index.html; touch -r /tmp/ref.$$ "
 	     "index.html; rm /tmp/ref.$$",
 	     "index.html (other content)"},
+	    {__LINE__,
+	     "cp -p index.html /tmp/ref.$$; printf two > new; chmod 644 new; touch -r "
+	     "/tmp/ref.$$ new; mv new index.html; rm /tmp/ref.$$",
+	     "index.html (other content)"},
+	    {__LINE__,
+	     "cp -p a/b/c /tmp/ref.$$; printf x | dd of=a/b/c conv=notrunc seek=2 bs=1 "
+	     "2>/dev/null; touch -r /tmp/ref.$$ a/b/c; rm /tmp/ref.$$",
+	     "a/b/c (other content)"},
+	    {__LINE__,
+	     "touch -r index.html /tmp/ref.$$; truncate -s 0 index.html; truncate -s 3 "
+	     "index.html; touch -r /tmp/ref.$$ index.html; rm /tmp/ref.$$",
+	     "index.html (other content)"},
+	    {__LINE__, "ln -f other index.html", "index.html (other content)"},
+	    {__LINE__, "mv other x; mv index.html other; mv x index.html",
+	     "index.html (other content)"},
+	    {__LINE__, "touch -d '2001-01-01' index.html; chmod 640 index.html",
+	     "index.html (other mode)"},
 	    {__LINE__, ": > index.html", "index.html (other size)"},
 	    {__LINE__, "printf more >> index.html", "index.html (other size)"},
 	    {__LINE__, "chmod 600 index.html", "index.html (other mode)"},
@@ -270,15 +300,20 @@ START_TEST(changed)
 	    {__LINE__, "cd ..; rm -r 1-1; touch 1-1", "not a folder"},
 	    {__LINE__, "cd ..; mv 1-1 x; ln -s x 1-1", "not a folder"},
 	};
+	enum { WITHOUT, CHANGED, ALWAYS }; /* _i */
+	_cleanup_free_ struct files_stamps *stamps = NULL;
 	struct manifest one;
 
-	make(&one, "index.html=one bin/run*=go a/b/c=deep link>a/b/c empty/");
+	make(&one, "index.html=one other=eno bin/run*=go a/b/c=deep link>a/b/c empty/");
+	stamps = stamps_for(&one);
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		_cleanup_free_ char *command =
 		    xasprintf("cd %s/releases/1-1 && { %s; }", to, table[i].command);
 		struct place place = step(&one, "1-1");
 		_cleanup_free_ char *aside = xasprintf("releases/1-1.changed-%zu", 100 + i);
 
+		place.stamps = _i == WITHOUT ? NULL : stamps;
+		place.hash_always = _i == ALWAYS;
 		deploy(place);
 		ck_assert_int_eq(system(command), 0);
 		said[0] = '\0';
@@ -298,6 +333,178 @@ START_TEST(changed)
 	deploy(step(&one, "1-1"));
 	check_content("releases/1-1.changed-7/index.html", "xyz");
 	check_content("releases/1-1.changed-7.2/index.html", "uvw");
+	manifest_clear(&one);
+}
+END_TEST
+
+START_TEST(settled)
+{
+	static const struct {
+		int line;
+		int64_t changed, now;
+		bool settled;
+	} table[] = {
+	    {__LINE__, 1000000004, 1000000005, true},
+	    {__LINE__, 1000000004, 1000000004, false}, /* the same tick */
+	    {__LINE__, 1000000005, 1000000004, false}, /* from the future */
+	    {__LINE__, 5000000000, 5999999999, false}, /* a file system of whole seconds */
+	    {__LINE__, 5000000000, 6999999999, false},
+	    {__LINE__, 5000000000, 7000000000, true},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		ck_assert_msg(files_settled(table[i].changed, table[i].now) == table[i].settled,
+			      "line %d", table[i].line);
+}
+END_TEST
+
+/* How many files the last deploy hashed; all, where stamps cannot be kept. */
+static void
+check_hashed(const struct files_stamps *stamps, const char *hashed, const char *all)
+{
+	_cleanup_free_ char *want =
+	    xasprintf("(%s of %s hashed", stamps->device != 0 ? hashed : all, all);
+
+	ck_assert_msg(strstr(said, want) != NULL, "%s instead of %s", said, want);
+	said[0] = '\0';
+}
+
+/* What is as it was left is not hashed again; what may not be is, once. */
+START_TEST(stamped)
+{
+	_cleanup_free_ struct files_stamps *stamps = NULL;
+	struct manifest one;
+	struct place place;
+
+	make(&one, "a=1 b=2 c/d=3 link>a");
+	stamps = stamps_for(&one);
+	place = step(&one, "1-1");
+	place.stamps = stamps;
+	deploy(place);
+	said[0] = '\0';
+	deploy(place);
+	check_hashed(stamps, "0", "3");
+	place.hash_always = true;
+	deploy(place);
+	check_hashed(stamps, "3", "3");
+	place.hash_always = false;
+	deploy(place);
+	check_hashed(stamps, "0", "3");
+	/* A change of times alone is hashed until its stamp is settled. */
+	ck_assert_int_eq(utimensat(AT_FDCWD, below("current/b"), NULL, 0), 0);
+	deploy(place);
+	check_hashed(stamps, "1", "3");
+	for (int i = 0; i < 1000 && strstr(said, "(0 of") == NULL && stamps->device != 0; i++) {
+		said[0] = '\0';
+		deploy(place);
+	}
+	deploy(place);
+	check_hashed(stamps, "0", "3");
+	/* Nothing is believed of another device. */
+	stamps->device++;
+	deploy(place);
+	check_hashed(stamps, "3", "3");
+	manifest_clear(&one);
+}
+END_TEST
+
+/* Written at once after the stamps were made, in what may be the same tick, with the old times. */
+START_TEST(racy)
+{
+	_cleanup_free_ struct files_stamps *stamps = NULL;
+	struct manifest one;
+	struct place place;
+
+	make(&one, "a=one");
+	stamps = stamps_for(&one);
+	place = step(&one, "1-1");
+	place.stamps = stamps;
+	deploy(place);
+	for (int i = 0; i < 60; i++) {
+		const char *bytes = i % 2 == 0 ? "two" : "one";
+		int fd = open(below("current/a"), O_WRONLY);
+		struct timespec times[2];
+		struct stat st;
+
+		ck_assert_int_eq(fstat(fd, &st), 0);
+		times[0] = st.st_atim;
+		times[1] = st.st_mtim;
+		ck_assert_int_eq(pwrite(fd, bytes, 3, 0), 3);
+		ck_assert_int_eq(futimens(fd, times), 0);
+		close(fd);
+		said[0] = '\0';
+		place.job = i;
+		deploy(place); /* finds it, or what is right again is hashed */
+		if (i % 2 == 0)
+			ck_assert_msg(strstr(said, "a (other content)") != NULL, "%d: %s", i, said);
+		check_content("current/a", "one");
+		if (i % 2 == 0)
+			continue;
+		ck_assert_msg(strstr(said, "(1 of 1 hashed") != NULL, "%d: %s", i, said);
+	}
+	manifest_clear(&one);
+}
+END_TEST
+
+/* A mapping that was written to before and can be written to again without the kernel being asked.
+ */
+START_TEST(mapped)
+{
+	_cleanup_free_ struct files_stamps *stamps = NULL;
+	struct manifest one;
+	struct place place;
+	char *bytes;
+	int fd;
+
+	make(&one, "a=one");
+	stamps = stamps_for(&one);
+	place = step(&one, "1-1");
+	place.stamps = stamps;
+	deploy(place);
+	fd = open(below("current/a"), O_RDWR);
+	bytes = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(bytes, MAP_FAILED);
+	bytes[0] = 'o';
+	for (int i = 0; i < 20; i++)
+		deploy(place);
+	bytes[0] = 'O';
+	said[0] = '\0';
+	deploy(place);
+	ck_assert_msg(strstr(said, "a (other content)") != NULL, "%s", said);
+	munmap(bytes, 4096);
+	close(fd);
+	manifest_clear(&one);
+}
+END_TEST
+
+/* In place: what was just moved is hashed once more, what stayed is not. */
+START_TEST(stamped_in_place)
+{
+	_cleanup_free_ struct files_stamps *stamps = NULL;
+	struct manifest one;
+	struct place place;
+
+	make(&one, "a=1 b=2 c/d=3");
+	stamps = stamps_for(&one);
+	place = step(&one, "1-1");
+	place.stamps = stamps;
+	place.in_place = true;
+	deploy(place);
+	place.filled = true;
+	for (int i = 0; i < 1000 && strstr(said, "(0 of") == NULL; i++) {
+		said[0] = '\0';
+		deploy(place);
+		if (stamps->device == 0)
+			break;
+	}
+	check_hashed(stamps, "0", "3");
+	put("b", "9");
+	deploy(place);
+	ck_assert_ptr_nonnull(strstr(said, "b (other content)"));
+	said[0] = '\0';
+	deploy(place);
+	check_hashed(stamps, "1", "3");
+	check_content("b", "2");
 	manifest_clear(&one);
 }
 END_TEST
@@ -645,13 +852,15 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = {release, changed,	  damaged, shared, pruning, in_place,
-				      errors,  leftovers, locked,  no_gap, tree,    many};
+	const TTest *const tests[] = {release, settled, stamped, racy,	   mapped, stamped_in_place,
+				      damaged, shared,	pruning, in_place, errors, leftovers,
+				      locked,  no_gap,	tree,	 many};
 	Suite *suite = suite_create("place");
 	TCase *tcase = tcase_create("place");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
+	tcase_add_loop_test(tcase, changed, 0, 3);
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
