@@ -428,6 +428,8 @@ read_days(struct scan *scan, struct calendar *calendar)
 static int
 refuse_date(const struct scan *scan, const char *at)
 {
+	if (*at == ':')
+		return scan_fail(scan, at, "a range of hours has two dots, such as 9..17:30");
 	return scan_fail(scan, at,
 			 "a date is year-month-day or month-day, with * for all, such as "
 			 "*-*-01 02:00, and *-*~01 02:00 for the last day of a month");
@@ -509,7 +511,11 @@ read_zone(struct scan *scan, struct calendar *calendar)
 	scan_spaces(scan);
 	if (!*scan->p)
 		return 0;
-	if (*scan->p == '+' || *scan->p == '-')
+	if (*scan->p == '-')
+		return scan_fail(scan, scan->p,
+				 "a range has two dots, such as 9..17:30, and instead of an offset "
+				 "stands a zone, such as " WHOLE_EXAMPLE);
+	if (*scan->p == '+')
 		return scan_fail(scan, scan->p,
 				 "a recurring time follows the clocks of a place: write its zone, "
 				 "such as " WHOLE_EXAMPLE);

@@ -164,7 +164,9 @@ static const struct {
 	{__LINE__, "*:10..20/15",               10, "no second one"},
 	{__LINE__, "*:0/",                      5,  "behind / stands a step"},
 	{__LINE__, "*:0/x",                     5,  "behind / stands a step"},
-	{__LINE__, "*:1-5",                     4,  "follows the clocks of a place"},
+	{__LINE__, "*:1-5",                     4,  "a range has two dots"},
+	{__LINE__, "9-17:30",                   5,  "a range of hours has two dots"},
+	{__LINE__, "Mon 22:00-05:00",           10, "instead of an offset stands a zone"},
 	{__LINE__, "Mon,",                      5,  "a day of the week is expected"},
 	{__LINE__, "Mon, Tue",                  5,  "a day of the week is expected"},
 	{__LINE__, "Mon..",                     6,  "a day of the week is expected"},
@@ -653,11 +655,12 @@ walk(const char *zone)
 	}
 }
 
+static const char *const walk_zones[] = {
+    "UTC", BERLIN, YORK, LORD_HOWE, "Europe/Dublin", "Africa/Casablanca", "Pacific/Chatham"};
+
 START_TEST(a_walk_over_all_minutes_of_a_year)
 {
-	static const char *const zones[] = {"UTC", BERLIN, YORK, LORD_HOWE, "Africa/Casablanca"};
-
-	walk(zones[_i]);
+	walk(walk_zones[_i]);
 }
 END_TEST
 
@@ -674,7 +677,7 @@ main(void)
 	tcase_add_test(tcase, every_next);
 	tcase_add_test(tcase, whatever_is_printed_is_parsed_again);
 	tcase_add_test(tcase, next_is_consistent);
-	tcase_add_loop_test(tcase, a_walk_over_all_minutes_of_a_year, 0, 5);
+	tcase_add_loop_test(tcase, a_walk_over_all_minutes_of_a_year, 0, ARRAY_SIZE(walk_zones));
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -19,6 +19,8 @@
 #define EXPRESSIONS_MAX \
 	(ARRAY_SIZE(alone) + ARRAY_SIZE(days) * ARRAY_SIZE(dates) * ARRAY_SIZE(times))
 
+/* In Europe/Dublin and Pacific/Chatham systemd 252 loses times just after a change that do exist:
+ * there test_calendar.c walks over the minutes instead. */
 static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York",
 				    "Australia/Lord_Howe", "Asia/Kathmandu"};
 
