@@ -253,6 +253,17 @@ make_environment(char *environment[ENVIRONMENT_MAX])
 	environment[n] = NULL;
 }
 
+/* bmd's memory need not be copied for a child that only changes descriptors and executes. */
+static __attribute__((noinline)) pid_t
+start_child(const struct start *start)
+{
+	pid_t pid = vfork();
+
+	if (pid == 0)
+		become(start);
+	return pid;
+}
+
 static int
 fork_and_exec(struct start *start, pid_t *ret_pid, struct err *err)
 {
@@ -270,10 +281,8 @@ fork_and_exec(struct start *start, pid_t *ret_pid, struct err *err)
 	 */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
+	pid = start_child(start);
 	r = errno;
-	if (pid == 0)
-		become(start);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return refuse(err, start->program, "fork", r);

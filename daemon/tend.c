@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run. Its life: STARTING (being committed) → REQUESTED (bmd-run was launched, 30 s for its
- * `ready`) → GOING
- * (*running* is committed, `go` sent, or adopted) → ENDING (its end is being committed) → over.
+ * One run. Its life: STARTING (being committed, and bmd-run being launched) → REQUESTED (30 s for
+ * its `ready`) → GOING (*running* is committed, `go` sent, or adopted) → ENDING (its end is being
+ * committed) → over.
  * Without a connection it is APART: then only the run folder speaks, and it is read again whenever
  * something can have changed: bmd-run's process ended, what it left was swept, a connection broke,
  * a retry is due. An end that could not be committed (a full disk) is committed again later: it
@@ -29,6 +29,8 @@
 #define AGAIN_SECONDS	5.0  /* after a full disk or an unreadable folder */
 #define RECONNECT_FIRST 0.02 /* doubled up to … */
 #define RECONNECT_LAST	5.0
+#define EVENTS_SECONDS \
+	0.05 /* events of a run are committed so often; its end takes what is left along */
 #define REMAINS_SECONDS 120.0 /* so long a cgroup may take to empty before a human is asked */
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 
@@ -44,6 +46,7 @@ struct tend {
 	struct channel *channel;    /* to bmd-run or to JOB/control; NULL: none */
 	ev_timer timer;
 	void (*then)(struct tend *tend); /* when TIMER is due */
+	ev_timer events;		 /* some are in the folder and not in the database */
 	double reconnect;
 	double remains_since; /* monotonic; 0: not waiting for a cgroup */
 
@@ -54,7 +57,6 @@ struct tend {
 	int pidfd;  /* of an adopted bmd-run; -1: none */
 	ev_io pid_end;
 
-	bool behind;	 /* an event was missed: read them from the folder first */
 	char *cancel_by; /* a cancel that bmd-run was or is to be told; NULL: none */
 	bool cancel_now;
 
@@ -302,6 +304,7 @@ record_end(struct tend *tend)
 	drop_channel(tend);
 	drop_pidfd(tend);
 	wait_no_more(tend);
+	ev_timer_stop(tend->host->loop, &tend->events);
 	r = change(tend, change_end, &err);
 	if (r == -ESTALE) /* somebody was faster: cancelled before it began, or recorded already */
 		log_info("job %" PRId64 ": run %s is no longer the job's", tend->job, tend->run);
@@ -316,9 +319,11 @@ record_end(struct tend *tend)
 static void
 end_with(struct tend *tend, enum end end, const char *text)
 {
+	char *copy = xstrdup(text); /* it may be the one that is freed */
+
 	tend->end = end;
 	free(tend->end_text);
-	tend->end_text = xstrdup(text);
+	tend->end_text = copy;
 	record_end(tend);
 }
 
@@ -444,49 +449,43 @@ got_refused(struct tend *tend, const json_t *object)
 
 /* After each commit with events: those who follow the job look again. */
 static void
-event_committed(void *arg, const struct err *failure)
+events_committed(void *arg, const struct err *failure)
 {
 	struct tend *tend = arg;
 
-	if (!effect_begins(tend))
-		return;
-	if (failure)
-		tend->behind = true; /* they are in the folder, and are read there at the latest
-					with the end */
-	else
+	if (effect_begins(tend) && !failure)
 		tend->host->changed(tend->job, tend->host->arg);
 }
 
+/* What could not be committed is tried again with the next event, and at the latest with the end.
+ */
+static void
+on_events(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+	struct tend *tend = watcher->data;
+
+	(void)loop, (void)events;
+	if (change(tend, record_events, NULL) >= 0)
+		after_commit(tend, events_committed);
+}
+
+/* Nothing is lost by not committing each: they are in the folder before they are sent. A commit
+ * would keep the loop from its other work for as long as the disk takes. */
 static void
 got_event(struct tend *tend, const json_t *object)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
-	struct store *store = queue_store(tend->host->queue);
 	struct run_event event;
-	int r = run_event_unpack(object, &event, &err);
 
-	if (tend->phase != GOING)
+	if (tend->phase != GOING || ev_is_active(&tend->events))
 		return;
-	if (r < 0) {
+	if (run_event_unpack(object, &event, &err) < 0) {
 		log_warning("job %" PRId64 ": a message of bmd-run makes no sense: %s", tend->job,
 			    err.text);
 		return;
 	}
-	r = turn_begin(tend->host->turn, &err);
-	if (r >= 0)
-		r = store_savepoint(store, &err);
-	if (r < 0) {
-		tend->behind = true;
-		return;
-	}
-	r = tend->behind ? record_events(tend, 0, &err)
-			 : queue_event(tend->host->queue, tend->job, tend->run, &event, &err);
-	if (r >= 0)
-		r = store_release(store, &err);
-	else
-		store_rollback_savepoint(store);
-	tend->behind = r < 0 && r != -ESTALE;
-	after_commit(tend, event_committed);
+	ev_timer_set(&tend->events, EVENTS_SECONDS, 0.);
+	ev_timer_start(tend->host->loop, &tend->events);
 }
 
 static void
@@ -732,13 +731,11 @@ starting_committed(void *arg, const struct err *failure)
 {
 	struct tend *tend = arg;
 	const struct tend_host *host = tend->host;
-	_cleanup_err_ struct err err = ERR_INIT;
 	_cleanup_json_ json_t *request = NULL;
-	int fd;
 
 	if (!effect_begins(tend))
 		return;
-	if (failure) { /* nothing was written: the job still waits */
+	if (failure) { /* nothing was written: the job still waits, and bmd-run leaves */
 		tend->phase = OVER;
 		host->over(tend, host->arg);
 		return;
@@ -747,19 +744,34 @@ starting_committed(void *arg, const struct err *failure)
 		never_mind(tend);
 		return;
 	}
-	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
-	    0) {
-		not_started(tend, err.text, false);
+	if (!tend->channel) {
+		not_started(tend, tend->end_text ? tend->end_text : "bmd-run ended at once", false);
 		return;
 	}
 	tend->phase = REQUESTED;
-	tend->own = true;
-	tend->channel = channel_new(host->loop, fd, on_message, on_closed, tend);
 	wait_then(tend, READY_SECONDS, ready_is_late);
 	request = run_request_pack(&tend->request);
 	run_request_clear(&tend->request);
 	if (channel_send(tend->channel, request) < 0)
 		not_started(tend, "the variables of the run are too large together", true);
+}
+
+/* bmd-run is started while *starting* is being committed. It does nothing before it has the
+ * request. */
+static void
+launch(struct tend *tend)
+{
+	const struct tend_host *host = tend->host;
+	_cleanup_err_ struct err err = ERR_INIT;
+	int fd;
+
+	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
+	    0) {
+		tend->end_text = xstrdup(err.text);
+		return;
+	}
+	tend->own = true;
+	tend->channel = channel_new(host->loop, fd, on_message, on_closed, tend);
 }
 
 static struct tend *
@@ -774,7 +786,8 @@ tend_new(const struct tend_host *host, const struct job *job)
 	memcpy(tend->run, job->run, sizeof(tend->run));
 	memcpy(tend->request_digest, job->request_digest, sizeof(tend->request_digest));
 	ev_init(&tend->timer, on_timer);
-	tend->timer.data = tend;
+	ev_init(&tend->events, on_events);
+	tend->timer.data = tend->events.data = tend;
 	return tend;
 }
 
@@ -786,6 +799,7 @@ tend_start(const struct tend_host *host, const struct job *job, struct run_reque
 	tend->request = *request;
 	*request = (struct run_request){0};
 	run_request_digest(&tend->request, tend->request_digest);
+	launch(tend);
 	after_commit(tend, starting_committed);
 	return tend;
 }
@@ -811,6 +825,7 @@ tend_free(struct tend *tend)
 	drop_channel(tend);
 	drop_pidfd(tend);
 	wait_no_more(tend);
+	ev_timer_stop(tend->host->loop, &tend->events);
 	if (tend->holds) {
 		tend->freed = true;
 		return;

@@ -244,7 +244,7 @@ write_at(int fd, off_t at, const char *text, size_t n)
 }
 
 int
-folder_claim(struct folder *folder, const json_t *started, struct err *err)
+folder_prepare(struct folder *folder, const json_t *started, struct err *err)
 {
 	_cleanup_free_ char *text = json_dumps(started, JSON_COMPACT);
 	_cleanup_close_ int fd =
@@ -252,12 +252,20 @@ folder_claim(struct folder *folder, const json_t *started, struct err *err)
 		   FILE_MODE);
 	int r = fd < 0 ? -errno : write_at(fd, 0, text, strlen(text));
 
-	if (r >= 0 && fsync(fd) < 0)
+	if (r >= 0 && (fsync(fd) < 0 || fsync(folder->directory_fd) < 0))
 		r = -errno;
-	if (r >= 0 && linkat(folder->fd, "started.new", folder->fd, "started", 0) < 0)
-		r = -errno;
+	if (r < 0)
+		err_errno(err, -r, "cannot prepare the run of job %s", folder->name);
+	return r;
+}
+
+int
+folder_claim(struct folder *folder, struct err *err)
+{
+	int r = linkat(folder->fd, "started.new", folder->fd, "started", 0) < 0 ? -errno : 0;
+
 	unlinkat(folder->fd, "started.new", 0);
-	if (r >= 0 && (fsync(folder->fd) < 0 || fsync(folder->directory_fd) < 0))
+	if (r >= 0 && fsync(folder->fd) < 0)
 		r = -errno;
 	if (r < 0)
 		err_errno(err, -r, "cannot claim the run of job %s", folder->name);
@@ -265,7 +273,7 @@ folder_claim(struct folder *folder, const json_t *started, struct err *err)
 }
 
 int
-folder_event(struct folder *folder, const json_t *event, struct err *err)
+folder_event(struct folder *folder, const json_t *event, bool durable, struct err *err)
 {
 	_cleanup_free_ char *text = json_dumps(event, JSON_COMPACT);
 	size_t n = strlen(text);
@@ -273,7 +281,7 @@ folder_event(struct folder *folder, const json_t *event, struct err *err)
 
 	text[n] = '\n'; /* over the NUL: N + 1 bytes are written */
 	r = write_at(folder->events_fd, folder->events_end, text, n + 1);
-	if (r >= 0 && fdatasync(folder->events_fd) < 0)
+	if (r >= 0 && durable && fdatasync(folder->events_fd) < 0)
 		r = -errno;
 	if (r < 0)
 		return err_errno(err, -r, "cannot record an event of job %s", folder->name);
@@ -289,7 +297,8 @@ folder_result(struct folder *folder, const json_t *result, struct err *err)
 
 	if (r >= 0 && ftruncate(folder->result_fd, (off_t)strlen(text)) < 0)
 		r = -errno;
-	if (r >= 0 && fsync(folder->result_fd) < 0)
+	/* What ran is on disk before its end is. */
+	if (r >= 0 && (fdatasync(folder->events_fd) < 0 || fsync(folder->result_fd) < 0))
 		r = -errno;
 	if (r >= 0 && renameat(folder->fd, "result.new", folder->fd, "result") < 0)
 		r = -errno;

@@ -7,6 +7,7 @@
 #define RUNNER_FOLDER_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -26,11 +27,13 @@ int folder_directory_fd(const struct folder *folder); /* of the run directory, b
 int folder_reserve(struct folder *folder, size_t events_bytes, struct err *err);
 /* JOB/control, listening. Does not block. */
 int folder_listen(struct folder *folder, int *ret_fd, struct err *err);
-/* The claim: appears whole, once, and is on disk with its folders when this returns. -EEXIST if there is one. */
-int folder_claim(struct folder *folder, const json_t *started, struct err *err);
-/* Appends a line, on disk when this returns. */
-int folder_event(struct folder *folder, const json_t *event, struct err *err);
-/* The result appears whole. May be tried again. */
+/* All of the claim that claims nothing yet: what it will say, and the folders above it, on disk when this returns. */
+int folder_prepare(struct folder *folder, const json_t *started, struct err *err);
+/* The claim: what was prepared appears whole, once, and is on disk when this returns. -EEXIST if there is one. */
+int folder_claim(struct folder *folder, struct err *err);
+/* Appends a line; DURABLE: it and all before it are on disk when this returns. */
+int folder_event(struct folder *folder, const json_t *event, bool durable, struct err *err);
+/* The result appears whole, behind all events, and is on disk when this returns. May be tried again. */
 int folder_result(struct folder *folder, const json_t *result, struct err *err);
 /* Removes JOB/control. */
 void folder_unlisten(struct folder *folder);

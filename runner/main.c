@@ -55,11 +55,14 @@ run_tell(struct run *run, struct run_event *event)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	_cleanup_json_ json_t *object = NULL;
+	/* No step begins before it is on disk that it does. All others are followed at once by such
+	 * an event, or by the result, and reach the disk with it. */
+	bool durable = strcmp(event->event, "step-begun") == 0;
 
 	event->seq = ++run->seq;
 	event->time_us = run_now_us();
 	object = run_event_pack(event);
-	if (folder_event(run->folder, object, &err) < 0)
+	if (folder_event(run->folder, object, durable, &err) < 0)
 		run_say(run, NULL, "%s", err.text);
 	channel_tell(run->channel, object);
 }
@@ -129,15 +132,12 @@ folder_code(int r)
 
 /* From the request to a folder that is ours, with the room it needs and a socket that is found. */
 static int
-get_ready(struct run *run, const char *conf_file, const char **ret_code, struct err *err)
+get_ready(struct run *run, const char **ret_code, struct err *err)
 {
 	int listen_fd = -1;
-	int r = prepare_configuration(run, conf_file, ret_code, err);
+	int r = folder_open(run->conf->run_directory, run->request.job,
+			    channel_reader(run->channel), &run->folder, err);
 
-	if (r < 0)
-		return r;
-	r = folder_open(run->conf->run_directory, run->request.job, channel_reader(run->channel),
-			&run->folder, err);
 	*ret_code = folder_code(r);
 	if (r < 0)
 		return r;
@@ -155,22 +155,27 @@ get_ready(struct run *run, const char *conf_file, const char **ret_code, struct 
 	return r;
 }
 
+/* What the claim will say, on disk while bmd commits *running*: it is there before "go" is. */
 static int
-claim(struct run *run, struct err *err)
+prepare_claim(struct run *run, struct err *err)
 {
 	struct run_started started = {.pid = getpid(), .time_us = run_now_us()};
 	_cleanup_json_ json_t *object = NULL;
-	int r;
 
 	memcpy(started.run, run->request.run, sizeof(started.run));
 	run_boot_id(started.boot);
 	snprintf(started.cgroup, sizeof(started.cgroup), "%s", tree_cgroup(run->tree));
 	object = run_started_pack(&started, run->plan_text);
-	r = runlog_open(folder_fd(run->folder), &run->log, err);
-	if (r >= 0)
-		r = folder_claim(run->folder, object, err);
-	run->result.started_us = started.time_us;
-	return r;
+	return folder_prepare(run->folder, object, err);
+}
+
+static int
+claim(struct run *run, struct err *err)
+{
+	int r = runlog_open(folder_fd(run->folder), &run->log, err);
+
+	run->result.started_us = run_now_us();
+	return r < 0 ? r : folder_claim(run->folder, err);
 }
 
 static void
@@ -196,8 +201,9 @@ pause_s(struct run *run, double seconds)
 	ev_timer_stop(run->loop, &timer);
 }
 
-/* The result, durable and then told. A disk that does not take it is asked again for a while: bmd
- * is told in any case. */
+/* The result, told and made durable. bmd commits it meanwhile, and speaks of it only when that is
+ * done: whoever hears of the end hears of one that is on disk, here or there. A disk that does not
+ * take it is asked again for a while. */
 static int
 finish(struct run *run)
 {
@@ -212,12 +218,12 @@ finish(struct run *run)
 	runlog_close(TAKE(run->log));
 	run->result.finished_us = run_now_us();
 	object = run_result_pack(&run->result);
+	channel_tell(run->channel, object);
 	for (int i = 0; r < 0 && i < RESULT_TRIES; i++) {
 		if (i > 0)
 			pause_s(run, 1.);
 		r = folder_result(run->folder, object, &err);
 	}
-	channel_tell(run->channel, object);
 	channel_flush(run->channel, FLUSH_S);
 	folder_unlisten(run->folder);
 	return r < 0 ? complain(&err) : 0;
@@ -262,21 +268,28 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	_cleanup_json_ json_t *ready = run_message("ready");
 	struct run_event begun = {.event = "begun", .step = -1, .exit_code = -1, .signal = -1};
 	_cleanup_err_ struct err err = ERR_INIT;
-	const char *code = "failed";
+	_cleanup_err_ struct err unasked = ERR_INIT;
+	const char *code = "failed", *conf_code = "failed";
+	/* While the request is on its way. */
+	int conf_r = prepare_configuration(run, conf_file, &conf_code, &unasked);
 	int r = request_read(run, job, &err);
 
 	if (r == -ECONNRESET)
 		return complain(&err);
+	if (r >= 0 && conf_r < 0)
+		return refuse(run, conf_code, &unasked);
 	if (r >= 0)
-		r = get_ready(run, conf_file, &code, &err);
+		r = get_ready(run, &code, &err);
 	if (r < 0)
 		return refuse(run, code, &err);
 	channel_answer(run->channel, ready);
+	r = prepare_claim(run, &err);
 	if (channel_await_go(run->channel) < 0) {
 		folder_unlisten(run->folder);
 		return 0; /* nothing has happened */
 	}
-	r = claim(run, &err);
+	if (r >= 0)
+		r = claim(run, &err);
 	if (r < 0)
 		return refuse(run, folder_code(r), &err);
 	run_tell(run, &begun);
