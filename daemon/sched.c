@@ -30,6 +30,7 @@
 #define LOG_SECONDS	  0.05 /* a log that grows is looked at so often */
 #define HURRIED_MAX	  100000
 #define IMPORTS_MAX	  16
+#define VERIFIES_MAX	  2 /* more would only wait for the same disk */
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 struct sched_watch {
@@ -72,7 +73,7 @@ struct sched {
 	ev_timer grown_soon;
 
 	pid_t imports[IMPORTS_MAX];
-	size_t nimports;
+	size_t nimports, nverifies;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;
@@ -702,11 +703,16 @@ sched_verify(struct sched *sched, const json_t *digests,
 	const json_t *digest;
 	size_t i;
 	pid_t pid;
-	int fd,
-	    r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	int fd, r;
 
+	if (sched->nverifies == VERIFIES_MAX)
+		return err_set(err, ERR_TOO_MANY,
+			       "%d verifications are going on: try again when one has ended",
+			       VERIFIES_MAX);
+	r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
 	if (r < 0)
 		return r;
+	sched->nverifies++;
 	verify = xcalloc(1, sizeof(*verify));
 	*verify = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
 	verify->channel =
@@ -726,6 +732,7 @@ sched_verify_stop(struct sched_verify *verify)
 {
 	if (!verify)
 		return;
+	verify->sched->nverifies--;
 	channel_free(verify->channel);
 	free(verify);
 }

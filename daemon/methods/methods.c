@@ -119,7 +119,7 @@ service(struct request *request, const char *member, json_t **ret_reply, struct 
 	if (strcmp(member, "GetInterfaceDescription") == 0)
 		return describe(request, ret_reply, err);
 	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product",
-			       "Build Master Daemon", "version", VERSION, "url", "", "interfaces",
+			       "bmd", "version", VERSION, "url", "", "interfaces",
 			       varlink_interface_name(request->methods->service),
 			       varlink_interface_name(request->methods->control));
 	return 0;

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Two verifications at a time: a third is refused with a sentence, and an ended one makes room. bmd-import is a script
+# here that lasts for as long as the test wants.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+
+# bmd finds its helpers beside the tree that it lies in.
+mkdir "$HOME_DIR/daemon" "$HOME_DIR/runner" "$HOME_DIR/import"
+cp "$top_builddir/daemon/bmd" "$HOME_DIR/daemon/"
+cp "$top_builddir/runner/bmd-run" "$HOME_DIR/runner/"
+cp "$top_builddir/import/bmd-import" "$HOME_DIR/import/real"
+cat >"$HOME_DIR/import/bmd-import" <<SCRIPT
+#!/bin/sh
+case "\$*" in
+*--verify*) while [ -e "$HOME_DIR/gate" ]; do sleep 0.05; done ;;
+esac
+exec "$HOME_DIR/import/real" "\$@"
+SCRIPT
+chmod 755 "$HOME_DIR/import/bmd-import"
+PATH=$HOME_DIR/daemon:$PATH
+application app <<'CONF'
+    stages = {"production"}
+    stage "production" { plan = "one" }
+CONF
+plan one <<'CONF'
+    step "one" { run = 'true' }
+CONF
+bmd_start
+echo text >"$HOME_DIR/file"
+expect 0 bmctl build add app 1.0 "file=$HOME_DIR/file"
+touch "$HOME_DIR/gate"
+bmctl build verify app >"$HOME_DIR/one" 2>&1 &
+one=$!
+bmctl build verify app >"$HOME_DIR/two" 2>&1 &
+two=$!
+third() {
+    timeout 2 bmctl build verify app >/dev/null 2>"$HOME_DIR/err"
+    grep -q "2 verifications are going on" "$HOME_DIR/err"
+}
+retry third || { cat "$HOME_DIR/err"; FAIL "a third verification is not refused"; }
+rm "$HOME_DIR/gate"
+wait "$one" || FAIL "the first: $(cat "$HOME_DIR/one")"
+wait "$two" || FAIL "the second: $(cat "$HOME_DIR/two")"
+expect 0 bmctl build verify app
+OK "two at a time, and then there is room again"
+bmd_stop
