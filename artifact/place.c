@@ -504,8 +504,9 @@ have_release(struct work *work, struct err *err)
 		return r;
 	r = name_release(work, what, err);
 	if (r >= 0)
-		say(work, "placed %zu files, %" PRId64 " bytes, in releases/%s",
-		    place->manifest->files, place->manifest->bytes, place->name);
+		say(work, "placed %zu file%s, %" PRId64 " bytes, in releases/%s",
+		    place->manifest->files, place->manifest->files == 1 ? "" : "s",
+		    place->manifest->bytes, place->name);
 	return r;
 }
 

@@ -761,6 +761,16 @@ conf_load(const char *file, unsigned flags, struct conf **ret_conf,
 	return conf_load_in(&world, file, flags, ret_conf, ret_problems);
 }
 
+int
+conf_load_for(uid_t uid, const char *file, struct conf **ret_conf,
+	      struct conf_problems *ret_problems)
+{
+	const struct conf_world world = {
+	    .uid = uid, .user = machine_user, .run_socket = RUN_SOCKET};
+
+	return conf_load_in(&world, file, uid == 0 ? CONF_RUN_AS_ROOT : 0, ret_conf, ret_problems);
+}
+
 /* ---- changes since */
 
 static void

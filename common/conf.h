@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/err.h"
 
@@ -122,6 +123,8 @@ enum conf_flags {
 /* Reads FILE, all *.conf files of applications.d and plans.d beside it. Returns 0 with a value (and, if TOLERANT, maybe
    problems), or a negative errno with at least one problem and no value. Free with conf_free(). */
 int conf_load(const char *file, unsigned flags, struct conf **ret_conf, struct conf_problems *ret_problems);
+/* The same as the bmd of user UID reads it: what that may name and trust, not what the caller may. */
+int conf_load_for(uid_t uid, const char *file, struct conf **ret_conf, struct conf_problems *ret_problems);
 void conf_free(struct conf *conf); /* NULL is fine */
 
 const struct conf_application *conf_application(const struct conf *conf, const char *name);

@@ -47,7 +47,7 @@ struct when_text {
 struct when_text when_utc(int64_t us);				/* 2026-11-23T01:00:00.000000Z */
 struct when_text when_local(int64_t us, const char *zone);	/* 2026-11-23 02:00:00+01:00 Europe/Berlin; with fraction only if not 0 */
 struct when_text when_distance(int64_t us, int64_t now_us);	/* in 6 h 20 min · 2 min ago · now */
-struct when_text when_span(int64_t us);				/* 6 h 20 min: two units at most; "0 s" */
+struct when_text when_span(int64_t us);				/* 6 h 20 min: two units from minutes upward, else one: 34 s, 12 ms; "0 s" */
 
 /* What a reader must know of wall time WALL_S (and FRACTION_US) that the clocks of ZONE skip or repeat: INSTANTS are those it
    was looked up as, INDEX the one that is taken. "" where there is nothing to say. */

@@ -60,13 +60,18 @@ when_local(int64_t us, const char *zone)
 	return text;
 }
 
-/* Units for people, each with the one that may follow it; what is smaller is rounded away first. */
+/* Units for people; what is smaller than the one that may follow is rounded away first. Below a
+ * minute one unit says enough. */
 static const struct {
 	const char *name;
 	int64_t us, round_us;
 } shown[] = {
-    {"d", DAY, HOUR},	      {"h", HOUR, MINUTE}, {"min", MINUTE, WHEN_SECOND},
-    {"s", WHEN_SECOND, 1000}, {"ms", 1000, 1},	   {"us", 1, 1},
+    {"d", DAY, HOUR},
+    {"h", HOUR, MINUTE},
+    {"min", MINUTE, WHEN_SECOND},
+    {"s", WHEN_SECOND, WHEN_SECOND},
+    {"ms", 1000, 1000},
+    {"us", 1, 1},
 };
 
 static int64_t

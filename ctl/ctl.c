@@ -18,12 +18,16 @@
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "ctl/table.h"
+#include "ctl/text.h"
 #include "ctl/verbs/verbs.h"
 
 #define SOCKET_DEFAULT "/run/bmd/control"
 #define LIST_MOST      100000 /* entries of a list that are collected from its pages */
 #define PAGE	       1000   /* entries asked for at once, the most that bmd takes */
 #define ANSWER_MAX     4096   /* bytes that may be typed as a reason */
+
+typedef int when_parser(const char *text, int64_t now_us, const char *zone, struct when *ret,
+			struct err *err);
 
 static int
 open_color(struct ctl *ctl, struct err *err)
@@ -51,18 +55,25 @@ terminal_width(void)
 	return size.ws_col;
 }
 
+static int64_t
+clock_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (int64_t)ts.tv_sec * WHEN_SECOND + ts.tv_nsec / 1000;
+}
+
 int
 ctl_open(struct ctl *ctl, struct err *err)
 {
-	struct timespec ts;
 	const char *environment = getenv("BMD_SOCKET");
 
 	/* Widths are counted in UTF-8, which is what is printed whatever the locale says. */
 	setlocale(LC_CTYPE, "");
 	if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		setlocale(LC_CTYPE, "C.UTF-8");
-	clock_gettime(CLOCK_REALTIME, &ts);
-	ctl->now_us = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+	ctl->now_us = clock_now();
 	if (when_zone_local(ctl->zone, &ctl->zone_error) < 0)
 		memcpy(ctl->zone, "UTC", sizeof("UTC"));
 	ctl->socket = SOCKET_DEFAULT;
@@ -70,6 +81,8 @@ ctl_open(struct ctl *ctl, struct err *err)
 		ctl->socket = environment;
 	if (ctl_given(ctl, OPTION_SOCKET))
 		ctl->socket = ctl_value(ctl, OPTION_SOCKET);
+	if (ctl->socket[0] == '\0')
+		return err_set(err, ERR_USAGE, "--socket is empty: name the socket of bmd");
 	ctl->client = client_new(ctl->socket);
 	ctl->json = ctl_given(ctl, OPTION_JSON);
 	ctl->terminal = isatty(STDOUT_FILENO);
@@ -189,9 +202,35 @@ ask_line(const char *question)
 	return line[0] == '\0' ? NULL : xstrdup(line);
 }
 
+/* Who confirms should see what: the request, from the preview of it. The build that was shown is
+ * the one that is then asked for. */
+static void
+show_asked(struct ctl *ctl, const char *method, json_t *parameters)
+{
+	_cleanup_json_ json_t *dry = json_copy(parameters), *reply = NULL;
+	_cleanup_free_ char *text = NULL, *undone = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	const json_t *to;
+
+	json_object_del(dry, "key");
+	json_object_set_new(dry, "dry_run", json_true());
+	if (client_call(ctl->client, method, dry, false, &reply, &err) < 0)
+		return; /* the request itself will say why */
+	text = text_asked(ctl, reply, parameters);
+	table_line(stderr, "%s", text);
+	undone = text_not_undone(json_object_get(reply, "not_undone"));
+	if (undone != NULL)
+		table_line(stderr, "not undone: %s", undone);
+	to = json_object_get(json_object_get(reply, "preview"), "to");
+	if (!json_is_object(to))
+		return;
+	json_object_set(parameters, "release", json_object_get(to, "release"));
+	json_object_set(parameters, "build", json_object_get(to, "build"));
+}
+
 /* What ERR asks for, from a person: 1 if PARAMETERS have it now. */
 static int
-ask_for(const struct err *err, json_t *parameters)
+ask_for(struct ctl *ctl, const char *method, const struct err *err, json_t *parameters)
 {
 	_cleanup_free_ char *answer = NULL, *question = NULL;
 	const char *application = json_get_string(err->fields, "application");
@@ -205,6 +244,7 @@ ask_for(const struct err *err, json_t *parameters)
 		json_object_set_new(parameters, "reason", ctl_text(answer));
 		return 1;
 	}
+	show_asked(ctl, method, parameters);
 	question = xasprintf("%s %s asks for confirmation: go on? [y/N]",
 			     application ? application : "", stage ? stage : "");
 	answer = ask_line(question);
@@ -236,6 +276,31 @@ new_key(json_t *parameters)
 	json_object_set_new(parameters, "key", json_string(key));
 }
 
+/* Answering took its time: "+2h" counts from now, and 02:00 must not have become tomorrow's. */
+static int
+after_question(struct ctl *ctl, json_t *parameters, struct err *err)
+{
+	const char *text = json_get_string(parameters, "text");
+	int64_t at = ctl_us(parameters, "at");
+	struct when when;
+	int r;
+
+	ctl->now_us = clock_now();
+	if (at == 0 || text == NULL)
+		return 0;
+	if (text[0] == '+') {
+		if ((r = ctl_time(ctl, text, &when, err)) < 0)
+			return r;
+		json_object_set_new(parameters, "at", json_time(when.at_us));
+	} else if (at <= ctl->now_us) {
+		return err_set(err, ERR_BAD_TIME,
+			       "%s has passed while you were asked; nothing was queued: take a "
+			       "later time or --now",
+			       text);
+	}
+	return 0;
+}
+
 int
 ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret_reply,
 	   struct err *err)
@@ -258,9 +323,11 @@ ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret
 			say_how_to_repeat(ctl, err);
 			return r;
 		}
-		if (!ask_for(err, owned))
+		if (!ask_for(ctl, full, err, owned))
 			return r;
 		err_clear(err);
+		if ((r = after_question(ctl, owned, err)) < 0)
+			return r;
 	}
 }
 
@@ -289,8 +356,9 @@ ctl_number(struct ctl *ctl, enum option_id id, int64_t most, int64_t *ret_number
 	number = strtoll(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number < 1 ||
 	    number > most)
-		return ctl_usage(ctl, err, "--%s is a number from 1 to %lld, not '%s'",
-				 option_specs[id].name, (long long)most, text);
+		return ctl_usage(ctl, err, "%s%s is a number from 1 to %lld, not '%s'",
+				 id == OPTION_LIMIT ? "-n, --" : "--", option_specs[id].name,
+				 (long long)most, text);
 	*ret_number = number;
 	return 0;
 }
@@ -346,12 +414,39 @@ ctl_build(json_t *parameters, const char *text, struct err *err)
 	return 0;
 }
 
+/* Does TEXT mean the same wherever it is read? Then it names its zone, or needs none: days do,
+ * hours do not. */
+static bool
+zone_matters(when_parser *parse, const char *text, int64_t now_us)
+{
+	struct when here, there;
+
+	if (parse(text, now_us, "UTC", &here, NULL) < 0 ||
+	    parse(text, now_us, "Asia/Tokyo", &there, NULL) < 0)
+		return true;
+	return strcmp(here.zone, there.zone) != 0 &&
+	       (here.at_us != there.at_us || strpbrk(text, "dwDW") != NULL);
+}
+
+static int
+parse_time(struct ctl *ctl, when_parser *parse, const char *text, struct when *ret_when,
+	   struct err *err)
+{
+	if (ctl->zone_error.code != ERR_NONE && zone_matters(parse, text, ctl->now_us))
+		return err_set(err, ctl->zone_error.code, "%s", ctl->zone_error.text);
+	return parse(text, ctl->now_us, ctl->zone, ret_when, err);
+}
+
 int
 ctl_time(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err)
 {
-	if (ctl->zone_error.code != ERR_NONE)
-		return err_set(err, ctl->zone_error.code, "%s", ctl->zone_error.text);
-	return when_parse(text, ctl->now_us, ctl->zone, ret_when, err);
+	return parse_time(ctl, when_parse, text, ret_when, err);
+}
+
+int
+ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err)
+{
+	return parse_time(ctl, when_parse_past, text, ret_when, err);
 }
 
 int

@@ -41,7 +41,7 @@ struct ctl {
 	bool terminal;	/* standard output is one */
 	bool ask;	/* standard input and standard error are one: somebody can answer */
 	size_t width;	/* of the terminal; 0 when standard output is none */
-	int64_t now_us; /* when bmctl was called */
+	int64_t now_us; /* when bmctl was called, or the last question answered */
 	char zone[WHEN_ZONE_MAX];
 	struct err zone_error; /* why ZONE is only "UTC" */
 };
@@ -87,6 +87,8 @@ int ctl_variables(struct ctl *ctl, json_t **ret_variables, struct err *err);
 /* Adds `release` and, if TEXT has a number, `build` to PARAMETERS. */
 int ctl_build(json_t *parameters, const char *text, struct err *err);
 int ctl_time(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
+/* The same for a time that has passed, of --since. */
+int ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
 /* WHEN: adds now, or at, text and zone. NEEDED: without either it is a usage error. Prints the note
  * of a time. */
 int ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err);

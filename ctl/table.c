@@ -7,14 +7,16 @@
 #include "ctl/table.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 #include <wchar.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
 
-#define GAP   2 /* between columns */
-#define LEAST 8 /* no column is cut below this */
+#define GAP   2	 /* between columns */
+#define LEAST 8	 /* no column is cut below this */
+#define TIME  26 /* nor one of times below this: "2026-11-23 02:00:00+01:00…" */
 
 struct table {
 	const struct table_column *columns;
@@ -146,6 +148,12 @@ measure(const struct table *table, size_t *widths)
 	}
 }
 
+static size_t
+least(const struct table_column *column)
+{
+	return column->flags & TABLE_TIME ? TIME : column->flags & TABLE_CUT ? LEAST : SIZE_MAX;
+}
+
 /* Takes columns from the widest that may be cut until the table is WIDTH wide. */
 static void
 squeeze(const struct table *table, size_t *widths, size_t width)
@@ -155,7 +163,7 @@ squeeze(const struct table *table, size_t *widths, size_t width)
 
 		for (size_t c = 0; c < table->ncolumns; c++) {
 			total += widths[c];
-			if ((table->columns[c].flags & TABLE_CUT) != 0 && widths[c] > LEAST &&
+			if (widths[c] > least(&table->columns[c]) &&
 			    (widest == table->ncolumns || widths[c] > widths[widest]))
 				widest = c;
 		}

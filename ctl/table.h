@@ -16,6 +16,7 @@ enum table_flags {
 	TABLE_RIGHT = 1, /* numbers */
 	TABLE_STATE = 2, /* coloured by its word */
 	TABLE_CUT = 4,	 /* may be cut when the terminal is too narrow */
+	TABLE_TIME = 8,	 /* the same, but date, time and offset stay, to be typed back */
 };
 struct table_column {
 	const char *head;

@@ -78,8 +78,8 @@ due(const struct ctl *ctl, const json_t *job)
 	int64_t us = ctl_us(job, "due");
 	const char *zone = json_get_string(job, "zone");
 
-	if (json_get_string(job, "due_text") == NULL && us <= ctl->now_us + WHEN_SECOND)
-		return xstrdup("now");
+	if (json_get_string(job, "due_text") == NULL)
+		return xstrdup("now"); /* also when a question held it up for a while */
 	return xasprintf("at %s (%s)",
 			 when_local(us - us % WHEN_SECOND,
 				    zone != NULL && when_zone_valid(zone) ? zone : ctl->zone)
@@ -98,6 +98,22 @@ text_request(const struct ctl *ctl, const json_t *reply)
 			 json_get_bool(job, "redeploy") ? "redeploy" : "deploy",
 			 text_of(job, "application"), ctl_ref(job, NULL).s, text_of(job, "stage"),
 			 what, when);
+}
+
+char *
+text_asked(const struct ctl *ctl, const json_t *reply, const json_t *parameters)
+{
+	const json_t *preview = json_object_get(reply, "preview");
+	_cleanup_json_ json_t *job =
+	    json_pack("{s:O?, s:O?, s:O?}", "due", json_object_get(preview, "at"), "due_text",
+		      json_object_get(parameters, "text"), "zone",
+		      json_object_get(parameters, "zone"));
+	_cleanup_free_ char *what = replacing(ctl, json_object_get(reply, "replacing"));
+	_cleanup_free_ char *when = due(ctl, job);
+
+	return xasprintf("%s %s %s to %s, %s, %s", text_of(preview, "mode"),
+			 text_of(preview, "application"), ctl_ref(preview, "to").s,
+			 text_of(preview, "stage"), what, when);
 }
 
 /* Puts TEXT behind *LIST, with ", " between. */

@@ -18,6 +18,8 @@ int text_exit(const json_t *job);
 /* "job 42: redeploy shop 1.0.2/3 to production, replacing …, at …" of the reply of Deploy or
  * Redeploy. free() it. */
 char *text_request(const struct ctl *ctl, const json_t *reply);
+/* The same of the preview of a request that still waits for its confirmation. free() it. */
+char *text_asked(const struct ctl *ctl, const json_t *reply, const json_t *parameters);
 /* "migrate of 1.0.3/1, …"; NULL if everything is undone. */
 char *text_not_undone(const json_t *not_undone);
 /* "job 40, job 41"; NULL if none is ahead. */

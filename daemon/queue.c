@@ -211,8 +211,8 @@ no_application(struct queue *queue, const char *name, struct err *err)
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
 			    "there is no application %s: did you mean %s?", name, near);
 	else if (n > 0)
-		r = err_set(err, ERR_NO_SUCH_APPLICATION,
-			    "there is no application %s: there are %s", name, list);
+		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: there %s %s",
+			    name, n == 1 ? "is" : "are", list);
 	else
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
 			    "there is no application %s: none is configured, see bmd.conf(5)",

@@ -249,16 +249,18 @@ queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *er
 }
 
 int
-queue_check_horizon(struct queue *queue, int64_t due_us, int64_t now_us, struct err *err)
+queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64_t now_us,
+		    struct err *err)
 {
 	if (due_us - now_us <= queue->conf->horizon_us)
 		return 0;
 	return rule(
 	    err, "horizon",
-	    err_set(
-		err, ERR_REFUSED,
-		"%s is further ahead than the horizon of %s: take an earlier time or set horizon",
-		when_utc(due_us).s, when_span(queue->conf->horizon_us).s));
+	    err_set(err, ERR_REFUSED,
+		    "%s (%s) is further ahead than the horizon of %s: take an earlier time, or set "
+		    "horizon in bmd.conf",
+		    when_local(due_us - due_us % WHEN_SECOND, zone[0] ? zone : "UTC").s,
+		    when_distance(due_us, now_us).s, when_span(queue->conf->horizon_us).s));
 }
 
 int

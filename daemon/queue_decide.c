@@ -136,7 +136,7 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 
 	r = queue_set_when(job, when, now_us, err);
 	if (r == 0)
-		r = queue_check_horizon(queue, job->due_us, now_us, err);
+		r = queue_check_horizon(queue, job->due_us, job->zone, now_us, err);
 	if (r < 0)
 		return r;
 	r = store_stage_get(queue->store, job->application, job->stage, &stage, err);

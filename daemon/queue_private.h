@@ -77,7 +77,8 @@ int queue_check_build_variables(struct queue *queue, const struct conf_applicati
 int queue_check_variables(struct queue *queue, const struct conf_application *application,
 			  const struct conf_stage *stage, const json_t *variables, struct err *err);
 int queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *err);
-int queue_check_horizon(struct queue *queue, int64_t due_us, int64_t now_us, struct err *err);
+int queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64_t now_us,
+			struct err *err);
 /* All that is checked again at the start, but for the guard. */
 int queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, struct err *err);
 

@@ -238,7 +238,8 @@ resolve(struct asked *asked, struct err *err)
 static int
 check_horizon(struct asked *asked, struct err *err)
 {
-	return queue_check_horizon(asked->queue, asked->job.due_us, asked->now_us, err);
+	return queue_check_horizon(asked->queue, asked->job.due_us, asked->job.zone, asked->now_us,
+				   err);
 }
 
 static int

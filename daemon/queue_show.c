@@ -259,11 +259,11 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 		if (history_default(history, &way_back, NULL) == 0)
 			return json_sprintf(
 			    "job %lld %s: bmctl redeploy %s %s --to %s --now mends it",
-			    (long long)stage->dirty_job, lost ? "was lost" : "did not finish",
+			    (long long)stage->dirty_job, lost ? "was lost" : "did not succeed",
 			    stage->application, names_build_text(&way_back).s, stage->stage);
 		return json_sprintf("job %lld %s: bmctl deploy %s BUILD --to %s --now mends it",
 				    (long long)stage->dirty_job,
-				    lost ? "was lost" : "did not finish", stage->application,
+				    lost ? "was lost" : "did not succeed", stage->application,
 				    stage->stage);
 	}
 	if (held > 0)
@@ -381,6 +381,20 @@ rejected_json(const struct store_build *build)
 			 build->rejected_reason ? build->rejected_reason : "");
 }
 
+/* The stages, in their order, on which BUILD has succeeded. */
+static json_t *
+been_on(struct queue *queue, const struct store_build *build)
+{
+	const struct conf_application *known = conf_application(queue->conf, build->application);
+	json_t *array = json_array();
+
+	for (size_t i = 0; known && i < known->nstages; i++)
+		if (store_succeeded(queue->store, build->application, known->stages[i].name,
+				    &build->build))
+			(void)json_array_append_new(array, json_string(known->stages[i].name));
+	return array;
+}
+
 json_t *
 queue_build_json(struct queue *queue, const struct store_build *build, bool deployments)
 {
@@ -396,12 +410,12 @@ queue_build_json(struct queue *queue, const struct store_build *build, bool depl
 	if (deployments)
 		(void)store_job_each_build(queue->store, build->application, &build->build,
 					   DEPLOYMENTS_MAX, add_deployment, &showing, NULL);
-	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o, s:o}",
 			 "application", build->application, "release", build->build.release,
 			 "build", (json_int_t)build->build.number, "status",
 			 build->rejected ? "rejected" : "active", "rejected", rejected_json(build),
 			 "created", json_time(build->created_us), "created_by", build->created_by,
 			 "note", json_text(build->note), "variables", build->variables, "artifacts",
-			 artifacts_json(build), "live_on", showing.live_on, "deployments",
-			 showing.deployments);
+			 artifacts_json(build), "live_on", showing.live_on, "been_on",
+			 been_on(queue, build), "deployments", showing.deployments);
 }

@@ -46,6 +46,26 @@ joined(const json_t *texts)
 	return list;
 }
 
+/* Where it has been and is no longer live. */
+static char *
+was_on(const json_t *build)
+{
+	_cleanup_json_ json_t *left = json_array();
+	const json_t *live = json_object_get(build, "live_on");
+	size_t i, j;
+	json_t *stage, *now;
+
+	json_array_foreach (json_object_get(build, "been_on"), i, stage) {
+		bool is_live = false;
+
+		json_array_foreach (live, j, now)
+			is_live = is_live || json_equal(stage, now);
+		if (!is_live)
+			json_array_append(left, stage);
+	}
+	return joined(left);
+}
+
 static char *
 sizes(const json_t *artifacts)
 {
@@ -65,16 +85,17 @@ sizes(const json_t *artifacts)
 static void
 print_list(const struct ctl *ctl, const json_t *builds)
 {
-	static const struct table_column columns[] = {{"BUILD", 0},	  {"STATUS", TABLE_STATE},
-						      {"LIVE ON", 0},	  {"ADDED", 0},
-						      {"BY", 0},	  {"FILES", 0},
-						      {"NOTE", TABLE_CUT}};
+	static const struct table_column columns[] = {
+	    {"BUILD", 0},  {"STATUS", TABLE_STATE}, {"LIVE ON", 0},
+	    {"WAS ON", 0}, {"ADDED", TABLE_TIME},   {"BY", 0},
+	    {"FILES", 0},  {"NOTE", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *build;
 
 	json_array_foreach (builds, i, build) {
 		_cleanup_free_ char *live = joined(json_object_get(build, "live_on"));
+		_cleanup_free_ char *was = was_on(build);
 		_cleanup_free_ char *added = ctl_moment(ctl, build, "created");
 		_cleanup_free_ char *size = sizes(json_object_get(build, "artifacts"));
 		const json_t *rejected = json_object_get(build, "rejected");
@@ -82,7 +103,7 @@ print_list(const struct ctl *ctl, const json_t *builds)
 						   json_is_object(rejected) ? "reason" : "note");
 
 		table_row(table, ctl_ref(build, NULL).s, json_get_string(build, "status"), live,
-			  added, json_get_string(build, "created_by"), size, note);
+			  was, added, json_get_string(build, "created_by"), size, note);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 	if (i == 0)
@@ -140,7 +161,7 @@ print_deployments(const struct ctl *ctl, const json_t *deployments)
 						      {"STATE", TABLE_STATE},
 						      {"MODE", 0},
 						      {"PLAN", 0},
-						      {"STARTED", 0},
+						      {"STARTED", TABLE_TIME},
 						      {"BY", 0},
 						      {"LIVE", 0},
 						      {"REASON", TABLE_CUT}};
@@ -170,6 +191,7 @@ print_build(const struct ctl *ctl, const json_t *build)
 	const json_t *rejected = json_object_get(build, "rejected");
 	const char *note = json_get_string(build, "note"), *name;
 	_cleanup_free_ char *live = joined(json_object_get(build, "live_on"));
+	_cleanup_free_ char *was = was_on(build);
 	json_t *value;
 
 	table_line(stdout, "%s %s: %s", json_get_string(build, "application"),
@@ -183,6 +205,8 @@ print_build(const struct ctl *ctl, const json_t *build)
 	if (note != NULL)
 		table_line(stdout, "%-10s %s", "note", note);
 	table_line(stdout, "%-10s %s", "live on", live != NULL ? live : "no stage");
+	if (was != NULL)
+		table_line(stdout, "%-10s %s", "was on", was);
 	json_object_foreach (json_object_get(build, "variables"), name, value)
 		table_line(stdout, "%-10s %s=%s", "variable", name, json_string_value(value));
 	print_artifacts(ctl, json_object_get(build, "artifacts"));
@@ -307,7 +331,8 @@ verb_build_verify(struct ctl *ctl, struct err *err)
 		return json_array_size(damaged) > 0 ? CTL_FAILED : CTL_DONE;
 	}
 	print_damaged(ctl, damaged);
-	table_line(stdout, "%" PRId64 " files, %s: %s", json_get_int(reply, "files", 0),
+	table_line(stdout, "%" PRId64 " file%s, %s: %s", json_get_int(reply, "files", 0),
+		   json_get_int(reply, "files", 0) == 1 ? "" : "s",
 		   ctl_size(json_get_int(reply, "bytes", 0)).s,
 		   json_array_size(damaged) > 0
 		       ? "damaged; such a build is never deployed, add it again as a new one"

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/conf.h"
@@ -15,13 +16,23 @@
 
 #define CONFIGURATION SYSCONFDIR "/bmd.conf"
 
+/* Whose bmd reads FILE? An ordinary user may look at root's configuration: what that may name and
+ * trust is judged by its owner. Root reads as root, whoever owns it. */
+static uid_t
+reader_of(const char *file)
+{
+	struct stat st;
+
+	return geteuid() != 0 && stat(file, &st) == 0 ? st.st_uid : geteuid();
+}
+
 /* Reads FILE; its problems go to RET_PROBLEMS as an array of sentences. */
 static bool
 read_files(const char *file, json_t **ret_problems)
 {
 	struct conf_problems problems = {0};
 	struct conf *conf = NULL;
-	int r = conf_load(file, geteuid() == 0 ? CONF_RUN_AS_ROOT : 0, &conf, &problems);
+	int r = conf_load_for(reader_of(file), file, &conf, &problems);
 
 	*ret_problems = json_array();
 	for (size_t i = 0; i < problems.n; i++)
@@ -96,21 +107,41 @@ ask(struct ctl *ctl, json_t **ret_reply, struct err *err)
 	return r;
 }
 
-static int
-check_path(struct ctl *ctl, const char *path, struct err *err)
+/* The reply of Check if a bmd runs, can be asked and reads PATH itself; else NULL. */
+static json_t *
+ask_about(struct ctl *ctl, const char *path)
 {
-	_cleanup_json_ json_t *problems = NULL, *object = NULL;
-	bool good = read_files(path, &problems);
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct stat its, ours;
+	const char *file;
 
+	if (ctl_call(ctl, "Check", json_object(), &reply, &err) < 0)
+		return NULL;
+	file = json_get_string(reply, "configuration");
+	if (file == NULL || stat(file, &its) < 0 || stat(path, &ours) < 0 ||
+	    its.st_dev != ours.st_dev || its.st_ino != ours.st_ino)
+		return NULL;
+	return TAKE(reply);
+}
+
+static int
+check_path(struct ctl *ctl, const char *path)
+{
+	_cleanup_json_ json_t *problems = NULL, *object = NULL, *reply = ask_about(ctl, path);
+	bool good = read_files(path, &problems), ready;
+
+	if (!ctl->json)
+		print_problems(path, good, problems);
+	ready = print_stages(ctl, json_object_get(reply, "stages"));
 	if (ctl->json) {
 		object = json_pack("{s:o, s:O}", "configuration", json_bytes(path, strlen(path)),
 				   "problems", problems);
+		if (reply != NULL)
+			json_object_set(object, "stages", json_object_get(reply, "stages"));
 		ctl_json(ctl, object);
-	} else {
-		print_problems(path, good, problems);
 	}
-	(void)err;
-	return good ? CTL_DONE : CTL_FAILED;
+	return good && ready ? CTL_DONE : CTL_FAILED;
 }
 
 int
@@ -122,7 +153,7 @@ verb_check(struct ctl *ctl, struct err *err)
 	int r;
 
 	if (path != NULL)
-		return check_path(ctl, path, err);
+		return check_path(ctl, path);
 	if ((r = ask(ctl, &reply, err)) < 0)
 		return r;
 	path = json_get_string(reply, "configuration");

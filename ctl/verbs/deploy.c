@@ -183,5 +183,14 @@ verb_redeploy(struct ctl *ctl, struct err *err)
 		return r;
 	if ((r = common_parameters(ctl, parameters, err)) < 0)
 		return r;
-	return request(ctl, "Redeploy", parameters, err);
+	r = request(ctl, "Redeploy", parameters, err);
+	/* Who means a build and forgot its number has named an application. */
+	if (r < 0 && err->code == ERR_NO_SUCH_APPLICATION && build == NULL && application != NULL &&
+	    names_release(application) && strpbrk(application, "0123456789") != NULL) {
+		size_t n = strlen(err->text);
+
+		snprintf(err->text + n, sizeof(err->text) - n,
+			 "; a BUILD that stands alone has a number, such as %s/1", application);
+	}
+	return r;
 }

@@ -54,7 +54,7 @@ print_queue(const struct ctl *ctl, const json_t *jobs)
 						      {"APPLICATION", 0},
 						      {"BUILD", 0},
 						      {"STAGE", 0},
-						      {"DUE", 0},
+						      {"DUE", TABLE_TIME},
 						      {"BY", 0},
 						      {"WAITS FOR", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
@@ -97,7 +97,7 @@ print_history(const struct ctl *ctl, const json_t *jobs)
 	static const struct table_column columns[] = {
 	    {"JOB", TABLE_RIGHT},  {"STATE", TABLE_STATE}, {"WHAT", 0},
 	    {"APPLICATION", 0},	   {"BUILD", 0},	   {"STAGE", 0},
-	    {"WHEN", 0},	   {"TOOK", TABLE_RIGHT},  {"BY", 0},
+	    {"WHEN", TABLE_TIME},  {"TOOK", TABLE_RIGHT},  {"BY", 0},
 	    {"REASON", TABLE_CUT}, {"END", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
@@ -121,7 +121,11 @@ print_history(const struct ctl *ctl, const json_t *jobs)
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 	if (i == 0)
-		table_line(stdout, "nothing has happened yet");
+		table_line(stdout, "%s",
+			   ctl_word(ctl, 0) != NULL || ctl_given(ctl, OPTION_STAGE) ||
+				   ctl_given(ctl, OPTION_SINCE)
+			       ? "nothing of that kind has happened"
+			       : "nothing has happened yet");
 }
 
 int
@@ -139,7 +143,7 @@ verb_history(struct ctl *ctl, struct err *err)
 	    (r = ctl_number(ctl, OPTION_LIMIT, HISTORY_MOST, &limit, err)) < 0)
 		return r;
 	if (since != NULL) {
-		if ((r = when_parse_past(since, ctl->now_us, ctl->zone, &when, err)) < 0)
+		if ((r = ctl_time_past(ctl, since, &when, err)) < 0)
 			return r;
 		json_object_set_new(parameters, "since", json_time(when.at_us));
 	}
@@ -264,11 +268,24 @@ verb_show(struct ctl *ctl, struct err *err)
 	return CTL_DONE;
 }
 
+/* An empty answer should not look like a broken one. */
+static void
+say_no_output(const json_t *job)
+{
+	const char *state = json_get_string(job, "state");
+
+	if (state != NULL)
+		table_line(stderr, "job %" PRId64 " is %s and has no output%s",
+			   json_get_int(job, "id", 0), state,
+			   json_get_string(job, "finished") == NULL ? " yet" : "");
+}
+
 /* All that there is now, page by page. */
 static int
 print_log(struct ctl *ctl, int64_t job, struct err *err)
 {
 	int64_t after = 0;
+	bool any = false;
 	_cleanup_json_ json_t *whole = NULL;
 
 	for (;;) {
@@ -282,6 +299,9 @@ print_log(struct ctl *ctl, int64_t job, struct err *err)
 		if (r < 0)
 			return r;
 		next = json_get_int(reply, "next", after);
+		any = any || json_array_size(json_object_get(reply, "lines")) > 0;
+		if (!any)
+			say_no_output(json_object_get(reply, "job"));
 		if (!ctl->json)
 			follow_print(ctl, json_object_get(reply, "lines"));
 		else if (whole == NULL)
@@ -345,6 +365,18 @@ job_done(int64_t id, const json_t *job, const struct err *why, void *arg)
 	}
 }
 
+/* With --json whoever gives up still gets the job, as it is now. */
+static void
+print_job_now(struct ctl *ctl, int64_t id)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (ctl->json &&
+	    ctl_call(ctl, "GetJob", json_pack("{s:I}", "job", (json_int_t)id), &reply, &err) >= 0)
+		ctl_json(ctl, reply);
+}
+
 /* What is told of the jobs that are not waited for any longer, and their code. */
 static int
 give_up(const struct waited *waited, int r)
@@ -354,10 +386,12 @@ give_up(const struct waited *waited, int r)
 		if (waited->codes[i] >= 0)
 			continue;
 		waited->codes[i] = r == -EINTR ? CTL_DETACHED : CTL_TIMEOUT;
+		if (r == -ETIMEDOUT)
+			print_job_now(waited->ctl, waited->jobs[i]);
 		table_line(stderr,
 			   "%s: job %" PRId64 " goes on: bmctl wait %" PRId64
 			   ", bmctl cancel %" PRId64,
-			   r == -EINTR ? "detached" : "--timeout passed", waited->jobs[i],
+			   r == -EINTR ? "detached" : "bmctl: --timeout passed", waited->jobs[i],
 			   waited->jobs[i], waited->jobs[i]);
 	}
 	return r == -EINTR ? CTL_DETACHED : CTL_DONE;
@@ -411,6 +445,7 @@ verb_cancel(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL;
 	json_t *parameters;
+	const json_t *ended;
 	const char *state;
 	int64_t job;
 	int r;
@@ -420,28 +455,51 @@ verb_cancel(struct ctl *ctl, struct err *err)
 		return r;
 	if (ctl->json)
 		return CTL_DONE;
-	state = json_get_string(json_object_get(reply, "job"), "state");
-	if (state != NULL && strcmp(state, "running") == 0)
+	ended = json_object_get(reply, "job");
+	state = json_get_string(ended, "state");
+	if (state != NULL && text_exit(ended) < 0) /* it runs, or is on its way to */
 		table_line(stdout,
 			   "job %" PRId64 " is being cancelled: bmctl wait %" PRId64
-			   " (again, bmctl cancel %" PRId64 " kills it at once)",
+			   " (a second bmctl cancel %" PRId64 " kills it at once)",
 			   job, job, job);
 	else
 		table_line(stdout, "job %" PRId64 " is %s", job, state ? state : "cancelled");
 	return CTL_DONE;
 }
 
+/* When JOB is due now, to be typed back; NULL if it is not one that waits for its time. */
+static char *
+due_before(struct ctl *ctl, int64_t id)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	const char *state, *zone;
+	const json_t *job;
+
+	if (ctl_call(ctl, "GetJob", json_pack("{s:I}", "job", (json_int_t)id), &reply, &err) < 0)
+		return NULL; /* the change itself will say why */
+	job = json_object_get(reply, "job");
+	state = json_get_string(job, "state");
+	zone = json_get_string(job, "zone");
+	if (state == NULL || strcmp(state, "scheduled") != 0)
+		return NULL;
+	return xstrdup(when_local(ctl_us(job, "due"), zone != NULL ? zone : ctl->zone).s);
+}
+
 int
 verb_reschedule(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL, *parameters = NULL;
+	_cleanup_free_ char *before = NULL;
 	const json_t *job;
 	int64_t id;
 	int r;
 
 	if ((r = for_job(ctl, &parameters, &id, err)) < 0 ||
-	    (r = ctl_when(ctl, true, parameters, err)) < 0 ||
-	    (r = change_job(ctl, "Reschedule", json_incref(parameters), &reply, err)) < 0)
+	    (r = ctl_when(ctl, true, parameters, err)) < 0)
+		return r;
+	before = ctl->json ? NULL : due_before(ctl, id);
+	if ((r = change_job(ctl, "Reschedule", json_incref(parameters), &reply, err)) < 0)
 		return r;
 	if (ctl->json)
 		return CTL_DONE;
@@ -451,7 +509,10 @@ verb_reschedule(struct ctl *ctl, struct err *err)
 		   json_get_string(job, "application"), ctl_ref(job, NULL).s,
 		   json_get_string(job, "stage"), ctl_local(ctl, job, "due").s,
 		   when_distance(ctl_us(job, "due"), ctl->now_us).s);
-	table_line(stdout, "undo: bmctl cancel %" PRId64, id);
+	if (before != NULL)
+		table_line(stdout, "undo: bmctl reschedule %" PRId64 " --at \"%s\"", id, before);
+	else
+		table_line(stdout, "undo: bmctl cancel %" PRId64, id);
 	return CTL_DONE;
 }
 

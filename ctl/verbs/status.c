@@ -47,7 +47,7 @@ static void
 print_table(const struct ctl *ctl, const json_t *stages, const json_t *jobs)
 {
 	static const struct table_column columns[] = {{"APPLICATION", 0},  {"STAGE", 0},
-						      {"LIVE", 0},	   {"SINCE", TABLE_CUT},
+						      {"LIVE", 0},	   {"SINCE", TABLE_TIME},
 						      {"BY", 0},	   {"RUNNING", 0},
 						      {"NEXT", TABLE_CUT}, {"FAILED LAST", 0}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
@@ -97,8 +97,34 @@ print_lock(const struct ctl *ctl, const json_t *stage, const char *application, 
 	alarm_line(ctl, "locked", text);
 }
 
+static bool
+is_held(const json_t *job)
+{
+	const char *state = json_get_string(job, "state");
+
+	return state != NULL && strcmp(state, "held") == 0;
+}
+
+/* Is a job of this stage held, which print_held() tells with its reason? */
+static bool
+held_on(const json_t *jobs, const char *application, const char *stage)
+{
+	size_t i;
+	json_t *job;
+
+	json_array_foreach (jobs, i, job) {
+		const char *its = json_get_string(job, "application");
+		const char *on = json_get_string(job, "stage");
+
+		if (is_held(job) && its != NULL && strcmp(its, application) == 0 && on != NULL &&
+		    strcmp(on, stage) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
-print_alarms(const struct ctl *ctl, const json_t *stage)
+print_alarms(const struct ctl *ctl, const json_t *stage, const json_t *jobs)
 {
 	const char *application = json_get_string(stage, "application");
 	const char *name = json_get_string(stage, "stage"),
@@ -119,7 +145,7 @@ print_alarms(const struct ctl *ctl, const json_t *stage)
 			   : xasprintf("%s %s: %s: bmctl redeploy %s --to %s --now mends it",
 				       application, name, by, application, name);
 		alarm_line(ctl, "dirty", text);
-	} else if (needs != NULL) {
+	} else if (needs != NULL && !(occupied == 0 && held_on(jobs, application, name))) {
 		why = xasprintf("%s %s: %s", application, name, needs);
 		alarm_line(ctl, "needs you:", why);
 	} else if (occupied > 0) {
@@ -152,19 +178,20 @@ queue_of(struct ctl *ctl, const json_t *status)
 }
 
 static void
-print_held(const json_t *jobs)
+print_held(const struct ctl *ctl, const json_t *jobs)
 {
 	size_t i;
 	json_t *job;
 
 	json_array_foreach (jobs, i, job) {
-		const char *state = json_get_string(job, "state");
-		_cleanup_free_ char *text = NULL;
+		_cleanup_free_ char *text = NULL, *line = NULL;
 
-		if (state == NULL || strcmp(state, "held") != 0)
+		if (!is_held(job))
 			continue;
-		text = text_result(NULL, job, false);
-		table_line(stdout, "%s", text);
+		text = text_result(ctl, job, false);
+		line = xasprintf("%s %s: %s", json_get_string(job, "application"),
+				 json_get_string(job, "stage"), text);
+		alarm_line(ctl, "needs you:", line);
 	}
 }
 
@@ -206,8 +233,8 @@ verb_status(struct ctl *ctl, struct err *err)
 	jobs = queue_of(ctl, reply);
 	print_table(ctl, stages, jobs);
 	json_array_foreach (stages, i, stage)
-		print_alarms(ctl, stage);
-	print_held(jobs);
+		print_alarms(ctl, stage, jobs);
+	print_held(ctl, jobs);
 	print_warnings(ctl, json_object_get(reply, "warnings"));
 	return CTL_DONE;
 }

@@ -16,6 +16,7 @@ int
 verb_reload(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL;
+	int64_t applications, plans;
 	int r = ctl_change(ctl, "Reload", json_object(), &reply, err);
 
 	if (r < 0)
@@ -25,8 +26,10 @@ verb_reload(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	}
 	ctl_warnings(json_object_get(reply, "warnings"));
-	table_line(stdout, "configuration read: %" PRId64 " applications, %" PRId64 " plans",
-		   json_get_int(reply, "applications", 0), json_get_int(reply, "plans", 0));
+	applications = json_get_int(reply, "applications", 0);
+	plans = json_get_int(reply, "plans", 0);
+	table_line(stdout, "configuration read: %" PRId64 " application%s, %" PRId64 " plan%s",
+		   applications, applications == 1 ? "" : "s", plans, plans == 1 ? "" : "s");
 	return CTL_DONE;
 }
 

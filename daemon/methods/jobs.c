@@ -79,6 +79,23 @@ method_ListQueue(struct request *request, json_t **ret_reply, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* A stage that no application has is a mistyped one. */
+static int
+check_stage_of_any(struct request *request, const char *stage, struct err *err)
+{
+	const struct conf *conf = queue_conf(request->methods->queue);
+	int r;
+
+	for (size_t i = 0; i < conf->napplications; i++)
+		if (conf_stage(&conf->applications[i], stage))
+			return 0;
+	r = err_set(err, ERR_NO_SUCH_STAGE, "no application has a stage %s: bmctl status names them",
+	    stage);
+	err_field(err, "application", json_null());
+	err_field(err, "stage", json_string(stage));
+	return r;
+}
+
 int
 method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 {
@@ -93,6 +110,8 @@ method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 	if (r >= 0 && stage && application)
 		r = queue_find_stage(request->methods->queue, application, stage, &known,
 				     &known_stage, err);
+	else if (r >= 0 && stage)
+		r = check_stage_of_any(request, stage, err);
 	if (r >= 0)
 		r = request_time(request, "since", &since_us, err);
 	if (r >= 0)

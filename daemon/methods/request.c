@@ -54,8 +54,8 @@ request_words(const struct request *request, const char *name, bool lines, const
 {
 	const char *text = request_text(request, name);
 
-	if (text && !*text)
-		text = NULL;
+	if (text && !text[strspn(text, " \t\r\n")])
+		text = NULL; /* a reason of nothing but blanks is none */
 	if (text && !names_text(text, NAMES_TEXT_MAX, lines))
 		return request_invalid(err, name, "%s must be %s of at most %d bytes", name,
 				       lines ? "a text" : "one line", NAMES_TEXT_MAX);

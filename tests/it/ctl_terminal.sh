@@ -34,6 +34,8 @@ terminal() {
 job='"id":42,"application":"shop","release":"1.0.2","build":3,"stage":"production","plan":"web","redeploy":true,"due":"2020-01-01T00:00:00.000000Z"'
 serve <<SERVE
 case \$call in
+*'"dry_run":true'*)
+    reply '{"parameters":{"job":null,"preview":{"application":"shop","stage":"production","from":null,"to":{"release":"1.0.2","build":3},"mode":"rollback","at":"2020-01-01T00:00:00.000000Z"},"replacing":{"release":"1.0.3","build":1,"since":"2020-01-01T00:00:00.000000Z","by":"ana"},"not_undone":[{"step":"migrate","release":"1.0.3","build":1,"job":4}],"ahead":[],"warnings":[]}}' ;;
 *Redeploy*'"reason":"all is lost"'*'"confirmed":true'* | *Redeploy*'"confirmed":true'*'"reason":"all is lost"'*)
     reply '{"parameters":{"job":{$job,"state":"queued"},"replacing":null,"not_undone":[],"ahead":[],"warnings":[]}}' ;;
 *Redeploy*'"reason":"all is lost"'*)
@@ -54,7 +56,12 @@ SERVE
 # A reason and a confirmation are asked for, and then the log is followed to the end.
 terminal 1 'bmctl redeploy shop --now' 'all is lost' 'y'
 prints 'shop production wants a reason:'
+prints 'rollback shop 1.0.2/3 to production, replacing 1.0.3/1 (live '
+prints 'not undone: migrate of 1.0.3/1'
 prints 'shop production asks for confirmation: go on? [y/N]'
+# The build that was shown is the one that is asked for.
+is "the confirmed build" '1.0.2/3' \
+    "$(grep confirmed "$HOME_DIR/calls" | jq -r '.parameters | "\(.release)/\(.build)"')"
 prints 'job 42: redeploy shop 1.0.2/3 to production'
 prints '02:02:03 check | one'
 grep -q '02:02:04 check ! .*two \\x1b\[2J' "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FAIL "standard error is not marked"; }
@@ -65,8 +72,8 @@ OK "asked, followed, told"
 terminal 8 'bmctl redeploy shop --now' ''
 : >"$HOME_DIR/calls"
 terminal 8 'bmctl redeploy shop --now' 'all is lost' 'n'
-is "requests" 2 "$(grep -c Redeploy "$HOME_DIR/calls")"
-is "keys" 2 "$(jq -r .parameters.key "$HOME_DIR/calls" | sort -u | wc -l)"
+is "requests" 2 "$(grep Redeploy "$HOME_DIR/calls" | grep -vc dry_run)"
+is "keys" 2 "$(grep -v dry_run "$HOME_DIR/calls" | jq -r .parameters.key | sort -u | wc -l)"
 OK "no answer is a no"
 
 # Colours and cut cells on a terminal only.

@@ -181,4 +181,12 @@ if [ -w /dev/full ]; then
     bmctl --help >/dev/full 2>"$HOME_DIR/err"
     is "exit code with a full disk" 1 $?
 fi
+# A zone of the caller's that is unknown is an error where it matters, also for a time that has passed.
+TZ=CET expect 2 bmctl at 02:00
+says '$TZ is "CET"'
+TZ=CET expect 2 bmctl history --since 02:00
+says '$TZ is "CET"'
+for text in '02:00 Europe/Berlin' @1999999999 +2h; do TZ=CET expect 0 bmctl at "$text"; done
+expect 2 bmctl -s '' status
+says '--socket is empty'
 exit 0

@@ -65,6 +65,14 @@ says 'tool'
 expect 0 bmctl --json build add till 2
 is "keys" true "$(jq '.build | has("application") and has("variables") and .build == 1' "$HOME_DIR/out")"
 expect 3 bmctl build add nothing 1.0 "$HOME_DIR/site"
+# A build that would set what no build may is refused; one that sets what a stage does not open cannot go there.
+expect 8 bmctl build add shop 7 --var PATH=/tmp "$HOME_DIR/site"
+says 'may not set the variable PATH'
+expect 0 bmctl build add shop 7 --var ROOT=/tmp "$HOME_DIR/site"
+says 'stage production does not let a build set ROOT'
+expect 8 bmctl deploy shop 7 --to production --now
+says 'open = {"ROOT"}'
+expect 0 bmctl build reject shop 7 --reason 'of no use'
 # What is refused leaves no build behind.
 mkdir "$HOME_DIR/odd"
 mkfifo "$HOME_DIR/odd/pipe"
@@ -106,6 +114,15 @@ expect 0 bmctl wait 5 4
 expect 1 bmctl wait 3 4
 expect 3 bmctl wait 999 3
 expect 8 bmctl redeploy shop 1.0.3/1 --now
+# Where each build is live, and where it was.
+expect 0 bmctl build list shop
+grep -Eq '^1\.0\.2/3 +active +- +production ' "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FAIL "nobody says where 1.0.2/3 was"; }
+grep -Eq '^1\.0\.1/1 +active +production +- ' "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FAIL "nobody says where 1.0.1/1 is"; }
+is "been on" '[["production"],[]]' \
+    "$(bmctl --json build list shop | jq -c '[.builds[] | select(.release == "1.0.2" or .release == "1.0.3").been_on] | sort | reverse')"
+# A release where an application would stand.
+expect 3 bmctl redeploy 1.0.2 --now
+says 'such as 1.0.2/1'
 OK "deploy and redeploy"
 
 # Times, and waiting jobs.
@@ -118,8 +135,18 @@ prints 'scheduled'
 expect 0 bmctl --json queue shop
 is "keys" 'time 6' "$(jq -r '.jobs[0] | .waits_for.kind + " \(.id)"' "$HOME_DIR/out")"
 expect 7 bmctl wait 6 --timeout 100ms
+expect 0 bmctl log 6
+is "output" '' "$(cat "$HOME_DIR/out")"
+says 'job 6 is scheduled and has no output yet'
+due=$(bmctl --json show 6 | jq -r .job.due)
 expect 0 bmctl reschedule 6 --at 'tomorrow 04:00'
 prints '04:00:00+0'
+# What is printed as the way back is one.
+undo=$(sed -n 's/^undo: //p' "$HOME_DIR/out")
+expect 0 sh -c "$undo"
+is "due again" "$due" "$(bmctl --json show 6 | jq -r .job.due)"
+expect 7 bmctl --json wait 6 --timeout 10ms
+is "the job as it is" scheduled "$(jq -r .job.state "$HOME_DIR/out")"
 expect 0 bmctl show 6
 prints 'waits for'
 expect 0 bmctl cancel 6
@@ -127,6 +154,8 @@ prints 'job 6 is cancelled'
 expect 0 bmctl cancel 6
 expect 6 bmctl wait 6
 expect 2 bmctl redeploy shop 1.0.2/3 --at '2001-01-01 00:00'
+expect 8 bmctl redeploy shop 1.0.2/3 --at '+40d Asia/Tokyo'
+says '+09:00 Asia/Tokyo (in 40 d) is further ahead than the horizon of 30 d'
 OK "times"
 
 # Locks, rejections, settling.
@@ -157,6 +186,8 @@ expect 8 bmctl deploy till 1 --to production --now
 says 'repeat: bmctl deploy till 1 --to production --now --'
 expect 8 bmctl deploy till 1 --to production --now --reason 'opening'
 says '--yes'
+expect 8 bmctl deploy till 1 --to production --now --reason '  ' --yes
+says 'asks for a reason'
 expect 0 bmctl deploy till 1 --to production --now --reason 'opening' --yes --wait
 OK "reason and confirmation"
 
@@ -167,6 +198,10 @@ prints 'migrate'
 is "keys of show" true "$(bmctl --json show 3 | jq '.job | has("lateness_us") and .failed_step == "check" and (.steps | length) == 3')"
 expect 0 bmctl history shop --stage production -n 2
 is "lines" 3 "$(wc -l <"$HOME_DIR/out")"
+expect 3 bmctl history --stage prodution
+says 'no application has a stage prodution'
+expect 2 bmctl history -n 0
+says '-n, --limit'
 expect 0 bmctl history --since 1h --json
 is "jobs" true "$(jq '.jobs | length > 6' "$HOME_DIR/out")"
 expect 0 bmctl log 2
@@ -194,6 +229,17 @@ is "replies" 2 "$(wc -l <"$HOME_DIR/out")"
 expect 2 bmctl call GetJob '{"job": "x"}'
 expect 0 bmctl version
 is "lines" 2 "$(wc -l <"$HOME_DIR/out")"
+# With the path of the file that bmd reads it asks bmd too; with another only the file is read.
+expect 0 bmctl check "$BMD_CONF"
+prints 'ready'
+mkdir "$HOME_DIR/copy" && cp "$BMD_CONF" "$HOME_DIR/copy/bmd.conf"
+expect 0 bmctl check "$HOME_DIR/copy/bmd.conf"
+is "lines" 1 "$(wc -l <"$HOME_DIR/out")"
+# An ordinary user checks root's configuration, which names users.
+if [ "$(id -u)" = 0 ]; then
+    expect 0 setpriv --reuid nobody --regid nogroup --clear-groups bmctl -s "$BMD_SOCKET" check "$BMD_CONF"
+    prints "$BMD_CONF is right"
+fi
 expect 0 bmctl reload
 prints '2 applications, 2 plans'
 echo 'plan "broken" {' >"$HOME_DIR/etc/plans.d/broken.conf"
@@ -203,6 +249,18 @@ expect 1 bmctl check
 prints 'broken.conf:'
 rm "$HOME_DIR/etc/plans.d/broken.conf"
 OK "looking"
+
+# A held job says once what to do.
+expect 0 bmctl redeploy shop 1.0.1/1 --at +300ms
+held=$(sed -n 's/^job \([0-9]*\):.*/\1/p' "$HOME_DIR/out")
+expect 0 bmctl settle shop production 1.0.1/1 --reason 'another one'
+expect 8 bmctl wait "$held"
+is "next steps" 1 "$(grep -o "bmctl release $held" "$HOME_DIR/out" | wc -l)"
+expect 0 bmctl
+is "lines of it" 1 "$(grep -c "job $held is held" "$HOME_DIR/out")"
+prints "needs you: shop production: job $held is held: 1.0.1/1 went live"
+expect 0 bmctl cancel "$held"
+OK "held"
 
 # Ctrl-C lets go of a running job, and the job goes on; cancel ends it.
 sed -i "s|/nonexistent|$HOME_DIR/hold|" "$HOME_DIR/etc/plans.d/till.conf"

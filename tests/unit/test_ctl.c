@@ -368,6 +368,9 @@ START_TEST(test_result)
 	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"changed: bmctl "
 		     "reload, then bmctl release 42\"}}",
 	     false, 8, "job 42 is held: changed: bmctl reload, then bmctl release 42"},
+	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"1.0.4/1 went "
+		     "live: bmctl release 42 or bmctl cancel 42\"}}",
+	     false, 8, "job 42 is held: 1.0.4/1 went live: bmctl release 42 or bmctl cancel 42"},
 	    {__LINE__, "{" JOB ",\"state\":\"running\"}", false, -1, "job 42 is running"},
 	};
 
@@ -393,6 +396,12 @@ START_TEST(test_request)
 	json_t *now =
 	    parse("{\"job\":{" JOB ",\"redeploy\":false,\"due\":\"2026-11-22T19:03:49.012345Z\"},"
 		  "\"replacing\":null}");
+	json_t *preview = parse(
+	    "{\"job\":null,\"preview\":{\"application\":\"shop\",\"stage\":\"production\",\"to\":{"
+	    "\"release\":\"1.0.2\",\"build\":3},\"mode\":\"rollback\",\"at\":"
+	    "\"2026-11-23T01:00:00.000000Z\"},\"replacing\":{\"release\":\"1.0.3\",\"build\":1,"
+	    "\"since\":\"2026-11-22T19:01:49.000000Z\",\"by\":\"ana\"}}");
+	json_t *timed_parameters = parse("{\"text\":\"02:00\",\"zone\":\"Europe/Berlin\"}");
 	json_t *steps = parse("[{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":4},"
 			      "{\"step\":\"mail\",\"release\":\"1.0.4\",\"build\":2,\"job\":5}]");
 	char *text = text_request(&ctl, timed);
@@ -405,6 +414,19 @@ START_TEST(test_request)
 	ck_assert_str_eq(text,
 			 "job 42: deploy shop 1.0.2/3 to production, the first build there, now");
 	free(text);
+	/* Due when it was accepted, and a question was answered before: still "now". */
+	ctl.now_us -= 90 * WHEN_SECOND;
+	text = text_request(&ctl, now);
+	ck_assert_ptr_nonnull(strstr(text, ", the first build there, now"));
+	free(text);
+	ctl.now_us += 90 * WHEN_SECOND;
+	text = text_asked(&ctl, preview, timed_parameters);
+	ck_assert_str_eq(text,
+			 "rollback shop 1.0.2/3 to production, replacing 1.0.3/1 (live 2 min, by "
+			 "ana), at 2026-11-23 02:00:00+01:00 Europe/Berlin (in 5 h 56 min)");
+	free(text);
+	json_decref(preview);
+	json_decref(timed_parameters);
 	text = text_undo(timed, false);
 	ck_assert_str_eq(text, "undo: bmctl cancel 42");
 	free(text);

@@ -96,7 +96,11 @@ static const struct {
 } shown[] = {
 	{__LINE__, 0,                              "0 s",          "now"},
 	{__LINE__, 350000,                         "350 ms",       "now"},
-	{__LINE__, 2 * WHEN_SECOND + 999 * 1000,   "2 s 999 ms",   "in 3 s"},
+	{__LINE__, 2 * WHEN_SECOND + 999 * 1000,   "3 s",          "in 3 s"},
+	{__LINE__, 2 * WHEN_SECOND + 321 * 1000,   "2 s",          "in 2 s"},
+	{__LINE__, 34321,                          "34 ms",        "now"},
+	{__LINE__, 999600,                         "1 s",          "in 1 s"},
+	{__LINE__, 59 * WHEN_SECOND + 700000,      "1 min",        "in 1 min"},
 	{__LINE__, 65 * WHEN_SECOND,               "1 min 5 s",    "in 1 min 5 s"},
 	{__LINE__, 120 * WHEN_SECOND,              "2 min",        "in 2 min"},
 	{__LINE__, -120 * WHEN_SECOND,             "-2 min",       "2 min ago"},
