@@ -368,9 +368,6 @@ START_TEST(test_result)
 	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"changed: bmctl "
 		     "reload, then bmctl release 42\"}}",
 	     false, 8, "job 42 is held: changed: bmctl reload, then bmctl release 42"},
-	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"1.0.4/1 went "
-		     "live: bmctl release 42 or bmctl cancel 42\"}}",
-	     false, 8, "job 42 is held: 1.0.4/1 went live: bmctl release 42 or bmctl cancel 42"},
 	    {__LINE__, "{" JOB ",\"state\":\"running\"}", false, -1, "job 42 is running"},
 	};
 
