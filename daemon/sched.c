@@ -30,7 +30,7 @@
 #define LOG_SECONDS	  0.05 /* a log that grows is looked at so often */
 #define HURRIED_MAX	  100000
 #define IMPORTS_MAX	  16
-#define VERIFIES_MAX	  2 /* more would only wait for the same disk */
+#define VERIFIES_MAX	  2 /* processes: more would only wait for the same disk */
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 struct sched_watch {
@@ -72,8 +72,10 @@ struct sched {
 	ev_io grown;
 	ev_timer grown_soon;
 
-	pid_t imports[IMPORTS_MAX];
-	size_t nimports, nverifies;
+	struct helpers {
+		pid_t pids[IMPORTS_MAX];
+		size_t n;
+	} imports, verifies;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;
@@ -461,16 +463,24 @@ on_over(struct tend *tend, void *arg)
 	sched_kick(sched);
 }
 
+static bool
+forget(struct helpers *helpers, pid_t pid)
+{
+	for (size_t i = 0; i < helpers->n; i++)
+		if (helpers->pids[i] == pid) {
+			helpers->pids[i] = helpers->pids[--helpers->n];
+			return true;
+		}
+	return false;
+}
+
 static void
 on_helper_end(pid_t pid, int status, void *arg)
 {
 	struct sched *sched = arg;
 
-	for (size_t i = 0; i < sched->nimports; i++)
-		if (sched->imports[i] == pid) {
-			sched->imports[i] = sched->imports[--sched->nimports];
-			return;
-		}
+	if (forget(&sched->imports, pid) || forget(&sched->verifies, pid))
+		return;
 	for (struct running *running = sched->runs; running; running = running->next)
 		if (tend_pid(running->tend) == pid) {
 			tend_swept(running->tend, status);
@@ -657,7 +667,7 @@ sched_loop(const struct sched *sched)
 bool
 sched_imports_full(const struct sched *sched)
 {
-	return sched->nimports == IMPORTS_MAX;
+	return sched->imports.n == IMPORTS_MAX;
 }
 
 int
@@ -674,7 +684,7 @@ sched_import(struct sched *sched, const char *kind, int client_fd, struct err *e
 	r = launch_import(sched->host.launch, queue_conf(sched->host.queue), kind, fd, &pid, err);
 	if (r < 0)
 		return r;
-	sched->imports[sched->nimports++] = pid;
+	sched->imports.pids[sched->imports.n++] = pid;
 	return 0;
 }
 
@@ -705,14 +715,14 @@ sched_verify(struct sched *sched, const json_t *digests,
 	pid_t pid;
 	int fd, r;
 
-	if (sched->nverifies == VERIFIES_MAX)
+	if (sched->verifies.n == VERIFIES_MAX)
 		return err_set(err, ERR_TOO_MANY,
 			       "%d verifications are going on: try again when one has ended",
 			       VERIFIES_MAX);
 	r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
 	if (r < 0)
 		return r;
-	sched->nverifies++;
+	sched->verifies.pids[sched->verifies.n++] = pid;
 	verify = xcalloc(1, sizeof(*verify));
 	*verify = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
 	verify->channel =
@@ -732,7 +742,6 @@ sched_verify_stop(struct sched_verify *verify)
 {
 	if (!verify)
 		return;
-	verify->sched->nverifies--;
 	channel_free(verify->channel);
 	free(verify);
 }
