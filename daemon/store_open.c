@@ -11,12 +11,14 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
 #define SCHEMA		  1
+#define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
 // clang-format off
@@ -364,6 +366,21 @@ check(struct store *store, int64_t size, struct err *err)
 	return r;
 }
 
+/* A bmd that was killed just then may have a child between fork and exec, which has the lock with it
+ * for a moment; one that is being stopped needs a moment too. */
+static int
+lock_folder(int fd)
+{
+	const struct timespec nap = {.tv_nsec = 20 * 1000 * 1000};
+	int r = flock(fd, LOCK_EX | LOCK_NB);
+
+	for (int i = 0; r < 0 && errno == EWOULDBLOCK && i < LOCK_TRIES; i++) {
+		(void)nanosleep(&nap, NULL);
+		r = flock(fd, LOCK_EX | LOCK_NB);
+	}
+	return r;
+}
+
 /* The folder is made, ours, writable, and nobody else's at this time. */
 static int
 take_folder(struct store *store, const char *folder, struct err *err)
@@ -384,7 +401,7 @@ take_folder(struct store *store, const char *folder, struct err *err)
 			       folder, st.st_uid, geteuid());
 	if (faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
 		return err_errno(err, errno, "cannot write to the state folder %s", folder);
-	if (flock(store->folder_fd, LOCK_EX | LOCK_NB) < 0)
+	if (lock_folder(store->folder_fd) < 0)
 		return errno == EWOULDBLOCK
 			   ? err_set(err, ERR_FAILED,
 				     "another bmd uses the state folder %s: stop it, or set "

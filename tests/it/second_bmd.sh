@@ -14,6 +14,12 @@ add_build
 is "the first goes on" 1 "$(ask ListBuilds '{"application":"shop"}' '.builds | length')"
 bmd_stop
 
+# What a bmd that was killed leaves between fork and exec holds the folder for a moment: it is waited for.
+flock "$HOME_DIR/state" sleep 0.5 &
+retry test -d "/proc/$!/task"
+bmd_start
+bmd_stop
+
 chmod 777 "$HOME_DIR/state"
 expect 1 bmd -c "$BMD_CONF"
 says "$HOME_DIR/state"
