@@ -70,9 +70,10 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 	if (store_stage_get(queue->store, job->application, job->stage, &stage, NULL) < 0)
 		return NULL;
 	if (stage.occupied_job != 0) {
-		answer =
-		    waits("job", "processes of job %lld may still be there: bmctl settle %s %s",
-			  (long long)stage.occupied_job, job->application, job->stage);
+		answer = waits("job",
+			       "processes of job %lld may still be there: end them, then bmctl "
+			       "settle %s %s BUILD --reason TEXT",
+			       (long long)stage.occupied_job, job->application, job->stage);
 	} else if (queue_locked(&stage, now_us)) {
 		_cleanup_free_ char *text = queue_lock_text(&stage);
 
@@ -244,7 +245,7 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 
 	if (stage->occupied_job != 0)
 		return json_sprintf("processes of job %lld may still be there: end them, then "
-				    "bmctl settle %s %s BUILD",
+				    "bmctl settle %s %s BUILD --reason TEXT",
 				    (long long)stage->occupied_job, stage->application,
 				    stage->stage);
 	if (stage->dirty && !history->busy && stage->dirty_job == 0)
