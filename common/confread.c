@@ -322,7 +322,7 @@ read_list(const struct conf_key *key, struct conf_strings *field)
 static bool
 check_variable(struct reader *reader, const struct conf_key *key, int line, const char *name)
 {
-	static const char *const fixed[] = {"PATH", "HOME", "USER", "LOGNAME"};
+	static const char *const fixed[] = {"USER", "LOGNAME"};
 	bool step = strcmp(key->rule->name, "environment") == 0;
 
 	if (strncmp(name, "BM_", 3) == 0) {

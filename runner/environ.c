@@ -64,12 +64,12 @@ environ_make(const struct run *run, const struct conf_step *step, const struct c
 	    conf_stage_variables(run->conf, run->application, run->stage);
 
 	set(environment, "PATH", DEFAULT_PATH);
+	set(environment, "HOME", user->home);
 	set(environment, "LANG", "C.UTF-8");
 	json_object_update(environment, stage);
 	set_variables(environment, &step->environment);
 	json_object_update(environment, run->request.build_variables);
 	json_object_update(environment, run->request.job_variables);
-	set(environment, "HOME", user->home);
 	set(environment, "USER", user->name);
 	set(environment, "LOGNAME", user->name);
 	set_run(environment, run, step);

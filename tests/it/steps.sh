@@ -36,13 +36,18 @@ plan one <<CONF
     step "tries"   { run = 'date +%s%N >>"\$OUT/tries"; test \$(wc -l <"\$OUT/tries") -ge 3'  attempts = 5  delay = "1s" }
     step "late"    { run = 'touch "\$OUT/late"; sleep 60 & sleep 60'  timeout = "1s"  attempts = 1  ignore-failure = true }
     step "other"   { run = 'id -un >"\$OUT/other"; id -Gn >>"\$OUT/other"; echo "\$HOME \$USER \$LOGNAME" >>"\$OUT/other"; ls /proc/self/fd >>"\$OUT/other"'  user = "$OTHER" }
-    step "own"     { run = 'echo "\$OWN \$C \$PATH" >"\$OUT/own"'  environment = {"OWN=yes", "C=step"} }
+    step "own"     { run = 'echo "\$OWN \$C \$PATH" >"\$OUT/own"'  environment = {"OWN=yes", "C=step", "PATH=$HOME_DIR/bin:/bin:/usr/bin", "HOME=/tmp"} }
+    step "tool"    { exec = {"tool", '\$HOME'}  environment = {"PATH=$HOME_DIR/bin:/bin", "HOME=/tmp"} }
+    step "beside"  { exec = {"./tool", "beside"}  directory = '$HOME_DIR/bin' }
     step "none"    { run = 'echo "\${OWN-none} \$C" >"\$OUT/none"' }
     step "files"   { run = 'cat "\$BM_ARTIFACTS/data/a/b" "\$BM_ARTIFACTS/page/index.html" >"\$OUT/artifacts"; ls "\$BM_ARTIFACTS" >>"\$OUT/artifacts"; echo x >>"\$BM_ARTIFACTS/data/a/b"'  artifacts = {"data", "page"}  user = "$OTHER" }
     step "again"   { run = 'cat "\$BM_ARTIFACTS/data/a/b" >>"\$OUT/artifacts"; ls "\$BM_ARTIFACTS" >>"\$OUT/artifacts"'  artifacts = {"data"}  user = "$OTHER" }
     step "only"    { run = 'echo only >>"\$OUT/modes"'  only-on = {"rollback", "redeploy"} }
     step "skip"    { run = 'echo skip >>"\$OUT/modes"'  skip-on = {"rollback"} }
 CONF
+mkdir "$HOME_DIR/bin"
+printf '#!/bin/sh\necho "$1" >>"$OUT/tool"\n' >"$HOME_DIR/bin/tool"
+chmod 755 "$HOME_DIR/bin/tool"
 bmd_start
 mkdir -p "$HOME_DIR/data/a" "$HOME_DIR/page"
 echo data >"$HOME_DIR/data/a/b"
@@ -107,7 +112,8 @@ bmctl log 1 | grep -q 'timed out after 1s' || FAIL "the log does not say that it
 OK "attempts, delay, timeout, ignore-failure"
 
 is other "$OTHER $(id -Gn "$OTHER") $(getent passwd "$OTHER" | cut -d: -f6) $OTHER $OTHER 0 1 2 3" "$(echo $(cat "$out/other"))"
-is own "yes step /usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" "$(cat "$out/own")"
+is own "yes step $HOME_DIR/bin:/bin:/usr/bin" "$(cat "$out/own")"
+is tool "/tmp beside" "$(echo $(cat "$out/tool"))"
 is none "none stage" "$(cat "$out/none")"
 is artifacts "data page data page data data" "$(echo $(cat "$out/artifacts"))"
 [ ! -e "$HOME_DIR/state/runs/work/1" ] || FAIL "the artifacts of a run that ended are still there"
