@@ -70,7 +70,7 @@ run_tell(struct run *run, struct run_event *event)
 static int
 usage(void)
 {
-	fputs("usage: bmd-run -c FILE JOB\nbmd starts this program: see bmd-run(8)\n", stderr);
+	fputs("usage: bmd-run -c FILE [JOB]\nbmd starts this program: see bmd-run(8)\n", stderr);
 	return 2;
 }
 
@@ -239,6 +239,7 @@ refuse(struct run *run, const char *code, const struct err *err)
 	return complain(err);
 }
 
+/* JOB is what bmd said when it forked us; 0 under systemd, which knows of a connection only. */
 static int
 request_read(struct run *run, int64_t job, struct err *err)
 {
@@ -248,14 +249,14 @@ request_read(struct run *run, int64_t job, struct err *err)
 	if (r < 0)
 		return r;
 	r = run_request_unpack(object, &run->request, err);
-	if (r >= 0 && run->request.job != job)
+	if (r >= 0 && job && run->request.job != job)
 		r = err_set(err, ERR_FAILED,
 			    "the request is for job %" PRId64
 			    ", this bmd-run was started for %" PRId64,
 			    run->request.job, job);
 	if (r < 0)
 		return r;
-	run->result.job = job;
+	run->result.job = run->request.job;
 	run->result.exit_code = run->result.signal = -1;
 	memcpy(run->result.run, run->request.run, sizeof(run->result.run));
 	run_request_digest(&run->request, run->result.request_digest);
@@ -315,7 +316,7 @@ main(int argc, char **argv)
 	}
 	errno = 0;
 	job = optind == argc - 1 ? strtoll(argv[optind], &end, 10) : 0;
-	if (errno || job < 1 || *end)
+	if (errno || optind < argc - 1 || (end && (job < 1 || *end)))
 		return usage();
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
