@@ -23,6 +23,7 @@
 
 #include "artifact/manifest.h"
 #include "artifact/objects.h"
+#include "common/failpoint.h"
 #include "common/folder.h"
 #include "common/xalloc.h"
 
@@ -658,13 +659,16 @@ objects_publish(struct objects_import *import, const char *text, size_t n,
 	int r;
 
 	digest_of(text, n, digest);
+	failpoint("import-read");
 	r = flush_content(import);
 	if (r >= 0)
 		r = put_all(import);
+	failpoint("import-put");
 	if (r >= 0)
 		r = flush_names(import);
 	if (r >= 0)
 		r = put_manifest(import, text, n, digest);
+	failpoint("import-done");
 	if (r < 0)
 		return err_errno(err, -r, "the upload cannot be stored");
 	memcpy(ret_digest, digest, DIGEST_SIZE);

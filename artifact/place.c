@@ -23,6 +23,7 @@
 
 #include "artifact/files.h"
 #include "artifact/place.h"
+#include "common/failpoint.h"
 #include "common/folder.h"
 #include "common/xalloc.h"
 
@@ -463,6 +464,7 @@ name_release(struct work *work, const char *what, struct err *err)
 {
 	int fd = work->releases, r = 0;
 
+	failpoint("place-made");
 	if (what != NULL)
 		r = replace_release(work, what, err);
 	else if (renameat2(fd, work->temporary, fd, work->place->name, RENAME_NOREPLACE) < 0 &&
@@ -474,6 +476,7 @@ name_release(struct work *work, const char *what, struct err *err)
 	free(TAKE(work->temporary));
 	if (fsync(fd) < 0)
 		return err_errno(err, errno, "%s/releases", work->place->to);
+	failpoint("place-named");
 	work->outcome.made = true;
 	return 0;
 }
@@ -518,15 +521,17 @@ switch_current(const struct work *work, struct err *err)
 	_cleanup_free_ char *temporary = xasprintf(PREFIX "current.%" PRId64, place->job);
 	char found[PATH_MAX];
 	ssize_t n = readlinkat(work->directory, "current", found, sizeof(found));
-	int number;
+	int r, number;
 
 	if (n >= 0 && (size_t)n == strlen(target) && memcmp(found, target, (size_t)n) == 0) {
 		say(work, "current is %s already", target);
 		return 0;
 	}
-	if (symlinkat(target, work->directory, temporary) == 0 &&
-	    renameat(work->directory, temporary, work->directory, "current") == 0 &&
+	r = symlinkat(target, work->directory, temporary);
+	failpoint("switch-before");
+	if (r == 0 && renameat(work->directory, temporary, work->directory, "current") == 0 &&
 	    fsync(work->directory) == 0) {
+		failpoint("switch-after");
 		say(work, "current -> %s", target);
 		return 0;
 	}

@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/listen.h"
@@ -432,7 +433,10 @@ write_out(struct client *c)
 	bool moved = false;
 
 	while (buffer_size(&c->out) > 0) {
-		ssize_t n = send(c->fd, c->out.data + c->out.start, buffer_size(&c->out),
+		ssize_t n;
+
+		failpoint("reply-before");
+		n = send(c->fd, c->out.data + c->out.start, buffer_size(&c->out),
 				 MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -444,6 +448,7 @@ write_out(struct client *c)
 			break;
 		c->out.start += (size_t)n;
 		moved = true;
+		failpoint("reply-after");
 	}
 	if (buffer_size(&c->out) == 0)
 		flushed(c);

@@ -21,6 +21,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "common/failpoint.h"
 #include "common/scope.h"
 #include "common/xalloc.h"
 #include "daemon/sweep.h"
@@ -284,6 +285,7 @@ fork_and_exec(struct start *start, pid_t *ret_pid, struct err *err)
 	pid = start_child(start);
 	r = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	failpoint("fork-after");
 	if (pid < 0)
 		return refuse(err, start->program, "fork", r);
 	close(TAKE_FD(writer));

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/when.h"
 #include "common/xalloc.h"
@@ -554,7 +555,9 @@ sched_recover(struct sched *sched, struct err *err)
 		r = adopt_all(sched, err);
 	if (r < 0)
 		return r;
+	failpoint("recover-before");
 	turn_end(sched->host.turn);
+	failpoint("recover-after");
 	sched_kick(sched);
 	return 0;
 }

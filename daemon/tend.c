@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/channel.h"
@@ -289,6 +290,7 @@ end_committed(void *arg, const struct err *failure)
 		wait_then(tend, AGAIN_SECONDS, record_end);
 		return;
 	}
+	failpoint("end-committed");
 	tend->phase = OVER;
 	tend->host->changed(tend->job, tend->host->arg);
 	tend->host->over(tend, tend->host->arg);
@@ -391,7 +393,9 @@ running_committed(void *arg, const struct err *failure)
 	}
 	tend->phase = GOING;
 	go = run_message("go");
+	failpoint("go-before");
 	channel_send(tend->channel, go);
+	failpoint("go-after");
 	log_info("job %" PRId64 ": running", tend->job);
 }
 
@@ -421,6 +425,7 @@ got_ready(struct tend *tend)
 
 	if (tend->phase != REQUESTED)
 		return;
+	failpoint("ready-got");
 	wait_no_more(tend);
 	if (!lock_is_ours(tend, &err)) {
 		not_started(tend, err.text, true);
@@ -453,7 +458,10 @@ events_committed(void *arg, const struct err *failure)
 {
 	struct tend *tend = arg;
 
-	if (effect_begins(tend) && !failure)
+	if (!effect_begins(tend))
+		return;
+	failpoint("event-committed");
+	if (!failure)
 		tend->host->changed(tend->job, tend->host->arg);
 }
 
@@ -479,6 +487,7 @@ got_event(struct tend *tend, const json_t *object)
 
 	if (tend->phase != GOING || ev_is_active(&tend->events))
 		return;
+	failpoint("event-got");
 	if (run_event_unpack(object, &event, &err) < 0) {
 		log_warning("job %" PRId64 ": a message of bmd-run makes no sense: %s", tend->job,
 			    err.text);
@@ -501,6 +510,7 @@ got_result(struct tend *tend, const json_t *object)
 			    tend->job);
 		return;
 	}
+	failpoint("result-got");
 	ended(tend, &result);
 }
 
@@ -689,6 +699,7 @@ decide(struct tend *tend)
 		return;
 	}
 	set_problem(tend, NULL);
+	failpoint("decide");
 	switch (tend_judge(tend->run, tend->request_digest, &folder)) {
 	case TEND_ALIVE:
 		reconnect(tend, &folder);
@@ -754,6 +765,7 @@ starting_committed(void *arg, const struct err *failure)
 	run_request_clear(&tend->request);
 	if (channel_send(tend->channel, request) < 0)
 		not_started(tend, "the variables of the run are too large together", true);
+	failpoint("request-sent");
 }
 
 /* bmd-run is started while *starting* is being committed. It does nothing before it has the
@@ -765,6 +777,7 @@ launch(struct tend *tend)
 	_cleanup_err_ struct err err = ERR_INIT;
 	int fd;
 
+	failpoint("fork-before");
 	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
 	    0) {
 		tend->end_text = xstrdup(err.text);
@@ -862,6 +875,7 @@ cancel_committed(void *arg, const struct err *failure)
 
 	if (!effect_begins(tend))
 		return;
+	failpoint("cancel-before");
 	if (failure)
 		return;
 	if (tend->phase == REQUESTED && ev_is_active(&tend->timer))

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sysexits.h>
 
+#include "common/failpoint.h"
 #include "common/xalloc.h"
 #include "daemon/log.h"
 
@@ -122,11 +123,13 @@ round_end(struct turn *turn)
 	int r = 0;
 
 	if (store_in_transaction(turn->store)) {
+		failpoint("commit-before");
 		r = store_commit(turn->store, (int64_t)(ev_now(turn->loop) * 1e6), &failure);
 		if (r == -ENOSPC)
 			store_rollback(turn->store);
 		else if (r < 0)
 			die(&failure);
+		failpoint("commit-after");
 	}
 	effects = TAKE(turn->effects);
 	n = turn->neffects;

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/run.h"
 #include "common/xalloc.h"
 #include "runner/folder.h"
@@ -262,8 +263,11 @@ folder_prepare(struct folder *folder, const json_t *started, struct err *err)
 int
 folder_claim(struct folder *folder, struct err *err)
 {
-	int r = linkat(folder->fd, "started.new", folder->fd, "started", 0) < 0 ? -errno : 0;
+	int r;
 
+	failpoint("claim-before");
+	r = linkat(folder->fd, "started.new", folder->fd, "started", 0) < 0 ? -errno : 0;
+	failpoint("claim-linked");
 	unlinkat(folder->fd, "started.new", 0);
 	if (r >= 0 && fsync(folder->fd) < 0)
 		r = -errno;
@@ -280,6 +284,7 @@ folder_event(struct folder *folder, const json_t *event, bool durable, struct er
 	int r;
 
 	text[n] = '\n'; /* over the NUL: N + 1 bytes are written */
+	failpoint("event-before");
 	r = write_at(folder->events_fd, folder->events_end, text, n + 1);
 	if (r >= 0 && durable && fdatasync(folder->events_fd) < 0)
 		r = -errno;
@@ -293,15 +298,19 @@ int
 folder_result(struct folder *folder, const json_t *result, struct err *err)
 {
 	_cleanup_free_ char *text = json_dumps(result, JSON_COMPACT);
-	int r = write_at(folder->result_fd, 0, text, strlen(text));
+	int r;
 
+	failpoint("result-before");
+	r = write_at(folder->result_fd, 0, text, strlen(text));
 	if (r >= 0 && ftruncate(folder->result_fd, (off_t)strlen(text)) < 0)
 		r = -errno;
 	/* What ran is on disk before its end is. */
 	if (r >= 0 && (fdatasync(folder->events_fd) < 0 || fsync(folder->result_fd) < 0))
 		r = -errno;
+	failpoint("result-written");
 	if (r >= 0 && renameat(folder->fd, "result.new", folder->fd, "result") < 0)
 		r = -errno;
+	failpoint("result-renamed");
 	if (r >= 0 && fsync(folder->fd) < 0)
 		r = -errno;
 	if (r < 0)

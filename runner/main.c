@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"
@@ -64,6 +65,7 @@ run_tell(struct run *run, struct run_event *event)
 	object = run_event_pack(event);
 	if (folder_event(run->folder, object, durable, &err) < 0)
 		run_say(run, NULL, "%s", err.text);
+	failpoint("event-written");
 	channel_tell(run->channel, object);
 }
 
@@ -141,6 +143,7 @@ get_ready(struct run *run, const char **ret_code, struct err *err)
 	*ret_code = folder_code(r);
 	if (r < 0)
 		return r;
+	failpoint("run-locked");
 	r = prepare_run(run, ret_code, err);
 	if (r < 0)
 		return r;
@@ -219,6 +222,7 @@ finish(struct run *run)
 	run->result.finished_us = run_now_us();
 	object = run_result_pack(&run->result);
 	channel_tell(run->channel, object);
+	failpoint("result-told");
 	for (int i = 0; r < 0 && i < RESULT_TRIES; i++) {
 		if (i > 0)
 			pause_s(run, 1.);
@@ -226,6 +230,7 @@ finish(struct run *run)
 	}
 	channel_flush(run->channel, FLUSH_S);
 	folder_unlisten(run->folder);
+	failpoint("run-over");
 	return r < 0 ? complain(&err) : 0;
 }
 
@@ -277,22 +282,27 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 
 	if (r == -ECONNRESET)
 		return complain(&err);
+	failpoint("run-request");
 	if (r >= 0 && conf_r < 0)
 		return refuse(run, conf_code, &unasked);
 	if (r >= 0)
 		r = get_ready(run, &code, &err);
 	if (r < 0)
 		return refuse(run, code, &err);
+	failpoint("run-ready-before");
 	channel_answer(run->channel, ready);
+	failpoint("run-ready-after");
 	r = prepare_claim(run, &err);
 	if (channel_await_go(run->channel) < 0) {
 		folder_unlisten(run->folder);
 		return 0; /* nothing has happened */
 	}
+	failpoint("run-go");
 	if (r >= 0)
 		r = claim(run, &err);
 	if (r < 0)
 		return refuse(run, folder_code(r), &err);
+	failpoint("run-claimed");
 	run_tell(run, &begun);
 	steps_run(run);
 	return finish(run);

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "runner/child.h"
@@ -240,16 +241,19 @@ attempt_child(struct attempt *attempt, struct child *child, const char *stream)
 
 	child->user = &attempt->user;
 	child->cgroup_fd = tree_cgroup_fd(run->tree);
+	failpoint("step-before");
 	if (child_start(child, &started, &err) < 0) {
 		attempt_fail(attempt, "%s", err.text);
 		return;
 	}
+	failpoint("step-started");
 	tree_watch(run->tree, started.pid);
 	report_begin(&attempt->report, run->loop, started.report);
 	output = output_open(run, attempt->step->name, stream, started.out, started.err);
 	while (!tree_ended(run->tree, &status) && !attempt->timed_out && run->stop == STOP_NONE)
 		ev_run(run->loop, EVRUN_ONCE);
 	by_itself = tree_ended(run->tree, &status);
+	failpoint("step-ended");
 	if (!by_itself)
 		tree_end(run->tree, RUNNER_GRACE_S, &run->stop_now, stuck, attempt);
 	leftovers(attempt, output);

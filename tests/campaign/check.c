@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The judge: reads the three ledgers, after all is over, and says what does not agree.
+ *
+ *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1,
+ * I11); what a client was told of an end stays so (I6) started  each step of a job at most once,
+ * and only of a job that says so, not before its time (I2 I3 I4) stages   one run at a time, to the
+ * last of its processes (I5) ends     succeeded only if every step said 0, failed and its exit code
+ * as the step said, lost only if its bmd-run was killed (I8); nothing waits that nobody waits for
+ * (I7)
+ *
+ *   check FOLDER STEP…      the steps of the plan, in order
+ */
+#include <err.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/campaign/ledger.h"
+
+#define STEPS_MAX 8
+
+struct ran { /* a line of R */
+	char what[16], stage[32], step[32];
+	long long job, pid, boot_us, real_us;
+	int code;
+};
+
+struct step_ran {
+	int starts, ends, code;
+};
+
+struct job_ran {
+	long long job;
+	char stage[32];
+	struct step_ran steps[STEPS_MAX];
+	int starts;
+	long long first_boot_us, last_boot_us, first_real_us;
+};
+
+struct check {
+	json_t *asked, *dump; /* A, D */
+	json_t *keys;	      /* key → {job, error, method} of its first answer */
+	json_t *jobs;	      /* id → line of D */
+	json_t *killed;	      /* id of a job whose bmd-run was killed */
+	struct ran *ran;
+	size_t nran, room;
+	struct job_ran *runs; /* by job */
+	size_t nruns;
+	char **steps;
+	int nsteps;
+	int violations, unanswered, accepted, refused;
+};
+
+static void __attribute__((format(printf, 3, 4)))
+violation(struct check *check, const char *invariant, const char *format, ...)
+{
+	va_list ap;
+
+	printf("VIOLATION %s: ", invariant);
+	va_start(ap, format);
+	vprintf(format, ap);
+	va_end(ap);
+	putchar('\n');
+	check->violations++;
+}
+
+static const char *
+id_text(int64_t id)
+{
+	static char text[24];
+
+	snprintf(text, sizeof(text), "%" PRId64, id);
+	return text;
+}
+
+/* ---- reading */
+
+static void
+read_ran(struct check *check, const char *folder)
+{
+	char path[4096], line[1024];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/R", folder);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file)) {
+		struct ran ran;
+
+		if (sscanf(line, "%15s %lld %31s %31s %lld %lld %lld %d", ran.what, &ran.job,
+			   ran.stage, ran.step, &ran.pid, &ran.boot_us, &ran.real_us,
+			   &ran.code) != 8)
+			errx(99, "not a line of R: %s", line);
+		if (check->nran == check->room) {
+			check->room = check->room ? check->room * 2 : 1024;
+			check->ran = realloc(check->ran, check->room * sizeof(ran));
+		}
+		check->ran[check->nran++] = ran;
+	}
+	if (file)
+		fclose(file);
+}
+
+static struct job_ran *
+run_of(struct check *check, long long job)
+{
+	for (size_t i = check->nruns; i-- > 0;)
+		if (check->runs[i].job == job)
+			return &check->runs[i];
+	return NULL;
+}
+
+static int
+step_index(const struct check *check, const char *name)
+{
+	for (int i = 0; i < check->nsteps; i++)
+		if (strcmp(check->steps[i], name) == 0)
+			return i;
+	errx(99, "R speaks of an unknown step %s", name);
+}
+
+static void
+gather_run(struct check *check, const struct ran *ran)
+{
+	struct job_ran *run = run_of(check, ran->job);
+	struct step_ran *step;
+
+	if (!run) {
+		run = &check->runs[check->nruns++];
+		run->job = ran->job;
+		snprintf(run->stage, sizeof(run->stage), "%s", ran->stage);
+		run->first_boot_us = ran->boot_us;
+		run->first_real_us = ran->real_us;
+	}
+	run->last_boot_us = ran->boot_us > run->last_boot_us ? ran->boot_us : run->last_boot_us;
+	if (ran->boot_us < run->first_boot_us) {
+		run->first_boot_us = ran->boot_us;
+		run->first_real_us = ran->real_us;
+	}
+	step = &run->steps[step_index(check, ran->step)];
+	if (strcmp(ran->what, "start") == 0) {
+		run->starts++;
+		step->starts++;
+	} else if (strcmp(ran->what, "end") == 0) {
+		step->ends++;
+		step->code = ran->code;
+	} else {
+		violation(check, "I5", "step %s of job %lld found stage %s in use", ran->step,
+			  ran->job, ran->stage);
+	}
+}
+
+/* ---- asked */
+
+static void
+check_answer(struct check *check, json_t *line)
+{
+	const char *key = text_of(line, "key"), *method = text_of(line, "method");
+	json_t *first = json_object_get(check->keys, key);
+	int64_t job = number_of(line, "job");
+
+	if (!*key)
+		return;
+	if (!first) {
+		json_object_set(check->keys, key, line);
+		if (*text_of(line, "error"))
+			check->refused++;
+		else
+			check->accepted++;
+		return;
+	}
+	/* What was refused once may be accepted later, for nothing was done; never the other way.
+	 */
+	if (!*text_of(first, "error")) {
+		if (*text_of(line, "error"))
+			violation(check, "I1", "%s %s: job %" PRId64 " at first, then %s (%s)",
+				  method, key, number_of(first, "job"), text_of(line, "error"),
+				  text_of(line, "message"));
+		else if (number_of(first, "job") != job)
+			violation(check, "I1", "%s %s: job %" PRId64 " at first, then %" PRId64,
+				  method, key, number_of(first, "job"), job);
+	} else if (!*text_of(line, "error")) {
+		json_object_set(check->keys, key, line);
+	}
+}
+
+static bool
+is_deployment(const char *method)
+{
+	return strcmp(method, "Deploy") == 0 || strcmp(method, "Redeploy") == 0;
+}
+
+static void
+check_asked(struct check *check)
+{
+	json_t *line, *reasons = json_object();
+	const char *key;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		if (strcmp(text_of(line, "did"), "answer") == 0)
+			check_answer(check, line);
+		else if (strcmp(text_of(line, "did"), "kill-run") == 0)
+			json_object_set_new(check->killed, id_text(number_of(line, "job")),
+					    json_true());
+	}
+	json_array_foreach (check->dump, i, line) {
+		const json_t *job = json_object_get(line, "job");
+		const char *reason = text_of(job, "reason");
+
+		if (*reason != 'c')
+			continue;
+		if (json_object_get(reasons, reason))
+			violation(check, "I1", "%s became two jobs, %" PRId64 " is one", reason,
+				  number_of(job, "id"));
+		json_object_set(reasons, reason, json_object_get(job, "id"));
+	}
+	json_object_foreach (check->keys, key, line) {
+		json_t *id = json_object_get(reasons, key);
+
+		if (!is_deployment(text_of(line, "method")))
+			continue;
+		if (*text_of(line, "error") && id)
+			violation(check, "I11", "%s was refused (%s), and is job %lld", key,
+				  text_of(line, "error"), (long long)json_integer_value(id));
+		if (!*text_of(line, "error") && json_integer_value(id) != number_of(line, "job"))
+			violation(check, "I1",
+				  "%s was accepted as job %" PRId64 ", which bmd does not know",
+				  key, number_of(line, "job"));
+	}
+	json_decref(reasons);
+}
+
+/* What was seen of a job: once final, it stays so, for all who ask later. */
+static void
+check_seen(struct check *check)
+{
+	json_t *ends = json_object(), *line;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		const char *id = id_text(number_of(line, "job")), *state = text_of(line, "state");
+		json_t *end = json_object_get(ends, id), *job;
+
+		if (strcmp(text_of(line, "did"), "answer") ||
+		    strcmp(text_of(line, "method"), "GetJob") || !*state)
+			continue;
+		if (end && number_of(line, "asked_us") > number_of(end, "us") &&
+		    strcmp(text_of(end, "state"), state) != 0)
+			violation(check, "I6", "job %s was %s, then %s", id, text_of(end, "state"),
+				  state);
+		if (!end && state_final(state)) {
+			json_object_set(ends, id, line);
+			job = json_object_get(json_object_get(check->jobs, id), "job");
+			if (strcmp(text_of(job, "state"), state) != 0)
+				violation(check, "I6", "job %s was told to be %s and is %s", id,
+					  state, text_of(job, "state"));
+		}
+	}
+	json_decref(ends);
+}
+
+/* ---- started, stages */
+
+static void
+check_started(struct check *check)
+{
+	for (size_t i = 0; i < check->nruns; i++) {
+		const struct job_ran *run = &check->runs[i];
+		const json_t *job =
+		    json_object_get(json_object_get(check->jobs, id_text(run->job)), "job");
+
+		for (int s = 0; s < check->nsteps; s++)
+			if (run->steps[s].starts > 1)
+				violation(check, "I2", "step %s of job %lld started %d times",
+					  check->steps[s], run->job, run->steps[s].starts);
+		if (!job)
+			violation(check, "I3", "job %lld ran, and bmd does not know it", run->job);
+		else if (!*text_of(job, "started"))
+			violation(check, "I3", "job %lld ran, and bmd says %s, never started",
+				  run->job, text_of(job, "state"));
+		if (job && run->first_real_us < time_us(text_of(job, "due")))
+			violation(check, "I4", "job %lld started %lld us before its time", run->job,
+				  (long long)time_us(text_of(job, "due")) - run->first_real_us);
+	}
+}
+
+static void
+check_stages(struct check *check)
+{
+	for (size_t i = 0; i < check->nruns; i++)
+		for (size_t k = 0; k < check->nruns; k++) {
+			const struct job_ran *a = &check->runs[i], *b = &check->runs[k];
+
+			if (a->job != b->job && strcmp(a->stage, b->stage) == 0 &&
+			    b->first_boot_us > a->first_boot_us &&
+			    b->first_boot_us < a->last_boot_us)
+				violation(check, "I5", "job %lld began on stage %s during job %lld",
+					  b->job, b->stage, a->job);
+		}
+}
+
+/* ---- ends */
+
+static void
+check_succeeded(struct check *check, int64_t id, const struct job_ran *run)
+{
+	for (int s = 0; s < check->nsteps; s++)
+		if (!run || run->steps[s].ends != 1 || run->steps[s].code != 0)
+			violation(check, "I8", "job %" PRId64 " succeeded, and its step %s did not",
+				  id, check->steps[s]);
+}
+
+static void
+check_failed(struct check *check, const json_t *job, const struct job_ran *run)
+{
+	const char *name = text_of(job, "failed_step");
+	const struct step_ran *step = run && *name ? &run->steps[step_index(check, name)] : NULL;
+	int64_t code = number_of(job, "exit_code");
+
+	if (step && step->ends == 1 && step->code != 0 && code == step->code)
+		return;
+	violation(check, "I8",
+		  "job %" PRId64 " failed with %" PRId64 " in \"%s\" (%s), and R says %d",
+		  number_of(job, "id"), code, name, text_of(job, "message"),
+		  step && step->ends ? step->code : -1);
+}
+
+static void
+check_ends(struct check *check)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach (check->dump, i, line) {
+		const json_t *job = json_object_get(line, "job");
+		int64_t id = number_of(job, "id");
+		const char *state = text_of(job, "state"),
+			   *listed = text_of(json_object_get(line, "listed"), "state");
+		const struct job_ran *run = run_of(check, id);
+
+		if (strcmp(state, listed) != 0)
+			violation(check, "I6", "job %" PRId64 " is %s in its list and %s by itself",
+				  id, listed, state);
+		if (!state_final(state))
+			violation(check, "I7", "job %" PRId64 " is still %s: %s", id, state,
+				  text_of(json_object_get(job, "waits_for"), "text"));
+		if (strcmp(state, "succeeded") == 0)
+			check_succeeded(check, id, run);
+		if (strcmp(state, "failed") == 0)
+			check_failed(check, job, run);
+		if (strcmp(state, "lost") == 0 && !json_object_get(check->killed, id_text(id)))
+			violation(check, "I8",
+				  "job %" PRId64 " is lost, and nobody killed its bmd-run: %s", id,
+				  text_of(job, "message"));
+		if (strcmp(text_of(job, "state"), "missed") == 0 && run)
+			violation(check, "I3", "job %" PRId64 " is missed, and it ran", id);
+	}
+}
+
+/* ---- */
+
+static void
+count_states(const struct check *check)
+{
+	json_t *counts = json_object(), *line, *count;
+	const char *state;
+	size_t i;
+
+	json_array_foreach (check->dump, i, line) {
+		state = text_of(json_object_get(line, "job"), "state");
+		json_object_set_new(counts, state, json_integer(1 + number_of(counts, state)));
+	}
+	printf("jobs %zu (", json_array_size(check->dump));
+	i = 0;
+	json_object_foreach (counts, state, count)
+		printf("%s%s %lld", i++ ? ", " : "", state, (long long)json_integer_value(count));
+	printf("), steps begun and ended %zu, keys accepted %d, refused %d, without an answer %d\n",
+	       check->nran, check->accepted, check->refused, check->unanswered);
+	json_decref(counts);
+}
+
+static void
+count_unanswered(struct check *check)
+{
+	json_t *line, *seen = json_object();
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		const char *key = text_of(line, "key");
+
+		if (strcmp(text_of(line, "did"), "ask") || !*key || json_object_get(seen, key))
+			continue;
+		json_object_set_new(seen, key, json_true());
+		check->unanswered += !json_object_get(check->keys, key);
+	}
+	json_decref(seen);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct check check = {
+	    .keys = json_object(), .jobs = json_object(), .killed = json_object()};
+	json_t *line;
+	size_t i;
+
+	if (argc < 3 || argc - 2 > STEPS_MAX)
+		errx(99, "usage: check FOLDER STEP...");
+	check.steps = argv + 2;
+	check.nsteps = argc - 2;
+	check.asked = ledger_read(argv[1], "A");
+	check.dump = ledger_read(argv[1], "D");
+	read_ran(&check, argv[1]);
+	check.runs = calloc(check.nran + 1, sizeof(*check.runs));
+	for (i = 0; i < check.nran; i++)
+		gather_run(&check, &check.ran[i]);
+	json_array_foreach (check.dump, i, line) {
+		const char *id = id_text(number_of(json_object_get(line, "job"), "id"));
+
+		if (json_object_get(check.jobs, id))
+			violation(&check, "I7", "job %s is both in the queue and in the history",
+				  id);
+		json_object_set(check.jobs, id, line);
+	}
+	check_asked(&check);
+	check_seen(&check);
+	check_started(&check);
+	check_stages(&check);
+	check_ends(&check);
+	count_unanswered(&check);
+	count_states(&check);
+	printf("violations %d\n", check.violations);
+	return check.violations || check.unanswered ? 1 : 0;
+}

@@ -1,0 +1,64 @@
+#!/bin/sh
+# The judge itself: it is silent about ledgers that agree, and names what does not when one line of them is changed.
+: "${top_srcdir:=$(dirname "$0")/../..}" "${top_builddir:=$top_srcdir/build}"
+set -u
+folder=$(mktemp -d "${TMPDIR:-/tmp}/bmd-check.XXXXXX") || exit 99
+trap 'rm -rf "$folder"' EXIT
+failed=0
+
+ledgers() {
+    cat >"$folder/A" <<'A'
+{"did":"ask","client":0,"method":"Deploy","key":"c0-1","us":10,"parameters":{}}
+{"did":"answer","client":0,"method":"Deploy","key":"c0-1","asked_us":10,"us":20,"error":"","job":1,"state":"queued"}
+{"did":"answer","client":0,"method":"Deploy","key":"c0-1","asked_us":21,"us":22,"error":"","job":1,"state":"queued"}
+{"did":"answer","client":1,"method":"Deploy","key":"c1-1","asked_us":10,"us":20,"error":"","job":2,"state":"queued"}
+{"did":"answer","client":1,"method":"Redeploy","key":"c1-2","asked_us":30,"us":40,"error":"Refused","job":0,"state":""}
+{"did":"answer","client":1,"method":"GetJob","key":"","asked_us":50,"us":60,"error":"","job":1,"state":"succeeded"}
+{"did":"answer","client":1,"method":"GetJob","key":"","asked_us":70,"us":80,"error":"","job":1,"state":"succeeded"}
+{"did":"answer","client":1,"method":"Deploy","key":"c1-3","asked_us":50,"us":60,"error":"","job":3,"state":"queued"}
+{"did":"kill-run","job":3,"pid":7}
+A
+    cat >"$folder/R" <<'R'
+start 1 s0 one 100 1000 2000000 0
+end 1 s0 one 100 1001 2000001 0
+start 1 s0 two 101 1002 2000002 0
+end 1 s0 two 101 1003 2000003 0
+start 2 s0 one 102 1004 2000004 0
+end 2 s0 one 102 1005 2000005 9
+start 3 s1 one 103 1002 2000004 0
+R
+    cat >"$folder/D" <<'D'
+{"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0}}
+{"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one"}}
+{"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
+D
+}
+# says INVARIANT LEDGER SED-SCRIPT
+says() {
+    ledgers
+    sed -i "$3" "$folder/$2"
+    "$top_builddir/tests/campaign/check" "$folder" one two >"$folder/out"
+    grep -q "^VIOLATION $1:" "$folder/out" || { echo "FAIL: no $1 after $2: $3"; cat "$folder/out"; failed=1; }
+}
+ledgers
+"$top_builddir/tests/campaign/check" "$folder" one two >"$folder/out" || { cat "$folder/out"; failed=1; }
+says I1 A '3s/"job":1/"job":2/'                 # the same key, another job
+says I1 A '3s/"error":""/"error":"Refused"/'    # the same key, refused
+says I1 D 1d                                    # an accepted job is not there
+says I1 D '3s/c1-3/c0-1/'                       # one key, two jobs
+says I11 D '3s/c1-3/c1-2/'                      # refused, and a job
+says I2 R '5s/2 s0 one/1 s0 one/'               # a step twice
+says I3 D '2s/"started":"[^"]*"/"started":null/' # never started, and it ran
+says I3 R '7s/start 3/start 4/'                 # ran, and is not known
+says I4 D '1s/02.000000Z/02.500000Z/'           # before its time
+says I5 R '5s/ 1004 / 1001 /'                   # begun during another's
+says I5 R '7s/^start/overlap/'                  # found the stage in use
+says I6 A '7s/succeeded/running/'               # an end that is taken back
+says I6 D '1s/succeeded/failed/g'               # told one end, recorded another
+says I7 D '3s/lost/held/g'                      # waits for ever
+says I8 R '4s/0$/3/'                            # succeeded, and a step did not
+says I8 R 4d                                    # succeeded, and a step has no end
+says I8 D '2s/"exit_code":9/"exit_code":8/'     # another exit code
+says I8 A 9d                                    # lost, and nobody killed it
+[ $failed = 0 ] && echo "ok: every untruth is named"
+exit $failed

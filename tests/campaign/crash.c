@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The driver of the crash campaign. N times it starts bmd under the load of the clients and ends it
+ * by SIGKILL at a moment that the seed chooses: at work, while it recovers, together with a
+ * bmd-run, or after one of its bmd-run was killed under it. What it does goes into A. It is the
+ * human too: a stage that bmd leaves to one is settled, after what is left there was ended. In the
+ * end everything is let go, D is written, and nothing may be left: no job that waits, no process,
+ * no zombie.
+ *
+ *   crash BMD CONF SOCKET FOLDER SEED CYCLES CLIENTS STAGES
+ */
+#include <dirent.h>
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/campaign/ledger.h"
+
+#define READY_S	 30
+#define DRAIN_S	 90
+#define PIDS_MAX 4096
+#define REPLY_MS 10000
+#define PAGE	 200
+
+struct pids {
+	pid_t v[PIDS_MAX];
+	int n;
+};
+
+struct campaign {
+	const char *bmd, *conf, *socket, *folder;
+	uint64_t dice;
+	int ledger, log, keys, violations;
+	pid_t pid, clients;
+	int killed, recovering, runners, together, stopped; /* how often */
+	int64_t ready_us, ready_max_us;
+	int readies;
+};
+
+static _Noreturn void
+usage(void)
+{
+	errx(99, "usage: crash BMD CONF SOCKET FOLDER SEED CYCLES CLIENTS STAGES");
+}
+
+static void
+violation(struct campaign *campaign, const char *what)
+{
+	printf("VIOLATION: %s\n", what);
+	fflush(stdout);
+	campaign->violations++;
+}
+
+/* ---- processes */
+
+static void
+reap(struct campaign *campaign)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == campaign->pid) {
+			char text[128];
+
+			snprintf(text, sizeof(text), "bmd ended by itself, status 0x%x",
+				 (unsigned)status);
+			violation(campaign, text);
+			campaign->pid = 0;
+		}
+}
+
+/* Words of a file of /proc: N bytes at most, NUL-terminated. */
+static ssize_t
+proc_read(pid_t pid, const char *name, char *ret, size_t n)
+{
+	char path[64];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = fd < 0 ? -1 : read(fd, ret, n - 1);
+	if (fd >= 0)
+		close(fd);
+	ret[got > 0 ? got : 0] = '\0';
+	return got;
+}
+
+static void
+children_of(pid_t pid, struct pids *ret)
+{
+	char name[64], text[65536], *next = text;
+
+	snprintf(name, sizeof(name), "task/%d/children", (int)pid);
+	if (pid <= 0 || proc_read(pid, name, text, sizeof(text)) <= 0)
+		return;
+	for (char *word; (word = strsep(&next, " ")) && *word && ret->n < PIDS_MAX;)
+		ret->v[ret->n++] = (pid_t)atoi(word);
+}
+
+/* The job of a bmd-run, by its last argument; 0 for another program. */
+static int64_t
+job_of(pid_t pid)
+{
+	char comm[64], line[4096], *last = line;
+	ssize_t n;
+
+	proc_read(pid, "comm", comm, sizeof(comm));
+	if (strcmp(comm, "bmd-run\n") != 0)
+		return 0;
+	n = proc_read(pid, "cmdline", line, sizeof(line));
+	for (ssize_t i = 0; i + 1 < n; i++)
+		if (line[i] == '\0')
+			last = line + i + 1;
+	return atoll(last);
+}
+
+/* Kills one bmd-run, of those of this bmd and of those before it; what can become of its job is
+ * noted before. */
+static bool
+kill_runner(struct campaign *campaign)
+{
+	struct pids all = {0}, runners = {0};
+	pid_t pid;
+
+	children_of(campaign->pid, &all);
+	children_of(getpid(), &all);
+	for (int i = 0; i < all.n; i++)
+		if (job_of(all.v[i]) > 0)
+			runners.v[runners.n++] = all.v[i];
+	if (runners.n == 0)
+		return false;
+	pid = runners.v[below(&campaign->dice, runners.n)];
+	ledger_line(campaign->ledger, json_pack("{s:s, s:I, s:i}", "did", "kill-run", "job",
+						(json_int_t)job_of(pid), "pid", (int)pid));
+	kill(pid, SIGKILL);
+	campaign->runners++;
+	return true;
+}
+
+static bool
+environment_has(const char *text, ssize_t n, const char *entry)
+{
+	for (const char *s = text; s < text + n; s += strlen(s) + 1)
+		if (strcmp(s, entry) == 0)
+			return true;
+	return false;
+}
+
+/* Processes of steps: of JOB, or (0) of any. They carry the folder of this campaign. */
+static void
+steps_of(struct campaign *campaign, int64_t job, struct pids *ret)
+{
+	static char text[262144];
+	char folder[4200], number[64];
+	struct dirent *entry;
+	DIR *dir = opendir("/proc");
+
+	snprintf(folder, sizeof(folder), "LEDGERS=%s", campaign->folder);
+	snprintf(number, sizeof(number), "BM_JOB=%lld", (long long)job);
+	while (dir && (entry = readdir(dir)) != NULL && ret->n < PIDS_MAX) {
+		pid_t pid = (pid_t)atoi(entry->d_name);
+		ssize_t n = pid > 0 ? proc_read(pid, "environ", text, sizeof(text)) : 0;
+
+		if (n > 0 && environment_has(text, n, folder) &&
+		    (job == 0 || environment_has(text, n, number)))
+			ret->v[ret->n++] = pid;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* As the human would: nothing of JOB is there any more. */
+static void
+end_steps(struct campaign *campaign, int64_t job)
+{
+	for (int i = 0; i < 2000; i++) {
+		struct pids left = {0};
+
+		reap(campaign);
+		steps_of(campaign, job, &left);
+		if (left.n == 0)
+			return;
+		for (int k = 0; k < left.n; k++)
+			kill(left.v[k], SIGKILL);
+		usleep(5000);
+	}
+	violation(campaign, "what a dead run left cannot be ended");
+}
+
+/* ---- bmd */
+
+static void
+bmd_start(struct campaign *campaign)
+{
+	campaign->pid = fork();
+	if (campaign->pid < 0)
+		err(99, "cannot fork");
+	if (campaign->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(campaign->log, STDERR_FILENO);
+		execl(campaign->bmd, "bmd", "-c", campaign->conf, (char *)NULL);
+		err(99, "cannot execute %s", campaign->bmd);
+	}
+}
+
+static bool
+answers(struct campaign *campaign)
+{
+	json_t *parameters = json_object(),
+	       *reply = ask(campaign->socket, "GetStatus", parameters, 500);
+	bool yes = reply && !error_name(reply);
+
+	json_decref(parameters);
+	json_decref(reply);
+	return yes;
+}
+
+static void
+bmd_ready(struct campaign *campaign)
+{
+	int64_t since_us = clock_us(CLOCK_MONOTONIC), us;
+
+	while (!answers(campaign)) {
+		reap(campaign);
+		if (clock_us(CLOCK_MONOTONIC) - since_us > READY_S * INT64_C(1000000) ||
+		    campaign->pid == 0) {
+			violation(campaign, "bmd does not come back");
+			exit(1);
+		}
+		usleep(1000);
+	}
+	us = clock_us(CLOCK_MONOTONIC) - since_us;
+	campaign->ready_us += us;
+	campaign->readies++;
+	if (us > campaign->ready_max_us)
+		campaign->ready_max_us = us;
+}
+
+static void
+bmd_end(struct campaign *campaign, int signal)
+{
+	int status = 0;
+
+	reap(campaign);
+	if (campaign->pid == 0)
+		return;
+	kill(campaign->pid, signal);
+	while (waitpid(campaign->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (signal == SIGTERM && status != 0)
+		violation(campaign, "bmd was asked to stop and did not end with 0");
+	if (signal == SIGKILL && !WIFSIGNALED(status))
+		violation(campaign, "bmd ended by itself");
+	campaign->pid = 0;
+}
+
+static void
+moment(struct campaign *campaign, int ms)
+{
+	usleep((useconds_t)below(&campaign->dice, ms * 1000));
+	reap(campaign);
+}
+
+/* ---- the human */
+
+static json_t *
+page(struct campaign *campaign, const char *method, const char *after)
+{
+	json_t *parameters = json_pack("{s:i}", "limit", PAGE), *reply;
+
+	if (*after)
+		json_object_set_new(parameters, "after", json_string(after));
+	reply = ask(campaign->socket, method, parameters, REPLY_MS);
+	json_decref(parameters);
+	return reply;
+}
+
+/* Every job that METHOD lists. */
+static json_t *
+list(struct campaign *campaign, const char *method)
+{
+	json_t *jobs = json_array(), *reply;
+	char after[256] = "";
+
+	while ((reply = page(campaign, method, after)) != NULL) {
+		const char *next = json_string_value(answer(reply, "next"));
+
+		json_array_extend(jobs, answer(reply, "jobs"));
+		snprintf(after, sizeof(after), "%s", next ? next : "");
+		json_decref(reply);
+		if (!*after)
+			break;
+	}
+	return jobs;
+}
+
+/* A change of the driver's own. */
+static void
+do_change(struct campaign *campaign, const char *method, json_t *parameters)
+{
+	char key[32];
+	json_t *reply;
+
+	snprintf(key, sizeof(key), "driver-%d", ++campaign->keys);
+	json_object_set_new(parameters, "key", json_string(key));
+	reply = ask(campaign->socket, method, parameters, REPLY_MS);
+	ledger_line(campaign->ledger, json_pack("{s:s, s:s, s:O, s:s}", "did", "drive", "method",
+						method, "parameters", parameters, "error",
+						!reply		    ? "no answer"
+						: error_name(reply) ? error_name(reply)
+								    : ""));
+	json_decref(reply);
+	json_decref(parameters);
+}
+
+/* Stages where bmd does not know whether something of a lost run is still there. */
+static void
+settle(struct campaign *campaign)
+{
+	json_t *parameters = json_object(), *stage;
+	json_t *reply = ask(campaign->socket, "GetStatus", parameters, REPLY_MS);
+	size_t i;
+
+	json_array_foreach (answer(reply, "stages"), i, stage) {
+		int64_t job = number_of(stage, "occupied_by");
+		json_t *known;
+
+		if (job == 0)
+			continue;
+		end_steps(campaign, job);
+		known = json_pack("{s:s, s:O, s:s}", "application", "app", "stage",
+				  json_object_get(stage, "stage"), "reason", "looked");
+		if (below(&campaign->dice, 2)) {
+			json_object_set_new(known, "release", json_string("1.0"));
+			json_object_set_new(known, "build", json_integer(1));
+		}
+		do_change(campaign, "Settle", known);
+	}
+	json_decref(reply);
+	json_decref(parameters);
+}
+
+/* In the end held jobs go on, or away; the FIRST time also half of those that wait in line. */
+static int
+let_go(struct campaign *campaign, bool first)
+{
+	json_t *jobs = list(campaign, "ListQueue"), *job;
+	int n = (int)json_array_size(jobs);
+	size_t i;
+
+	json_array_foreach (jobs, i, job) {
+		bool held = strcmp(text_of(job, "state"), "held") == 0;
+
+		if (held || (first && below(&campaign->dice, 2)))
+			do_change(campaign,
+				  held && below(&campaign->dice, 3) == 0 ? "Release" : "Cancel",
+				  json_pack("{s:I}", "job", (json_int_t)number_of(job, "id")));
+	}
+	json_decref(jobs);
+	return n;
+}
+
+static void
+drain(struct campaign *campaign)
+{
+	int64_t since_us = clock_us(CLOCK_MONOTONIC);
+	bool first = true;
+	int left;
+
+	do {
+		settle(campaign);
+		left = let_go(campaign, first);
+		first = false;
+		reap(campaign);
+		usleep(50000);
+	} while (left > 0 && clock_us(CLOCK_MONOTONIC) - since_us < DRAIN_S * INT64_C(1000000));
+	if (left > 0)
+		violation(campaign, "jobs are still waiting after the campaign: see D");
+}
+
+/* ---- D, and what is left */
+
+static void
+dump_jobs(struct campaign *campaign, int fd, const char *method)
+{
+	json_t *jobs = list(campaign, method), *job;
+	size_t i;
+
+	json_array_foreach (jobs, i, job) {
+		json_t *parameters = json_pack("{s:O}", "job", json_object_get(job, "id"));
+		json_t *reply = ask(campaign->socket, "GetJob", parameters, REPLY_MS);
+
+		ledger_line(fd, json_pack("{s:s, s:O, s:O}", "list", method, "listed", job, "job",
+					  reply && answer(reply, "job") ? answer(reply, "job")
+									: json_null()));
+		json_decref(reply);
+		json_decref(parameters);
+	}
+	json_decref(jobs);
+}
+
+static void
+dump(struct campaign *campaign)
+{
+	int fd = ledger_open(campaign->folder, "D");
+
+	dump_jobs(campaign, fd, "ListHistory");
+	dump_jobs(campaign, fd, "ListQueue");
+	close(fd);
+}
+
+/* After the last job nothing of any run is there, and bmd has reaped what it had. */
+static void
+nothing_left(struct campaign *campaign)
+{
+	struct pids left = {0}, children = {0};
+	char text[128];
+
+	for (int i = 0; i < 100; i++) {
+		left.n = children.n = 0;
+		reap(campaign);
+		steps_of(campaign, 0, &left);
+		children_of(campaign->pid, &children);
+		if (left.n + children.n == 0)
+			return;
+		usleep(20000);
+	}
+	snprintf(text, sizeof(text), "%d processes of steps and %d children of bmd are left",
+		 left.n, children.n);
+	violation(campaign, text);
+	end_steps(campaign, 0);
+}
+
+/* ---- the cycles */
+
+static void
+cycle(struct campaign *campaign)
+{
+	int what = below(&campaign->dice, 100);
+
+	bmd_start(campaign);
+	if (what < 20) {
+		moment(campaign, 40);
+		campaign->recovering++;
+		bmd_end(campaign, SIGKILL);
+		campaign->killed++;
+		return;
+	}
+	bmd_ready(campaign);
+	settle(campaign);
+	moment(campaign, 120);
+	if (what < 45) {
+		kill_runner(campaign);
+		moment(campaign, 60);
+	}
+	if (what >= 45 && what < 50) {
+		bmd_end(campaign, SIGTERM);
+		campaign->stopped++;
+		return;
+	}
+	bmd_end(campaign, SIGKILL);
+	campaign->killed++;
+	if (what < 65 && kill_runner(campaign))
+		campaign->together++;
+}
+
+static void
+clients_start(struct campaign *campaign, char **argv)
+{
+	char program[4200];
+
+	snprintf(program, sizeof(program), "%s", argv[0]);
+	snprintf(strrchr(program, '/') + 1, sizeof("clients"), "clients");
+	campaign->clients = fork();
+	if (campaign->clients < 0)
+		err(99, "cannot fork");
+	if (campaign->clients == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, "clients", argv[3], argv[4], argv[5], argv[7], argv[8],
+		      (char *)NULL);
+		err(99, "cannot execute %s", program);
+	}
+}
+
+static void
+clients_end(struct campaign *campaign)
+{
+	pid_t gone;
+
+	do {
+		kill(campaign->clients, SIGTERM);
+		usleep(20000);
+		gone = waitpid(campaign->clients, NULL, WNOHANG);
+	} while (gone == 0);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct campaign campaign = {0};
+	char log[4200];
+	int cycles;
+
+	if (argc != 9 || !strchr(argv[0], '/'))
+		usage();
+	campaign.bmd = argv[1];
+	campaign.conf = argv[2];
+	campaign.socket = argv[3];
+	campaign.folder = argv[4];
+	campaign.dice = strtoull(argv[5], NULL, 10);
+	cycles = atoi(argv[6]);
+	campaign.ledger = ledger_open(campaign.folder, "A");
+	snprintf(log, sizeof(log), "%s/bmd.log", campaign.folder);
+	campaign.log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	clients_start(&campaign, argv);
+	for (int i = 0; i < cycles; i++)
+		cycle(&campaign);
+	bmd_start(&campaign);
+	bmd_ready(&campaign);
+	settle(&campaign);
+	clients_end(&campaign);
+	drain(&campaign);
+	dump(&campaign);
+	nothing_left(&campaign);
+	bmd_end(&campaign, SIGTERM);
+	printf(
+	    "cycles %d, kills of bmd %d (%d while it recovered), of bmd-run %d (%d with bmd dead), "
+	    "stops %d, ready after %.0f ms, at most %.0f ms\n",
+	    cycles, campaign.killed, campaign.recovering, campaign.runners, campaign.together,
+	    campaign.stopped, (double)campaign.ready_us / 1000 / campaign.readies,
+	    (double)campaign.ready_max_us / 1000);
+	return campaign.violations ? 1 : 0;
+}

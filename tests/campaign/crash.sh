@@ -1,0 +1,54 @@
+#!/bin/sh
+# The crash campaign: N cycles of SIGKILL under load, three ledgers, and what does not agree with what.
+#
+#   N=     cycles (default 15 in `make check`, 200 in `make check-crash`)
+#   SEED=  the decisions of clients, driver and steps (default: the clock); printed, so that a run can be done again
+#   KEEP=  a folder that the ledgers are copied to, always; without it, after a violation, their place is printed
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+
+N=${N:-15}
+SEED=${SEED:-$(date +%s)}
+STAGES=4 CLIENTS=8
+here=$top_builddir/tests/campaign
+ledgers=$(mktemp -d "${TMPDIR:-/tmp}/bmd-ledgers.XXXXXX") || exit 99
+chmod 755 "$ledgers"
+at_exit "[ \"\${keep_ledgers:-}\" ] || rm -rf '$ledgers'"
+echo "seed $SEED, $N cycles, $CLIENTS clients, $STAGES stages"
+
+application app <<CONF
+    stages = {"s0", "s1", "s2", "s3"}
+    variables = {"LEDGERS=$ledgers"}
+    stage "s0" { plan = "p"  on-failure = "continue" }
+    stage "s1" { plan = "p" }
+    stage "s2" { plan = "p"  on-failure = "redeploy" }
+    stage "s3" { plan = "p"  on-failure = "continue" }
+CONF
+plan p <<CONF
+    step "one" { exec = {"$here/probe", "$ledgers", "$SEED"} }
+    step "two" { exec = {"$here/probe", "$ledgers", "$SEED"} }
+CONF
+bmd_start
+for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
+bmd_stop
+
+begin=$(date +%s)
+"$here/crash" "$top_builddir/daemon/bmd" "$BMD_CONF" "$BMD_SOCKET" "$ledgers" \
+    "$SEED" "$N" $CLIENTS $STAGES >"$ledgers/crash.out"
+drove=$?
+cat "$ledgers/crash.out"
+"$here/check" "$ledgers" one two >"$ledgers/check.out"
+checked=$?
+cat "$ledgers/check.out"
+integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || integrity=skipped
+[ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity"; checked=1; }
+violations=$(cat "$ledgers/crash.out" "$ledgers/check.out" | grep -c '^VIOLATION')
+bound=$([ "$violations" = 0 ] && awk "BEGIN { printf \"%.2g %%\", 300 / $N }" || echo -)
+echo "| crash campaign | SIGKILL of bmd and bmd-run under $CLIENTS clients, and while it recovers | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - begin)) s |"
+[ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -r "$ledgers"/. "$KEEP"; }
+if [ $drove != 0 ] || [ $checked != 0 ]; then
+    keep_ledgers=yes
+    cp -r "$HOME_DIR/state" "$ledgers/" 2>/dev/null
+    echo "look into $ledgers; again: make check-crash SEED=$SEED N=$N"
+    exit 1
+fi
+OK "nothing lost, nothing twice, every end true"

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The step of the campaigns: writes into the ledger R when it begins and how it ends, durably, and
+ * in between behaves as the seed, the job and the step say: short or long, failing, deaf to TERM,
+ * or leaving a deaf grandchild behind in a session of its own. All that while it (and the
+ * grandchild) holds the lock of its stage; where that is not free, two runs are on the stage at
+ * once, and R says so.
+ *
+ *   start|end|overlap JOB STAGE STEP PID BOOTTIME_US REALTIME_US CODE
+ */
+#include <err.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "tests/campaign/ledger.h"
+
+#define GRANDCHILD_S 5
+
+static int ledger;
+
+static void
+note(const char *what, int code)
+{
+	char line[512];
+	int n = snprintf(line, sizeof(line), "%s %s %s %s %d %lld %lld %d\n", what,
+			 getenv("BM_JOB"), getenv("BM_STAGE"), getenv("BM_STEP"), (int)getpid(),
+			 (long long)clock_us(CLOCK_BOOTTIME), (long long)clock_us(CLOCK_REALTIME),
+			 code);
+
+	if (write(ledger, line, (size_t)n) != n || fdatasync(ledger) < 0)
+		err(99, "cannot write the ledger");
+}
+
+static void
+hold_stage(const char *folder)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/stage.%s", folder, getenv("BM_STAGE"));
+	fd = open(path, O_RDWR | O_CREAT, 0644); /* without CLOEXEC: it is held by what we leave */
+	if (fd < 0)
+		err(99, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		note("overlap", 0);
+}
+
+static void
+leave_something(void)
+{
+	if (fork() != 0)
+		return;
+	setsid();
+	if (fork() != 0)
+		_exit(0);
+	signal(SIGTERM, SIG_IGN);
+	sleep(GRANDCHILD_S);
+	_exit(0);
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t dice;
+	int code, ms;
+
+	if (argc != 3 || !getenv("BM_JOB") || !getenv("BM_STAGE") || !getenv("BM_STEP"))
+		errx(99, "usage, in a step: probe FOLDER SEED");
+	dice = strtoull(argv[2], NULL, 10) ^ (strtoull(getenv("BM_JOB"), NULL, 10) << 8) ^
+	       (uint64_t)getenv("BM_STEP")[0];
+	ledger = ledger_open(argv[1], "R");
+	hold_stage(argv[1]);
+	note("start", 0);
+	if (below(&dice, 16) == 0)
+		signal(SIGTERM, SIG_IGN);
+	if (below(&dice, 12) == 0)
+		leave_something();
+	ms = below(&dice, 8) == 0 ? 400 : 1 + below(&dice, 60);
+	usleep((useconds_t)ms * 1000);
+	code = below(&dice, 8) == 0 ? 1 + below(&dice, 100) : 0;
+	note("end", code);
+	return code;
+}
