@@ -27,6 +27,7 @@
 #include "daemon/sched.h"
 
 #define READY_SECONDS	30.0
+#define DOUBT_SECONDS	0.5
 #define AGAIN_SECONDS	5.0  /* after a full disk or an unreadable folder */
 #define RECONNECT_FIRST 0.02 /* doubled up to … */
 #define RECONNECT_LAST	5.0
@@ -418,25 +419,45 @@ lock_is_ours(struct tend *tend, struct err *err)
 }
 
 static void
-got_ready(struct tend *tend)
+commit_running(struct tend *tend)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r;
 
-	if (tend->phase != REQUESTED)
-		return;
-	failpoint("ready-got");
 	wait_no_more(tend);
-	if (!lock_is_ours(tend, &err)) {
-		not_started(tend, err.text, true);
-		return;
-	}
 	r = change(tend, change_running, &err);
 	if (r < 0) {
 		not_started(tend, err.text, false);
 		return;
 	}
 	after_commit(tend, running_committed);
+}
+
+static void
+still_not_locked(struct tend *tend)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (lock_is_ours(tend, &err))
+		commit_running(tend);
+	else
+		not_started(tend, err.text, true);
+}
+
+/* One that was killed behind its `ready` has no lock either, and no fault of the configuration: its
+ * connection ends within this moment. */
+static void
+got_ready(struct tend *tend)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (tend->phase != REQUESTED)
+		return;
+	failpoint("ready-got");
+	if (lock_is_ours(tend, &err))
+		commit_running(tend);
+	else
+		wait_then(tend, DOUBT_SECONDS, still_not_locked);
 }
 
 static void
