@@ -165,6 +165,12 @@ objects_fd(const struct objects *objects)
 	return objects->objects;
 }
 
+int
+objects_store_fd(const struct objects *objects)
+{
+	return objects->store;
+}
+
 /* ---- reading */
 
 static int

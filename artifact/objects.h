@@ -23,6 +23,7 @@ int objects_open(const char *state_directory, bool create, struct objects **ret_
 struct objects *objects_from_fd(int objects_fd);
 void objects_close(struct objects *objects);
 int objects_fd(const struct objects *objects); /* of store/objects; borrowed */
+int objects_store_fd(const struct objects *objects); /* of store/, borrowed; -1 when objects can only be read */
 /* Removes what interrupted imports left (staging folders that nobody has locked). */
 int objects_sweep(struct objects *objects, struct err *err);
 

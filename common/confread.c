@@ -74,6 +74,7 @@ static const struct conf_rule main_rules[] = {
 	{"upload-depth",        CONF_NUMBER,    FIELD(conf, upload_depth),        1, 128, "128"},
 	{"upload-path",         CONF_NUMBER,    FIELD(conf, upload_path),         1, 4095, "4095"},
 	{"upload-ratio",        CONF_NUMBER,    FIELD(conf, upload_ratio),        1, 1000000, "1000"},
+	{"verify-rate",         CONF_SIZE,      FIELD(conf, verify_rate),         1 << 20, 1024 * SIZE_TIB, "\"256MiB\""},
 	{"default-application", CONF_TEXT,      FIELD(conf, default_application), 0, 0, "\"shop\""},
 	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
 	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
@@ -227,8 +228,8 @@ read_size(struct reader *reader, const struct conf_key *key, int64_t *field)
 		    key->rule->name, text, key->rule->example);
 	else if (value < 0 || value > key->rule->high / units[i].bytes ||
 		 value * units[i].bytes < key->rule->low)
-		BAD(reader, key->line, "%s = \"%.40s\": write a size from %lldB to %lldTiB",
-		    key->rule->name, text, (long long)key->rule->low,
+		BAD(reader, key->line, "%s = \"%.40s\": write a size from %s to %lldTiB",
+		    key->rule->name, text, key->rule->low == 1 ? "1B" : "1MiB",
 		    (long long)(key->rule->high / SIZE_TIB));
 	else
 		*field = value * units[i].bytes;

@@ -16,7 +16,7 @@ _bmctl() {
     local verbs='status redeploy rollback deploy build diff queue show history log wait cancel
         reschedule release lock unlock settle at schedule check reload call version help'
     local schedules='preview'
-    local builds='add list show reject restore verify'
+    local builds='add list show reject restore verify repair'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
         --yes --grace --if-changed'

@@ -19,15 +19,15 @@ complete -c bmctl -s V -l version -d version
 set -l verbs status redeploy rollback deploy build diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload call version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
-complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show reject restore verify' -a 'add list show reject restore verify'
+complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show reject restore verify repair' -a 'add list show reject restore verify repair'
 
 complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb preview' -a 'preview'
 complete -c bmctl -n '__bmctl_verb preview' -a 'hourly daily weekly monthly'
 
-complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy diff queue history lock unlock settle add list show reject restore verify' -a '(__bmctl_names application)'
+complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy diff queue history lock unlock settle add list show reject restore verify repair' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_verb lock unlock settle' -a '(__bmctl_names stage)'
 complete -c bmctl -n '__bmctl_verb show log wait cancel reschedule release; and not __bmctl_verb build' -a '(__bmctl_jobs)'
-complete -c bmctl -n '__bmctl_verb check add' -F
+complete -c bmctl -n '__bmctl_verb check add repair' -F
 
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l now -d 'due now'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l at -x -d 'due at a time'

@@ -36,7 +36,7 @@ _bmctl() {
         'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
     schedules=('preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'reject:mark as bad' 'restore:take a rejection back'
-        'verify:hash the files again')
+        'verify:hash the files again' 'repair:restore damaged files')
 
     local curcontext=$curcontext state line
     _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
@@ -79,6 +79,7 @@ _bmctl() {
                     '1:application:_bmctl_applications' '2:release:' '*:path:_files' ;;
                 list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
                 reject | restore) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_files' ;;
                 show | verify) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 esac ;;
             esac ;;

@@ -125,7 +125,7 @@ table_color(const char *state)
 	    {"running", "\033[36m"},   {"held", "\033[33m"},	   {"missed", "\033[33m"},
 	    {"locked", "\033[33m"},    {"superseded", "\033[33m"}, {"cancelled", "\033[33m"},
 	    {"failed", "\033[31m"},    {"not ready", "\033[31m"},  {"lost", "\033[31m"},
-	    {"rejected", "\033[31m"},  {"dirty", "\033[31m"},	   {"removed", "\033[31m"},
+	    {"rejected", "\033[31m"},  {"damaged", "\033[31m"},  {"dirty", "\033[31m"},	   {"removed", "\033[31m"},
 	    {"added", "\033[32m"},
 	};
 

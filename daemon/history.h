@@ -18,7 +18,7 @@ struct history_entry {
 	int64_t job;	       /* that made it live; 0: settled by a human */
 	int64_t since_us;
 	char by[64];
-	bool rejected;	       /* filled by whoever loads it; changes while it lies in the stack */
+	bool rejected;	       /* or damaged: filled by whoever loads it; changes while it lies in the stack */
 };
 
 struct history_run {	       /* the run on the stage, or the unfinished one that left it dirty */

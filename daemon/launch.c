@@ -439,8 +439,14 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 	      struct err *err)
 {
 	_cleanup_free_ char *program = program_import(launch);
-	char *argv[] = {(char[]){"bmd-import"}, (char[]){"--state"}, conf->state_directory,
-			(char[]){"--verify"}, NULL};
+	_cleanup_free_ char *rate = xasprintf("%lld", (long long)conf->verify_rate);
+	char *argv[] = {(char[]){"bmd-import"},
+			(char[]){"--state"},
+			conf->state_directory,
+			(char[]){"--rate"},
+			rate,
+			(char[]){"--verify"},
+			NULL};
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct start start = {.program = program, .argv = argv};
 	int r = channel(&ours, &theirs, err);

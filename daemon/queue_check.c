@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/json.h"
 #include "common/when.h"
@@ -89,9 +90,63 @@ damaged(const struct store_build *build, const struct store_artifact *artifact, 
 	return rule(
 	    err, "damaged",
 	    err_set(err, ERR_REFUSED,
-		    "%s %s: the stored file %s of artifact %s is %s: bmctl build verify %s %s",
+		    "%s %s: the stored file %s of artifact %s is %s: bmctl build repair %s %s "
+		    "%s=PATH, with the original files",
 		    build->application, names_build_text(&build->build).s, shown, artifact->name,
-		    what, build->application, names_build_text(&build->build).s));
+		    what, build->application, names_build_text(&build->build).s, artifact->name));
+}
+
+/* What the last verification said, until the files are whole again. */
+static int
+marked(struct queue *queue, const struct store_build *build, const struct store_artifact *artifact,
+       struct err *err)
+{
+	_cleanup_free_ char *problem = NULL, *path = NULL;
+	int r = damage_find(queue->objects, artifact->digest, &problem, &path);
+
+	if (r < 0)
+		return err_errno(err, -r, "cannot read what is damaged of artifact %s",
+				 artifact->name);
+	if (r == 0)
+		return 0;
+	return damaged(build, artifact, *path ? path : "(its list of files)",
+		       strcmp(problem, "missing") == 0 ? "missing" : "damaged", err);
+}
+
+bool
+queue_damaged(struct queue *queue, const struct store_build *build)
+{
+	for (size_t i = 0; i < build->nartifacts; i++)
+		if (damage_find(queue->objects, build->artifacts[i].digest, NULL, NULL) != 0)
+			return true;
+	return false;
+}
+
+static bool
+ref_damaged(struct queue *queue, const char *application, const struct build_ref *ref)
+{
+	_cleanup_(store_build_clear) struct store_build build = {0};
+
+	return ref->release[0] != '\0' &&
+	       store_build_get(queue->store, application, ref, &build, NULL) == 0 &&
+	       queue_damaged(queue, &build);
+}
+
+/* A damaged build is passed over as a rejected one is. */
+int
+queue_history_get(struct queue *queue, const char *application, const char *stage,
+		  struct history *ret_history, struct err *err)
+{
+	int r = store_history_get(queue->store, application, stage, ret_history, err);
+
+	if (r < 0 || !queue->objects || !damage_any(queue->objects))
+		return r;
+	for (size_t i = 0; i < ret_history->n; i++)
+		ret_history->stack[i].rejected |=
+		    ref_damaged(queue, application, &ret_history->stack[i].build);
+	ret_history->unfinished.rejected |=
+	    ref_damaged(queue, application, &ret_history->unfinished.build);
+	return r;
 }
 
 static int
@@ -157,6 +212,9 @@ queue_check_whole(struct queue *queue, const struct store_build *build, bool fre
 		struct queue_whole *whole = seen(queue, artifact->digest);
 		int r;
 
+		r = marked(queue, build, artifact, err);
+		if (r < 0)
+			return r;
 		if (whole && !fresh && now_us >= whole->seen_us &&
 		    now_us - whole->seen_us < WHOLE_FOR_US)
 			continue;
@@ -343,7 +401,7 @@ queue_check(struct queue *queue, const char *application, const char *stage, int
 
 	r = queue_find_stage(queue, application, stage, &found, &at, &err);
 	if (r == 0)
-		r = store_history_get(queue->store, application, at->name, &history, &err);
+		r = queue_history_get(queue, application, at->name, &history, &err);
 	if (r < 0) {
 		(void)json_array_append_new(problems, json_string(err.text));
 	} else if (history_default(&history, &to, &err) < 0) {

@@ -145,7 +145,7 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 	r = queue_check_lock(&stage, job->due_us, err);
 	store_stage_clear(&stage);
 	if (r == 0)
-		r = store_history_get(queue->store, job->application, job->stage, &history, err);
+		r = queue_history_get(queue, job->application, job->stage, &history, err);
 	if (r == 0)
 		r = queue_ahead(queue, job, &history, &ahead, err);
 	history_clear(&history);
@@ -214,7 +214,7 @@ let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 
 	r = check_still_good(queue, job, err);
 	if (r == 0)
-		r = store_history_get(queue->store, job->application, job->stage, &history, err);
+		r = queue_history_get(queue, job->application, job->stage, &history, err);
 	if (r == 0)
 		r = queue_ahead(queue, job, &history, &ahead, err);
 	if (r == 0) {
@@ -375,7 +375,7 @@ queue_settle(struct queue *queue, const char *application, const char *stage,
 	if (r == 0)
 		r = check_reason(reason, err);
 	if (r == 0)
-		r = store_history_get(queue->store, application, stage, &history, err);
+		r = queue_history_get(queue, application, stage, &history, err);
 	if (r < 0)
 		return r;
 	if (history.busy) {

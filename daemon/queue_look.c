@@ -139,7 +139,7 @@ make_due(struct look *look, struct job *job)
 
 	if (expired(job, look->now_us))
 		return miss(look, job, "bmd was not running then, or the machine was asleep");
-	r = store_history_get(look->queue->store, job->application, job->stage, &history,
+	r = queue_history_get(look->queue, job->application, job->stage, &history,
 			      look->err);
 	if (r < 0)
 		return r;
@@ -208,7 +208,7 @@ head_good(struct look *look, struct job *job)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	struct history history;
-	int r = store_history_get(look->queue->store, job->application, job->stage, &history,
+	int r = queue_history_get(look->queue, job->application, job->stage, &history,
 				  look->err);
 
 	if (r < 0)

@@ -69,6 +69,11 @@ int queue_check_rejected(const struct store_build *build, struct err *err);
 int queue_check_plan(const struct store_build *build, const struct conf_stage *stage,
 		     const struct conf_plan *plan, struct err *err);
 /* FRESH: what was seen a moment ago does not count. */
+/* Was a stored file of BUILD found damaged, and is not yet whole? */
+bool queue_damaged(struct queue *queue, const struct store_build *build);
+/* store_history_get() with damaged builds as unfit as rejected ones. */
+int queue_history_get(struct queue *queue, const char *application, const char *stage, struct history *ret_history,
+		      struct err *err);
 int queue_check_whole(struct queue *queue, const struct store_build *build, bool fresh,
 		      int64_t now_us, struct err *err);
 int queue_check_build_variables(struct queue *queue, const struct conf_application *application,

@@ -219,7 +219,7 @@ resolve(struct asked *asked, struct err *err)
 	if (r < 0)
 		return r;
 	asked->plan = conf_plan(queue->conf, asked->stage->plan);
-	r = store_history_get(queue->store, asked->application->name, asked->stage->name,
+	r = queue_history_get(queue, asked->application->name, asked->stage->name,
 			      &asked->history, err);
 	if (r == 0)
 		r = store_stage_get(queue->store, asked->application->name, asked->stage->name,

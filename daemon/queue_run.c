@@ -56,7 +56,7 @@ fill_keep(struct queue *queue, const struct job *job, struct run_request *reques
 {
 	const struct history_entry *live, *good;
 	struct history history;
-	int r = store_history_get(queue->store, job->application, job->stage, &history, err);
+	int r = queue_history_get(queue, job->application, job->stage, &history, err);
 
 	if (r < 0)
 		return r;
@@ -181,7 +181,7 @@ fix(struct queue *queue, struct job *job, struct err *err)
 	struct history history;
 	const struct conf_application *application;
 	const struct conf_stage *stage;
-	int r = store_history_get(queue->store, job->application, job->stage, &history, err);
+	int r = queue_history_get(queue, job->application, job->stage, &history, err);
 
 	if (r < 0)
 		return r;
@@ -393,7 +393,7 @@ succeeded(struct queue *queue, const struct job *job, struct err *err)
 	    .build = job->build, .job = job->id, .since_us = job->finished_us};
 	struct history history;
 	struct store_stage stage;
-	int r = store_history_get(queue->store, job->application, job->stage, &history, err);
+	int r = queue_history_get(queue, job->application, job->stage, &history, err);
 
 	if (r < 0)
 		return r;
@@ -483,7 +483,7 @@ apply_policy(struct queue *queue, const struct job *failed, int64_t now_us, stru
 
 	if (policy == CONF_CONTINUE)
 		return 0;
-	r = store_history_get(queue->store, failed->application, failed->stage, &history, err);
+	r = queue_history_get(queue, failed->application, failed->stage, &history, err);
 	if (r < 0)
 		return r;
 	if (history_default(&history, &way_back, NULL) == 0)

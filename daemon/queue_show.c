@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "artifact/damage.h"
 #include "common/json.h"
 #include "common/when.h"
 #include "common/xalloc.h"
@@ -312,7 +313,7 @@ queue_stage_json(struct queue *queue, const char *application, const char *name,
 	(void)snprintf(stage.application, sizeof(stage.application), "%s", application);
 	(void)snprintf(stage.stage, sizeof(stage.stage), "%s", name);
 	(void)store_stage_get(queue->store, application, name, &stage, NULL);
-	(void)store_history_get(queue->store, application, name, &history, NULL);
+	(void)queue_history_get(queue, application, name, &history, NULL);
 	history.application = application;
 	history.stage = name;
 	object = stage_json(queue, &stage, &history, now_us);
@@ -396,6 +397,20 @@ been_on(struct queue *queue, const struct store_build *build)
 	return array;
 }
 
+/* The first artifact that was found damaged. */
+static json_t *
+damaged_json(struct queue *queue, const struct store_build *build)
+{
+	for (size_t i = 0; i < build->nartifacts; i++) {
+		_cleanup_free_ char *problem = NULL, *path = NULL;
+
+		if (damage_find(queue->objects, build->artifacts[i].digest, &problem, &path) > 0)
+			return json_pack("{s:s, s:s, s:s}", "artifact", build->artifacts[i].name,
+					 "path", path, "problem", problem);
+	}
+	return json_null();
+}
+
 json_t *
 queue_build_json(struct queue *queue, const struct store_build *build, bool deployments)
 {
@@ -411,12 +426,13 @@ queue_build_json(struct queue *queue, const struct store_build *build, bool depl
 	if (deployments)
 		(void)store_job_each_build(queue->store, build->application, &build->build,
 					   DEPLOYMENTS_MAX, add_deployment, &showing, NULL);
-	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:I, s:s, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o}",
 			 "application", build->application, "release", build->build.release,
 			 "build", (json_int_t)build->build.number, "status",
 			 build->rejected ? "rejected" : "active", "rejected", rejected_json(build),
 			 "created", json_time(build->created_us), "created_by", build->created_by,
 			 "note", json_text(build->note), "variables", build->variables, "artifacts",
-			 artifacts_json(build), "live_on", showing.live_on, "been_on",
-			 been_on(queue, build), "deployments", showing.deployments);
+			 artifacts_json(build), "damaged", damaged_json(queue, build), "live_on",
+			 showing.live_on, "been_on", been_on(queue, build), "deployments",
+			 showing.deployments);
 }

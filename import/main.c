@@ -4,7 +4,7 @@
  * connection as standard input and output.
  *
  *	bmd-import --state DIR [--limit NAME=NUMBER]… tree|tar|zip
- *	bmd-import --state DIR --verify
+ *	bmd-import --state DIR [--rate BYTES] --verify
  *
  * The answer of an upload is one JSON object and a NUL. The exit code is 0 when that was given,
  *whatever it says.
@@ -30,7 +30,7 @@ static int
 usage(void)
 {
 	fprintf(stderr, "usage: bmd-import --state DIR [--limit NAME=NUMBER]... tree|tar|zip\n"
-			"       bmd-import --state DIR --verify\n"
+			"       bmd-import --state DIR [--rate BYTES] --verify\n"
 			"bmd starts it; see bmd(8)\n");
 	return 2;
 }
@@ -94,14 +94,14 @@ take(const char *state, const char *kind, const struct import_limits *limits)
 }
 
 static int
-verify(const char *state)
+verify(const char *state, int64_t rate)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct objects *objects = NULL;
 	int r = objects_open(state, false, &objects, &err);
 
 	if (r >= 0)
-		r = verify_run(objects, STDIN_FILENO, STDOUT_FILENO, &err);
+		r = verify_run(objects, STDIN_FILENO, STDOUT_FILENO, rate, &err);
 	objects_close(objects);
 	if (r < 0)
 		fprintf(stderr, "bmd-import: %s\n", err.text);
@@ -113,11 +113,13 @@ main(int argc, char **argv)
 {
 	static const struct option options[] = {{"state", required_argument, NULL, 's'},
 						{"limit", required_argument, NULL, 'l'},
+						{"rate", required_argument, NULL, 'r'},
 						{"verify", no_argument, NULL, 'v'},
 						{0}};
 	struct import_limits limits = import_limits_default;
 	const char *state = NULL;
 	bool verifying = false;
+	int64_t rate = 0;
 	int c;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -127,10 +129,12 @@ main(int argc, char **argv)
 			state = optarg;
 		else if (c == 'v')
 			verifying = true;
+		else if (c == 'r' && strspn(optarg, "0123456789") == strlen(optarg))
+			rate = strtoll(optarg, NULL, 10);
 		else if (c != 'l' || import_limit_parse(optarg, &limits) < 0)
 			return usage();
 	}
 	if (state == NULL || argc - optind != (verifying ? 0 : 1))
 		return usage();
-	return verifying ? verify(state) : take(state, argv[optind], &limits);
+	return verifying ? verify(state, rate) : take(state, argv[optind], &limits);
 }

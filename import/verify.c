@@ -2,7 +2,8 @@
 /*
  * Hashes stored files again. Manifests are read twice, once to know how much there is, so that no
  * more than one is in memory; an object that several builds share is hashed once, and what was
- * found of it is told for each.
+ * found of it is told for each, and remembered (artifact/damage.h) before it is told. Reading is
+ * held to a rate, so that runs and uploads keep the disk to themselves.
  */
 #include <errno.h>
 #include <search.h>
@@ -11,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/entry.h"
 #include "common/varlink.h"
@@ -19,6 +21,7 @@
 
 #define DIGESTS_MAX 1000000
 #define TELL_MS	    200
+#define READ_SIZE   (256 * 1024)
 #define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: class idle */
 
 struct known {
@@ -34,6 +37,9 @@ struct verify {
 	void *known; /* tsearch() tree of objects */
 	int64_t files, bytes, total;
 	int64_t told_ms;
+	int64_t rate, read; /* bytes a second, 0: as fast as it goes; bytes read */
+	int64_t began_ms;
+	int error; /* of the answer's channel, met while an object was read */
 };
 
 /* Steals OBJECT. */
@@ -58,14 +64,20 @@ tell_counts(struct verify *verify, const char *what)
 				      "total_files", (json_int_t)verify->total));
 }
 
+static int64_t
+clock_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
 static int
 tell_now_and_then(struct verify *verify)
 {
-	struct timespec now;
-	int64_t ms;
+	int64_t ms = clock_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 	if (ms - verify->told_ms < TELL_MS)
 		return 0;
 	verify->told_ms = ms;
@@ -118,6 +130,57 @@ by_digest(const void *a, const void *b)
 	return strcmp(((const struct known *)a)->digest, ((const struct known *)b)->digest);
 }
 
+/* Sleeps until so much may have been read, telling on the way. */
+static void
+pace(struct verify *verify)
+{
+	while (verify->error == 0) {
+		int64_t passed = clock_ms() - verify->began_ms, due = 0;
+		struct timespec pause;
+
+		if (verify->rate > 0)
+			due = (int64_t)((double)verify->read * 1e3 / (double)verify->rate);
+		verify->error = tell_now_and_then(verify);
+		if (due <= passed)
+			return;
+		if (due - passed > TELL_MS)
+			due = passed + TELL_MS;
+		pause = (struct timespec){.tv_nsec = (due - passed) * 1000000};
+		nanosleep(&pause, NULL);
+	}
+}
+
+/* As objects_verify(), at the rate. */
+static int
+hash_object(struct verify *verify, const char *digest, int64_t size)
+{
+	_cleanup_close_ int fd = objects_open_object(verify->objects, digest);
+	_cleanup_free_ char *buffer = xrealloc(NULL, READ_SIZE, 1);
+	struct digest *hash;
+	char found[DIGEST_SIZE];
+	int64_t seen = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return fd;
+	hash = digest_new();
+	while (seen <= size && verify->error == 0) {
+		n = read(fd, buffer, READ_SIZE);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		digest_add(hash, buffer, (size_t)n);
+		seen += n;
+		verify->read += n;
+		verify->bytes += n;
+		pace(verify);
+	}
+	digest_end(hash, found);
+	/* A sector that cannot be read is damage, too. */
+	return n == 0 && seen == size && strcmp(found, digest) == 0 ? 0 : -EBADMSG;
+}
+
 /* What there is to say of an object, hashed the first time it is met. */
 static int
 check_object(struct verify *verify, const char *digest, int64_t size)
@@ -132,19 +195,35 @@ check_object(struct verify *verify, const char *digest, int64_t size)
 		free(known);
 		return (*found)->result;
 	}
-	known->result = objects_verify(verify->objects, digest, size);
-	verify->bytes += size;
+	known->result = hash_object(verify, digest, size);
 	return known->result;
+}
+
+/* What was found of a manifest: remembered, then told. */
+static int
+conclude(struct verify *verify, const char *digest, const struct damages *damages)
+{
+	int r = damage_note(verify->objects, digest, damages);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < damages->n && r >= 0; i++)
+		r = tell_problem(verify, digest, damages->v[i].path, damages->v[i].digest,
+				 damages->v[i].problem);
+	return r;
 }
 
 static int
 check_manifest(struct verify *verify, const char *digest)
 {
+	_cleanup_(damages_clear) struct damages damages = {0};
 	struct manifest manifest = {0};
 	int r = 0;
 
-	if (load(verify, digest, &manifest) < 0)
-		return tell_problem(verify, digest, "", digest, "manifest");
+	if (load(verify, digest, &manifest) < 0) {
+		damages_add(&damages, "manifest", digest, 0, "");
+		return conclude(verify, digest, &damages);
+	}
 	for (size_t i = 0; i < manifest.n && r >= 0; i++) {
 		const struct manifest_entry *entry = &manifest.v[i];
 		int found;
@@ -153,14 +232,16 @@ check_manifest(struct verify *verify, const char *digest)
 			continue;
 		found = check_object(verify, entry->digest, entry->size);
 		verify->files++;
-		if (found < 0)
-			r = tell_problem(verify, digest, entry->path, entry->digest,
-					 found == -ENOENT ? "missing" : "damaged");
+		if (verify->error < 0)
+			r = verify->error;
+		else if (found < 0)
+			damages_add(&damages, found == -ENOENT ? "missing" : "damaged",
+				    entry->digest, entry->size, entry->path);
 		if (r >= 0)
 			r = tell_now_and_then(verify);
 	}
 	manifest_clear(&manifest);
-	return r;
+	return r < 0 ? r : conclude(verify, digest, &damages);
 }
 
 static int
@@ -182,9 +263,9 @@ check_all(struct verify *verify)
 }
 
 int
-verify_run(const struct objects *objects, int in, int out, struct err *err)
+verify_run(const struct objects *objects, int in, int out, int64_t rate, struct err *err)
 {
-	struct verify verify = {.objects = objects};
+	struct verify verify = {.objects = objects, .rate = rate, .began_ms = clock_ms()};
 	int r;
 
 	/* Runs and uploads go first. */
@@ -197,7 +278,7 @@ verify_run(const struct objects *objects, int in, int out, struct err *err)
 	if (r >= 0) {
 		r = check_all(&verify);
 		if (r < 0)
-			err_errno(err, -r, "the answer cannot be written");
+			err_errno(err, -r, "the verification cannot go on");
 	}
 	fclose(verify.out);
 	for (size_t i = 0; i < verify.n; i++)

@@ -11,8 +11,9 @@
  *	{"progress": {"files", "bytes", "total_files"}}		now and then
  *	{"manifest", "path", "digest", "problem"}		missing | damaged; "manifest" (path "") when the manifest itself is
  *	{"done": {"files", "bytes", "total_files"}}		the end
- * 0, or -errno when it could not be done.
+ * RATE bounds the bytes that are read in a second; 0: as fast as it goes. What is found is remembered with the store
+ * (artifact/damage.h). 0, or -errno when it could not be done.
  */
-int verify_run(const struct objects *objects, int in, int out, struct err *err);
+int verify_run(const struct objects *objects, int in, int out, int64_t rate, struct err *err);
 
 #endif

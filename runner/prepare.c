@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "artifact/damage.h"
 #include "common/xalloc.h"
 #include "runner/child.h"
 #include "runner/environ.h"
@@ -145,10 +146,15 @@ static int
 files_load(struct run *run, const struct run_artifact *artifact, struct err *err)
 {
 	struct run_files *files = &run->files[run->nfiles];
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *path = NULL, *problem = NULL;
 	size_t n;
-	int r = objects_get_manifest(run->objects, artifact->digest, &text, &n, err);
+	int r = damage_find(run->objects, artifact->digest, &problem, &path);
 
+	if (r > 0)
+		return err_set(err, ERR_FAILED, "%s was found %s in the store: bmctl build repair",
+			       *path ? path : "its list of files",
+			       strcmp(problem, "missing") == 0 ? "missing" : "damaged");
+	r = objects_get_manifest(run->objects, artifact->digest, &text, &n, err);
 	if (r >= 0)
 		r = manifest_parse(text, n, &files->manifest, err);
 	if (r < 0)
@@ -163,7 +169,7 @@ files_load(struct run *run, const struct run_artifact *artifact, struct err *err
 		r = objects_present(run->objects, entry->digest, entry->size);
 		if (r < 0)
 			return err_set(err, ERR_FAILED,
-				       "%s is %s in the store (%.12s…): add the build again",
+				       "%s is %s in the store (%.12s…): bmctl build repair",
 				       entry->path,
 				       r == -ENOENT    ? "missing"
 				       : r == -EBADMSG ? "damaged"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * build add: each PATH is streamed over an upgraded connection and becomes a digest; then one
- * ordinary call makes a build of the digests. Until that call nothing is added, so that whatever
- * breaks before can be typed again.
+ * build add, build repair: each PATH is streamed over an upgraded connection and becomes a digest;
+ * then one ordinary call makes a build of the digests. Until that call nothing is added, so that
+ * whatever breaks before can be typed again.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -193,20 +193,11 @@ upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, stru
 	return 0;
 }
 
-/* What can be known to be wrong is said before anything is sent. */
 static int
-check_words(struct ctl *ctl, struct parts *parts, struct err *err)
+parse_parts(struct ctl *ctl, struct parts *parts, struct err *err)
 {
-	const char *application = ctl_word(ctl, 0), *release = ctl_word(ctl, 1), *word;
+	const char *word;
 
-	if (!names_application(application))
-		return err_set(err, ERR_BAD_NAME, "'%s' is no name of an application", application);
-	if (!names_release(release))
-		return err_set(err, ERR_BAD_NAME,
-			       "'%s' is no name of a release; a release is such as 1.0.2, its "
-			       "number is given by bmd or "
-			       "--number",
-			       release);
 	parts->v = xcalloc(ctl->options.nwords, sizeof(*parts->v));
 	for (size_t i = 2; (word = ctl_word(ctl, i)) != NULL; i++) {
 		struct part part = parse_part(word);
@@ -216,6 +207,23 @@ check_words(struct ctl *ctl, struct parts *parts, struct err *err)
 			return err_set(err, ERR_USAGE, "%s: %s", part.path, strerror(errno));
 	}
 	return 0;
+}
+
+/* What can be known to be wrong is said before anything is sent. */
+static int
+check_words(struct ctl *ctl, struct parts *parts, struct err *err)
+{
+	const char *application = ctl_word(ctl, 0), *release = ctl_word(ctl, 1);
+
+	if (!names_application(application))
+		return err_set(err, ERR_BAD_NAME, "'%s' is no name of an application", application);
+	if (!names_release(release))
+		return err_set(err, ERR_BAD_NAME,
+			       "'%s' is no name of a release; a release is such as 1.0.2, its "
+			       "number is given by bmd or "
+			       "--number",
+			       release);
+	return parse_parts(ctl, parts, err);
 }
 
 static int
@@ -275,4 +283,115 @@ verb_build_add(struct ctl *ctl, struct err *err)
 		table_line(stderr, "it was there already, with the same content");
 	table_line(stdout, "%s %s", ctl_word(ctl, 0), ctl_ref(reply, "build").s);
 	return CTL_DONE;
+}
+
+/* ---- build repair */
+
+static json_t *
+artifact_names(const json_t *artifacts)
+{
+	json_t *names = json_array();
+	size_t i;
+	json_t *artifact;
+
+	json_array_foreach (artifacts, i, artifact)
+		json_array_append_new(names, json_text(json_get_string(artifact, "name")));
+	return names;
+}
+
+static const char *
+digest_of_artifact(const json_t *artifacts, const char *name)
+{
+	size_t i;
+	json_t *artifact;
+
+	json_array_foreach (artifacts, i, artifact) {
+		const char *its = json_get_string(artifact, "name");
+
+		if (its != NULL && strcmp(its, name) == 0)
+			return json_get_string(artifact, "digest");
+	}
+	return NULL;
+}
+
+/* Files that are not those of the build heal nothing, and a build never changes. */
+static int
+check_same(const struct ctl *ctl, const struct parts *parts, const json_t *sent,
+	   const json_t *artifacts, const char *build, struct err *err)
+{
+	for (size_t i = 0; i < parts->n; i++) {
+		const char *name = parts->v[i].name, *digest = digest_of_artifact(sent, name);
+		int r;
+
+		if (digest != NULL && strcmp(digest, digest_of_artifact(artifacts, name)) == 0)
+			continue;
+		r = err_set(err, ERR_REFUSED,
+			    "%s holds other files than artifact %s of %s %s: nothing was repaired; "
+			    "give the files as they were added",
+			    parts->v[i].path, name, ctl_word(ctl, 0), build);
+		err_field(err, "rule", json_string("other-content"));
+		return r;
+	}
+	return 0;
+}
+
+/* The build and its artifacts, and what each part is for. */
+static int
+repair_look(struct ctl *ctl, struct parts *parts, json_t **ret_build, struct err *err)
+{
+	_cleanup_json_ json_t *parameters = json_object(), *reply = NULL, *names = NULL;
+	const json_t *artifacts;
+	int r;
+
+	json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
+	if ((r = ctl_build(parameters, ctl_word(ctl, 1), err)) < 0 ||
+	    (r = parse_parts(ctl, parts, err)) < 0 ||
+	    (r = ctl_call(ctl, "GetBuild", json_incref(parameters), &reply, err)) < 0)
+		return r;
+	artifacts = json_object_get(json_object_get(reply, "build"), "artifacts");
+	names = artifact_names(artifacts);
+	if ((r = name_parts(ctl, parts, names, err)) < 0)
+		return r;
+	for (size_t i = 0; i < parts->n; i++)
+		if (digest_of_artifact(artifacts, parts->v[i].name) == NULL)
+			return ctl_usage(ctl, err, "%s %s has no artifact %s: write NAME=%s",
+					 ctl_word(ctl, 0), ctl_word(ctl, 1), parts->v[i].name,
+					 parts->v[i].path);
+	*ret_build = json_incref(json_object_get(reply, "build"));
+	return 0;
+}
+
+int
+verb_build_repair(struct ctl *ctl, struct err *err)
+{
+	_cleanup_(parts_clear) struct parts parts = {0};
+	_cleanup_json_ json_t *build = NULL, *sent = json_array(), *after = NULL;
+	_cleanup_json_ json_t *parameters = json_object();
+	const json_t *damaged;
+	struct build_text text;
+	int r;
+
+	if ((r = repair_look(ctl, &parts, &build, err)) < 0)
+		return r;
+	text = ctl_ref(build, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if ((r = upload_parts(ctl, &parts, sent, err)) < 0)
+		return r;
+	signal(SIGPIPE, SIG_DFL);
+	if ((r = check_same(ctl, &parts, sent, json_object_get(build, "artifacts"), text.s, err)) <
+	    0)
+		return r;
+	json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
+	if ((r = ctl_build(parameters, text.s, err)) < 0 ||
+	    (r = ctl_call(ctl, "GetBuild", json_incref(parameters), &after, err)) < 0)
+		return r;
+	damaged = json_object_get(json_object_get(after, "build"), "damaged");
+	if (ctl->json)
+		ctl_json(ctl, after);
+	else if (json_is_object(damaged))
+		table_line(stdout, "%s %s: artifact %s is still damaged: give it, too",
+			   ctl_word(ctl, 0), text.s, json_get_string(damaged, "artifact"));
+	else
+		table_line(stdout, "%s %s is whole", ctl_word(ctl, 0), text.s);
+	return json_is_object(damaged) ? CTL_FAILED : CTL_DONE;
 }

@@ -99,10 +99,13 @@ print_list(const struct ctl *ctl, const json_t *builds)
 		_cleanup_free_ char *added = ctl_moment(ctl, build, "created");
 		_cleanup_free_ char *size = sizes(json_object_get(build, "artifacts"));
 		const json_t *rejected = json_object_get(build, "rejected");
+		const char *status = json_is_object(json_object_get(build, "damaged"))
+					 ? "damaged"
+					 : json_get_string(build, "status");
 		const char *note = json_get_string(json_is_object(rejected) ? rejected : build,
 						   json_is_object(rejected) ? "reason" : "note");
 
-		table_row(table, ctl_ref(build, NULL).s, json_get_string(build, "status"), live,
+		table_row(table, ctl_ref(build, NULL).s, status, live,
 			  was, added, json_get_string(build, "created_by"), size, note);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
@@ -186,6 +189,20 @@ print_deployments(const struct ctl *ctl, const json_t *deployments)
 }
 
 static void
+print_damage(const json_t *build)
+{
+	const json_t *damaged = json_object_get(build, "damaged");
+	const char *path = json_get_string(damaged, "path");
+
+	if (!json_is_object(damaged))
+		return;
+	table_line(stdout, "%-10s %s of artifact %s: bmctl build repair %s %s %s=PATH", "damaged",
+		   path != NULL && *path ? path : "the list of files",
+		   json_get_string(damaged, "artifact"), json_get_string(build, "application"),
+		   ctl_ref(build, NULL).s, json_get_string(damaged, "artifact"));
+}
+
+static void
 print_build(const struct ctl *ctl, const json_t *build)
 {
 	const json_t *rejected = json_object_get(build, "rejected");
@@ -200,6 +217,7 @@ print_build(const struct ctl *ctl, const json_t *build)
 		table_line(stdout, "%-10s by %s at %s: %s", "rejected",
 			   json_get_string(rejected, "by"), ctl_local(ctl, rejected, "at").s,
 			   json_get_string(rejected, "reason"));
+	print_damage(build);
 	table_line(stdout, "%-10s %s by %s", "added", ctl_local(ctl, build, "created").s,
 		   json_get_string(build, "created_by"));
 	if (note != NULL)
@@ -335,7 +353,7 @@ verb_build_verify(struct ctl *ctl, struct err *err)
 		   json_get_int(reply, "files", 0) == 1 ? "" : "s",
 		   ctl_size(json_get_int(reply, "bytes", 0)).s,
 		   json_array_size(damaged) > 0
-		       ? "damaged; such a build is never deployed, add it again as a new one"
+		       ? "damaged; such a build is never deployed: bmctl build repair"
 		       : "whole");
 	return json_array_size(damaged) > 0 ? CTL_FAILED : CTL_DONE;
 }

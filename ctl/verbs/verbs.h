@@ -48,6 +48,9 @@
 	  OPTION_BIT(REASON), "take a rejection back", "bmctl build restore shop 1.0.3/1")            \
 	X(build_verify,  "build verify",  "[APP [BUILD]]",                                0, 2, 0,   \
 	  "read and hash the stored files again", "bmctl build verify shop 1.0.2/3")                  \
+	X(build_repair,  "build repair",  "APP BUILD [[NAME=]PATH]...",                   3, 64, 0,  \
+	  "restore damaged stored files from the original ones",                                      \
+	  "bmctl build repair shop 1.0.2/3 site=./public")                                            \
 	X(diff,          "diff",          "APP A [B]",                                    2, 3, 0,   \
 	  "files that differ between two builds; B is what is live on the last stage",                \
 	  "bmctl diff shop 1.0.2/3 1.0.3/1")                                                          \

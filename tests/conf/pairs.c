@@ -126,6 +126,7 @@ print_conf(FILE *out, const struct conf *conf)
 	print_number(out, "upload-depth", conf->upload_depth, 128);
 	print_number(out, "upload-path", conf->upload_path, 4095);
 	print_number(out, "upload-ratio", conf->upload_ratio, 1000);
+	print_number(out, "verify-rate", conf->verify_rate, INT64_C(256) << 20);
 	print_text(out, "default-application", conf->default_application);
 	print_text(out, "user", conf->user);
 	print_strings(out, "operators", &conf->operators);
