@@ -78,7 +78,7 @@ _bmctl() {
     case "$verb $sub $nth" in
     'schedule preview 0') COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
-    'check  0' | 'build add '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    'check  0' | 'build add '[2-9]* | 'build repair '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;

@@ -38,6 +38,12 @@ prepare_configuration(struct run *run, const char *conf_file, const char **ret_c
 			problems.n ? problems.v[0] : "the configuration cannot be read");
 		*ret_code = "configuration";
 	}
+	for (size_t i = 0; r >= 0 && i < problems.n && i < 3; i++) {
+		_cleanup_free_ char *before = run->trouble;
+
+		run->trouble =
+		    xasprintf("%s%s%s", before ? before : "", before ? "; " : "", problems.v[i]);
+	}
 	conf_problems_clear(&problems);
 	return r;
 }
@@ -51,6 +57,10 @@ find(struct run *run, struct err *err)
 	run->application = conf_application(run->conf, request->application);
 	run->stage = run->application ? conf_stage(run->application, request->stage) : NULL;
 	run->plan = run->stage ? conf_plan(run->conf, run->stage->plan) : NULL;
+	if (!run->plan && run->trouble)
+		return err_set(err, ERR_CONFIGURATION,
+			       "%s: mend it, then bmctl reload and bmctl release %lld",
+			       run->trouble, (long long)request->job);
 	if (!run->plan || strcmp(run->plan->name, request->plan) != 0)
 		return changed(run, err);
 	run->plan_text = conf_resolve(run->conf, run->application, run->stage, digest);
@@ -263,6 +273,7 @@ prepare_clear(struct run *run)
 	free(run->files);
 	objects_close(run->objects);
 	free(run->plan_text);
+	free(run->trouble);
 	free(run->work);
 	run_request_clear(&run->request);
 	conf_free(run->conf);

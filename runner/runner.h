@@ -42,6 +42,7 @@ struct run {
 	const struct conf_stage *stage;
 	const struct conf_plan *plan;
 	char *plan_text;	/* of conf_resolve() */
+	char *trouble;		/* the first mistakes in files that were left out; NULL: none */
 	struct run_request request;
 	struct objects *objects; /* NULL when no step uses an artifact */
 	struct run_files *files;
