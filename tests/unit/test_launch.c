@@ -391,12 +391,13 @@ END_TEST
 START_TEST(verify_talks_over_its_channel)
 {
 	_cleanup_free_ char *path = script("bmd-import", "read -r digest; echo \"$digest $*\"");
-	_cleanup_free_ char *want = xasprintf("abc --state %s --verify\n", folder);
+	_cleanup_free_ char *want = xasprintf("abc --state %s --rate 1048576 --verify\n", folder);
 	_cleanup_err_ struct err err = ERR_INIT;
 	pid_t pid;
 	int fd;
 
 	launch_set_programs(launch, NULL, path);
+	conf.verify_rate = 1 << 20;
 	ck_assert_msg(launch_verify(launch, &conf, &fd, &pid, &err) == 0, "%s", err.text);
 	ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
 	ck_assert_int_eq(write(fd, "abc\n", 4), 4);
