@@ -57,19 +57,46 @@ lacks(const struct store_build *build, const struct conf_plan *plan, const struc
 			    step->name, plan->name, artifact));
 }
 
-int
-queue_check_plan(const struct store_build *build, const struct conf_stage *stage,
-		 const struct conf_plan *plan, struct err *err)
+/* The mode that a run would have which started now. */
+static int
+mode_now(struct queue *queue, const struct store_build *build, const struct conf_stage *stage,
+	 enum job_mode *ret_mode, struct err *err)
 {
+	struct history history;
+	struct build_ref from;
+	int r = store_history_get(queue->store, build->application, stage->name, &history, err);
+
+	if (r < 0)
+		return r;
+	*ret_mode = history_mode(
+	    &history, &build->build,
+	    store_succeeded(queue->store, build->application, stage->name, &build->build), &from);
+	history_clear(&history);
+	return 0;
+}
+
+/* Only what the steps of this mode need: a way back must not fail for a step that it skips. */
+int
+queue_check_plan(struct queue *queue, const struct store_build *build,
+		 const struct conf_stage *stage, const struct conf_plan *plan, struct err *err)
+{
+	enum job_mode mode;
+	int r;
+
 	if (!plan)
 		return rule(
 		    err, "plan",
 		    err_set(err, ERR_REFUSED,
 			    "the plan %s of %s is not configured: add it, then bmctl reload",
 			    stage->plan, stage->name));
+	r = mode_now(queue, build, stage, &mode, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < plan->nsteps; i++) {
 		const struct conf_step *step = &plan->steps[i];
 
+		if (queue_step_skipped(step, mode))
+			continue;
 		if (step->action == CONF_STEP_DEPLOY && !has_artifact(build, step->deploy))
 			return lacks(build, plan, step, step->deploy, err);
 		for (size_t k = 0; k < step->artifacts.n; k++)
@@ -337,7 +364,8 @@ queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, st
 		return r;
 	r = queue_check_rejected(&build, err);
 	if (r == 0)
-		r = queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), err);
+		r = queue_check_plan(queue, &build, stage, conf_plan(queue->conf, stage->plan),
+				     err);
 	if (r == 0)
 		r = queue_check_build_variables(queue, application, stage, &build, err);
 	if (r == 0)
@@ -375,7 +403,8 @@ check_build(struct queue *queue, const struct conf_application *application,
 		return;
 	problem(problems, queue_check_rejected(&build, &err), &err);
 	problem(problems,
-		queue_check_plan(&build, stage, conf_plan(queue->conf, stage->plan), &err), &err);
+		queue_check_plan(queue, &build, stage, conf_plan(queue->conf, stage->plan), &err),
+		&err);
 	problem(problems, queue_check_build_variables(queue, application, stage, &build, &err),
 		&err);
 	problem(problems, queue_check_whole(queue, &build, true, now_us, &err), &err);

@@ -26,20 +26,25 @@ mode_bit(enum job_mode mode)
 	}
 }
 
+const char *
+queue_step_skipped(const struct conf_step *step, enum job_mode mode)
+{
+	unsigned bit = mode_bit(mode);
+
+	if (step->only_on && !(step->only_on & bit))
+		return "only-on";
+	return step->skip_on & bit ? "skip-on" : NULL;
+}
+
 static json_t *
 steps(const struct conf_plan *plan, enum job_mode mode)
 {
 	json_t *array = json_array();
-	unsigned bit = mode_bit(mode);
 
 	for (size_t i = 0; plan && i < plan->nsteps; i++) {
 		const struct conf_step *step = &plan->steps[i];
-		const char *why = NULL;
+		const char *why = queue_step_skipped(step, mode);
 
-		if (step->only_on && !(step->only_on & bit))
-			why = "only-on";
-		else if (step->skip_on & bit)
-			why = "skip-on";
 		(void)json_array_append_new(array,
 					    json_pack("{s:s, s:b, s:o, s:b}", "name", step->name,
 						      "runs", why == NULL, "why", json_text(why),
@@ -170,8 +175,9 @@ variables(struct queue *queue, const struct queue_plan *plan, const struct store
 	char digest[65];
 	int64_t id = 0, finished_us;
 
-	if (old && store_last_run(queue->store, old->application, plan->stage->name, &old->build,
-				  &id, digest, &finished_us, NULL) == 0 &&
+	if (old &&
+	    store_last_run(queue->store, old->application, plan->stage->name, &old->build, &id,
+			   digest, &finished_us, NULL) == 0 &&
 	    id > 0)
 		(void)store_job_get(queue->store, id, &job, NULL);
 	before = merged(old ? old->variables : NULL, job.variables);
@@ -217,8 +223,8 @@ queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *er
 			    &from);
 	if (plan_changed(queue, plan, &changed, err) < 0)
 		return NULL;
-	if (from.release[0] && store_build_get(queue->store, plan->application->name, &from,
-					       &from_build, NULL) == 0)
+	if (from.release[0] &&
+	    store_build_get(queue->store, plan->application->name, &from, &from_build, NULL) == 0)
 		old = &from_build;
 	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O}",
 			    "application", plan->application->name, "stage", plan->stage->name,

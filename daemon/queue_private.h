@@ -65,9 +65,12 @@ int queue_ahead(struct queue *queue, const struct job *job, const struct history
 		json_t **ret_ahead, struct err *err);
 
 /* The checks of CONTRACT section 6, one rule each: REFUSED with its rule, or 0. */
+/* Why STEP does not run in MODE: "only-on" or "skip-on"; NULL when it does. */
+const char *queue_step_skipped(const struct conf_step *step, enum job_mode mode);
 int queue_check_rejected(const struct store_build *build, struct err *err);
-int queue_check_plan(const struct store_build *build, const struct conf_stage *stage,
-		     const struct conf_plan *plan, struct err *err);
+int queue_check_plan(struct queue *queue, const struct store_build *build,
+		     const struct conf_stage *stage, const struct conf_plan *plan,
+		     struct err *err);
 /* FRESH: what was seen a moment ago does not count. */
 /* Was a stored file of BUILD found damaged, and is not yet whole? */
 bool queue_damaged(struct queue *queue, const struct store_build *build);

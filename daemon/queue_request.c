@@ -269,7 +269,7 @@ check_succeeded(struct asked *asked, struct err *err)
 static int
 check_plan(struct asked *asked, struct err *err)
 {
-	return queue_check_plan(&asked->build, asked->stage, asked->plan, err);
+	return queue_check_plan(asked->queue, &asked->build, asked->stage, asked->plan, err);
 }
 
 static int

@@ -124,6 +124,21 @@ expect 0 bmctl wait "$id"
 is page two "$(cat "$HOME_DIR/www/current/index.html")"
 OK "checked at the request and again at the start"
 
+# The plan grew a step that needs an artifact which older builds do not have: the way back, which skips it, is open.
+plan web <<'CONF'
+    step "files" { deploy = "site"  to = '$ROOT' }
+    step "data"  { run = 'test -d "$BM_ARTIFACTS/data"'  artifacts = {"data"}  skip-on = {"rollback"} }
+CONF
+expect 0 bmctl reload
+expect 0 bmctl build add app 2.0 "site=$site" "data=$site"
+expect 0 bmctl deploy app 2.0/1 --to production --now --wait
+expect 8 bmctl deploy app 1.0/3 --to production --now --wait
+says data
+expect 0 bmctl check
+expect 0 bmctl redeploy --now --wait
+is live 1.0/2 "$(live app production)"
+OK "a step that is skipped asks for nothing"
+
 # A lock only refuses what is due before its end; and it makes wait what is queued already.
 expect 0 bmctl lock app production --reason "freeze" --until +1h
 expect 8 bmctl redeploy app 1.0/1 --at +30min
