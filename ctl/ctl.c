@@ -510,7 +510,8 @@ ctl_error(const struct ctl *ctl, const struct err *err)
 	}
 	fflush(stdout);
 	json_array_foreach (problems, i, problem)
-		if (json_is_string(problem))
+		if (json_is_string(problem) &&
+		    strstr(err->text, json_string_value(problem)) == NULL)
 			table_line(stderr, "%s", json_string_value(problem));
 	table_line(stderr, "bmctl: %s", err->text);
 	return err->code == ERR_NONE ? CTL_FAILED : err_exit(err->code);

@@ -44,6 +44,9 @@ unknown_option(const char *word, size_t n, struct err *err)
 	for (int i = 0; i < OPTION_MAX_; i++)
 		names[i] = option_specs[i].name;
 	near = names_suggest(name, names, OPTION_MAX_);
+	for (int i = 0; i < OPTION_MAX_ && near == NULL && n >= 3; i++)
+		if (strncmp(names[i], name, n) == 0)
+			near = names[i]; /* the beginning of one */
 	if (near == NULL && (strcmp(name, "colour") == 0))
 		near = "color";
 	if (near != NULL)

@@ -429,8 +429,11 @@ queue_locked(const struct store_stage *stage, int64_t at_us)
 char *
 queue_lock_text(const struct store_stage *stage)
 {
+	/* The next whole second: typed back it is not locked any more. */
+	int64_t until_us = (stage->lock_until_us + WHEN_SECOND - 1) / WHEN_SECOND * WHEN_SECOND;
+
 	return xasprintf("%s is locked by %s: %s%s%s", stage->stage, stage->locked_by,
 			 stage->lock_reason ? stage->lock_reason : "no reason given",
 			 stage->lock_until_us ? ", until " : "",
-			 stage->lock_until_us ? when_local(stage->lock_until_us, "UTC").s : "");
+			 stage->lock_until_us ? when_local(until_us, "UTC").s : "");
 }

@@ -170,6 +170,14 @@ upload(struct ctl *ctl, const struct part *part, json_t **ret_answer, struct err
 	return r == -ECONNRESET ? cut_off(err) : r;
 }
 
+/* What went wrong names PATH, once. */
+static void
+name_path(const char *path, struct err *err)
+{
+	if (strncmp(err->text, path, strlen(path)) != 0)
+		err_prefix(err, "%s", path);
+}
+
 static int
 upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, struct err *err)
 {
@@ -179,7 +187,7 @@ upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, stru
 		int r = upload(ctl, &parts->v[i], &answer, err);
 
 		if (r < 0) {
-			err_prefix(err, "%s", parts->v[i].path);
+			name_path(parts->v[i].path, err);
 			return r;
 		}
 		ctl_warnings(json_object_get(answer, "warnings"));
@@ -196,13 +204,18 @@ upload_parts(struct ctl *ctl, const struct parts *parts, json_t *artifacts, stru
 static int
 parse_parts(struct ctl *ctl, struct parts *parts, struct err *err)
 {
-	const char *word;
+	const char *word, *path;
 
 	parts->v = xcalloc(ctl->options.nwords, sizeof(*parts->v));
 	for (size_t i = 2; (word = ctl_word(ctl, i)) != NULL; i++) {
 		struct part part = parse_part(word);
 
 		parts->v[parts->n++] = part;
+		if (!exists(part.path) && (path = strchr(word, '=')) != NULL && exists(path + 1))
+			return ctl_usage(ctl, err,
+					 "'%.*s' is no name of an artifact: lower-case letters, "
+					 "digits and . _ -",
+					 (int)(path - word), word);
 		if (!exists(part.path))
 			return err_set(err, ERR_USAGE, "%s: %s", part.path, strerror(errno));
 	}

@@ -187,6 +187,12 @@ says '$TZ is "CET"'
 TZ=CET expect 2 bmctl history --since 02:00
 says '$TZ is "CET"'
 for text in '02:00 Europe/Berlin' @1999999999 +2h; do TZ=CET expect 0 bmctl at "$text"; done
+expect 2 bmctl redeploy --dry
+says 'did you mean --dry-run?'
+# The built-in places are those of the manual.
+if grep -q '^prefix = /usr/local$' "$top_builddir/Makefile"; then
+    grep -q '^sysconfdir = /etc$' "$top_builddir/Makefile" || FAIL "the configuration is not in /etc/bmd"
+fi
 expect 2 bmctl -s '' status
 says '--socket is empty'
 exit 0

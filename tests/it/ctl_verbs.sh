@@ -83,6 +83,10 @@ expect 1 bmctl build add shop 9 site="$HOME_DIR/bad.tar"
 says 'bad.tar'
 is "standard output" '' "$(cat "$HOME_DIR/out")"
 expect 2 bmctl build add shop 9 a="$HOME_DIR/site" a="$HOME_DIR/site"
+expect 2 bmctl build add shop 9 Site="$HOME_DIR/site"
+says "'Site' is no name of an artifact"
+expect 1 bmctl build add shop 9 /dev/null
+is "what is said" 'bmctl: /dev/null is neither a folder nor a plain file' "$(cat "$HOME_DIR/err")"
 expect 3 bmctl build show shop 9
 OK "build add"
 
@@ -167,6 +171,11 @@ prints 'locked shop production'
 expect 0 bmctl unlock shop production
 expect 0 bmctl lock shop production --reason 'inventory' --until +1h
 prints 'is locked until '
+# The end of a lock can be typed back, and is late enough.
+expect 8 bmctl redeploy shop 1.0.2/3 --now
+until=$(sed -n 's/.*, until \(.* UTC\) .*/\1/p' "$HOME_DIR/err")
+expect 0 bmctl --json redeploy shop 1.0.2/3 --at "$until"
+expect 0 bmctl cancel "$(jq .job.id "$HOME_DIR/out")"
 expect 0 bmctl unlock shop production --reason 'done'
 expect 0 bmctl build reject shop 1.0.2/3 --reason 'loses orders'
 expect 8 bmctl redeploy shop 1.0.2/3 --now
@@ -245,6 +254,7 @@ prints '2 applications, 2 plans'
 echo 'plan "broken" {' >"$HOME_DIR/etc/plans.d/broken.conf"
 expect 1 bmctl reload
 says 'broken.conf:'
+is "said once" 1 "$(grep -c 'broken.conf:' "$HOME_DIR/err")"
 expect 1 bmctl check
 prints 'broken.conf:'
 rm "$HOME_DIR/etc/plans.d/broken.conf"
