@@ -709,7 +709,7 @@ remove_below(int folder, const char *name, int depth)
 	if (depth > REMOVE_DEPTH)
 		return -ELOOP;
 	fd = openat(folder, name, FOLDER_FLAGS);
-	if (fd < 0 && errno == EACCES && fchmodat(folder, name, 0700, 0) == 0)
+	if (fd < 0 && errno == EACCES && fchmodat(folder, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
 		fd = openat(folder, name, FOLDER_FLAGS);
 	if (fd < 0)
 		return errno == ENOTDIR || errno == ELOOP ? -EPERM : -errno;

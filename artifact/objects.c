@@ -572,12 +572,12 @@ flush_content(struct objects_import *import)
 	dir = folder_list(import->fd);
 	if (dir == NULL)
 		return -errno;
-	while ((entry = readdir(dir)) != NULL) {
+	while ((errno = 0, entry = readdir(dir)) != NULL) {
 		r = folder_is_dot(entry->d_name) ? 0 : fsync_at(import->fd, entry->d_name);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return -errno;
 }
 
 /* Renames one staged object to its place. It replaces what is there: that was found damaged, or is
@@ -608,13 +608,13 @@ put_all(struct objects_import *import)
 
 	if (dir == NULL)
 		return -errno;
-	while ((entry = readdir(dir)) != NULL) {
+	while ((errno = 0, entry = readdir(dir)) != NULL) {
 		int r = digest_valid(entry->d_name) ? put(import, entry->d_name) : 0;
 
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return -errno;
 }
 
 /* The names of all objects that the manifest counts on become durable, whoever put them. */

@@ -427,33 +427,50 @@ aside_name(const struct work *work)
 	return NULL;
 }
 
-/* The new folder takes the name of the one that differed, which is renamed. */
+/* Without an exchange: NAME is absent between two renames, and is given back if the second fails.
+ */
+static int
+replace_slowly(const struct work *work, const char *aside)
+{
+	const char *name = work->place->name;
+	int fd = work->releases, number;
+
+	say(work, "this file system cannot exchange two folders: %s is absent for a moment", name);
+	if (renameat(fd, aside, fd, work->temporary) < 0 || renameat(fd, name, fd, aside) < 0)
+		return -errno;
+	if (renameat(fd, work->temporary, fd, name) == 0)
+		return 0;
+	number = errno;
+	renameat(fd, aside, fd, name);
+	return -number;
+}
+
+/* The new folder takes the name of the one that differed, which is set aside. The new one waits
+ * under the name that the old one will get: so the exchange is all in one step, and whatever fails
+ * or is killed, the old one never has a name that is swept. */
 static int
 replace_release(struct work *work, const char *what, struct err *err)
 {
 	const char *name = work->place->name;
 	_cleanup_free_ char *aside = aside_name(work);
-	int fd = work->releases;
+	int fd = work->releases, r = 0;
 
 	if (aside == NULL)
 		return err_set(err, ERR_FAILED,
 			       "%s/releases: too many folders %s.changed-%" PRId64 "; remove some",
 			       work->place->to, name, work->place->job);
-	if (renameat2(fd, work->temporary, fd, name, RENAME_EXCHANGE) == 0) {
-		if (renameat(fd, work->temporary, fd, aside) < 0)
-			return err_errno(err, errno, "%s/releases/%s: cannot be set aside",
-					 work->place->to, name);
-	} else if (errno == EINVAL || errno == ENOSYS) {
-		say(work, "this file system cannot exchange two folders: %s is absent for a moment",
-		    name);
-		if (renameat(fd, name, fd, aside) < 0 ||
-		    renameat(fd, work->temporary, fd, name) < 0)
-			return err_errno(err, errno, "%s/releases/%s: cannot be set aside",
-					 work->place->to, name);
-	} else {
-		return err_errno(err, errno, "%s/releases/%s: cannot be set aside", work->place->to,
-				 name);
+	if (renameat(fd, work->temporary, fd, aside) < 0)
+		r = -errno;
+	else if (renameat2(fd, aside, fd, name, RENAME_EXCHANGE) < 0) {
+		r = -errno;
+		if (r == -EINVAL || r == -ENOSYS)
+			r = replace_slowly(work, aside);
+		else
+			renameat(fd, aside, fd, work->temporary);
 	}
+	if (r < 0)
+		return err_errno(err, -r, "%s/releases/%s: cannot be set aside", work->place->to,
+				 name);
 	say(work, "releases/%s differed from the build: %s; set aside as releases/%s, placed anew",
 	    name, what, aside);
 	return 0;
@@ -496,6 +513,9 @@ have_release(struct work *work, struct err *err)
 	if (r < 0)
 		return r;
 	if (r > 0) {
+		/* Whoever was cut short may have named it and not come to this. */
+		if (fsync(work->releases) < 0)
+			return err_errno(err, errno, "%s/releases", place->to);
 		say(work,
 		    "releases/%s is there and has exactly the files of the build (%zu of %zu "
 		    "hashed, the others unchanged since they were)",
@@ -621,10 +641,10 @@ is_vacant(int fd)
 
 	if (dir == NULL)
 		return -errno;
-	while ((entry = readdir(dir)) != NULL)
+	while ((errno = 0, entry = readdir(dir)) != NULL)
 		if (!folder_is_dot(entry->d_name))
 			return 0;
-	return 1;
+	return errno != 0 ? -errno : 1;
 }
 
 /* What a comparison found that is not in the build. */

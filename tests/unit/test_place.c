@@ -11,7 +11,9 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "artifact/files.h"
 #include "artifact/place.h"
@@ -246,6 +248,61 @@ stamps_for(const struct manifest *manifest)
 	stamps->n = manifest->n;
 	return stamps;
 }
+
+/* The renames of the code under test pass by here. */
+static const char *broken; /* of the target of a rename that fails */
+static bool no_exchange;
+
+int
+renameat(int from, const char *old, int to_fd, const char *new)
+{
+	if (broken != NULL && strstr(new, broken) != NULL) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, from, old, to_fd, new, 0);
+}
+
+int
+renameat2(int from, const char *old, int to_fd, const char *new, unsigned flags)
+{
+	if (no_exchange && flags == RENAME_EXCHANGE) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, from, old, to_fd, new, flags);
+}
+
+/* What somebody has changed is theirs: no failure on the way aside may cost it. */
+START_TEST(aside_fails)
+{
+	static const struct {
+		int line;
+		const char *broken;
+		bool no_exchange;
+	} table[] = {
+	    {__LINE__, ".changed-", false},
+	    {__LINE__, ".changed-", true},
+	    {__LINE__, "1-1", true},
+	};
+	struct manifest one;
+
+	make(&one, "index.html=one");
+	deploy(step(&one, "1-1"));
+	put("releases/1-1/index.html", "mine");
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		broken = table[i].broken;
+		no_exchange = table[i].no_exchange;
+		refuse(step(&one, "1-1"), "cannot be set aside");
+		broken = NULL;
+		ck_assert_msg(exists("releases/1-1/index.html") ||
+				  exists("releases/1-1.changed-7/index.html"),
+			      "line %d: gone", table[i].line);
+	}
+	no_exchange = false;
+	manifest_clear(&one);
+}
+END_TEST
 
 /* Every way in which a release folder can have changed behind bmd's back, with all hashed because
    nothing is remembered, with stamps, and with stamps that are not believed. */
@@ -855,7 +912,7 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = {release, settled, stamped, racy,	   mapped, stamped_in_place,
+	const TTest *const tests[] = {release, aside_fails, settled, stamped, racy,	   mapped, stamped_in_place,
 				      damaged, shared,	pruning, in_place, errors, leftovers,
 				      locked,  no_gap,	tree,	 many};
 	Suite *suite = suite_create("place");
