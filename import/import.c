@@ -56,6 +56,7 @@ struct import {
 	bool executable;
 	int64_t size;		/* of that file so far */
 	int64_t bytes, entries; /* so far, of all */
+	size_t name_bytes;	/* bytes of all paths and targets so far */
 	int64_t fed;		/* bytes of an archive that went in; -1 for a tree */
 	bool hard_links;	/* may there be any? */
 	json_t *warnings;
@@ -160,13 +161,19 @@ take_path(const struct import *import, const char *path, size_t n, bool folder, 
 	return 0;
 }
 
+/* What is kept of an entry, of N bytes with all its names, until the upload ends. */
 static int
-count_entry(struct import *import, struct err *err)
+count_entry(struct import *import, size_t n, struct err *err)
 {
 	if (++import->entries > import->limits->files)
 		return err_set(err, ERR_UPLOAD,
 			       "the upload has more than %" PRId64 " files; pack fewer",
 			       import->limits->files);
+	import->name_bytes += n;
+	if (import->name_bytes > MANIFEST_TEXT_MAX)
+		return err_set(
+		    err, ERR_UPLOAD,
+		    "the names of the upload's files are together too long; pack fewer files");
 	return 0;
 }
 
@@ -359,7 +366,7 @@ take(struct import *import, enum entry_kind kind, const char *bytes, size_t n, s
 		return 1;
 	if (kind == ENTRY_ABORT)
 		return take_abort(bytes, n, err);
-	r = count_entry(import, err);
+	r = count_entry(import, n, err);
 	if (r < 0)
 		return r;
 	switch (kind) {

@@ -358,8 +358,6 @@ limit(int resource, rlim_t value)
 static void
 shed(void)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 0);
 	limit(RLIMIT_CORE, 0);
 	limit(RLIMIT_NPROC, 0);
 	limit(RLIMIT_FSIZE, 0);
@@ -373,6 +371,9 @@ shed(void)
 		r |= setresuid(UID_NOBODY, UID_NOBODY, UID_NOBODY);
 		(void)r;
 	}
+	/* Last: the kernel forgets it with a change of ids. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* Only descriptors that are open already can be read and written, only anonymous memory be mapped.

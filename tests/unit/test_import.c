@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -860,6 +862,46 @@ START_TEST(caged)
 }
 END_TEST
 
+/* The reader does not outlive its parent, whatever it is about. */
+START_TEST(orphaned)
+{
+	struct run run = start("tar", "files=10");
+	struct pollfd v;
+	pid_t reader;
+
+	send_archive(run.fd, "x", 1);
+	reader = reader_of(run.pid);
+	ck_assert_int_gt(reader, 0);
+	v = (struct pollfd){.fd = pidfd_open(reader, 0), .events = POLLIN};
+	ck_assert_int_ge(v.fd, 0);
+	/* Stopped, it sees no end of its pipes: only the kernel can end it. */
+	kill(reader, SIGSTOP);
+	kill(run.pid, SIGKILL);
+	ck_assert_int_eq(waitpid(run.pid, NULL, 0), run.pid);
+	ck_assert_int_eq(poll(&v, 1, 5000), 1);
+	close(v.fd);
+	close(run.fd);
+}
+END_TEST
+
+/* A client cannot make bmd-import keep more than a manifest may hold. */
+START_TEST(long_names)
+{
+	_cleanup_free_ char *target = xcalloc(1, ENTRY_DATA_MAX);
+	struct run run = start("tree", "files=1000000");
+	char name[16];
+	int i;
+
+	memset(target, 'x', ENTRY_DATA_MAX - 32);
+	for (i = 0; i < 1200; i++) {
+		sprintf(name, "l%d", i);
+		if (entry_write_link(run.fd, ENTRY_LINK, name, target) < 0)
+			break;
+	}
+	check_refused(__LINE__, answer(run), "together too long");
+}
+END_TEST
+
 START_TEST(broken_off)
 {
 	struct bytes tar = tar_of("fa=1|fb=2");
@@ -1072,7 +1114,8 @@ main(void)
 	const TTest *const tests[] = {
 	    taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
 	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, broken_off,
-	    killed,  hostile_client, warnings, twice_at_once,  verifying};
+	    killed,  hostile_client, warnings, twice_at_once,  verifying,    orphaned,
+	    long_names};
 	Suite *suite = suite_create("import");
 	TCase *tcase = tcase_create("import");
 
