@@ -98,6 +98,12 @@ client_send(struct client *client, const json_t *message)
 		client_drop(client);
 		return false;
 	}
+	if (client->end + n > client->room && client->sent > 0) {
+		memmove(client->waiting, client->waiting + client->sent,
+			client->end - client->sent);
+		client->end -= client->sent;
+		client->sent = 0;
+	}
 	if (client->end + n > client->room) {
 		client->room = client->end + n;
 		client->waiting = xrealloc(client->waiting, client->room, 1);

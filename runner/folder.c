@@ -70,10 +70,10 @@ check_owner(int fd, const char *what, struct err *err)
 
 	if (fstat(fd, &st) < 0)
 		return err_errno(err, errno, "cannot look at %s", what);
-	if (st.st_uid != geteuid() || (st.st_mode & S_IWOTH))
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
 		return err_set(err, ERR_FAILED,
-			       "%s belongs to another user or can be written by all: give it to "
-			       "the user of bmd-run",
+			       "%s belongs to another user or can be written by others: give it to "
+			       "the user of bmd-run, and to nobody else to write (chmod go-w)",
 			       what);
 	return 0;
 }
