@@ -38,6 +38,7 @@ struct deploy {
 	struct files_stamps *stamps; /* shared with the child; NULL: none */
 	size_t nstamps;
 	bool intended; /* NAME stands in the record only because of us */
+	bool fill;     /* the same for the record that DIRECTORY is filled */
 	char **needed;
 	size_t nneeded;
 };
@@ -150,8 +151,9 @@ is_empty(const char *path)
 	const struct dirent *entry;
 	bool empty = dir || errno == ENOENT;
 
-	while (empty && dir && (entry = readdir(dir)) != NULL)
+	while (empty && dir && (errno = 0, entry = readdir(dir)) != NULL)
 		empty = folder_is_dot(entry->d_name);
+	empty = empty && (!dir || errno == 0);
 	if (dir)
 		closedir(dir);
 	return empty;
@@ -163,18 +165,17 @@ intend(struct deploy *deploy, struct err *err)
 {
 	int directory_fd = folder_directory_fd(deploy->run->folder);
 	struct stat st;
-	bool fill = false;
 	int r;
 
 	if (deploy->step->in_place)
-		fill = !deploy->places.filled && is_empty(deploy->real);
+		deploy->fill = !deploy->places.filled && is_empty(deploy->real);
 	else
 		deploy->intended =
 		    lstat(deploy->path, &st) < 0 && !stands_in(&deploy->places, deploy->name);
-	if (!fill && !deploy->intended)
+	if (!deploy->fill && !deploy->intended)
 		return 0;
-	r = places_change(directory_fd, deploy->real, fill, deploy->intended ? deploy->name : NULL,
-			  NULL, 0, err);
+	r = places_change(directory_fd, deploy->real, deploy->fill,
+			  deploy->intended ? deploy->name : NULL, NULL, 0, err);
 	if (r < 0)
 		return r;
 	places_clear(&deploy->places);
@@ -229,13 +230,15 @@ deploy_begin(struct run *run, const struct conf_step *step, const struct child_u
 static int
 forget_intent(struct deploy *deploy, struct err *err)
 {
+	int directory_fd = folder_directory_fd(deploy->run->folder);
 	char *name = deploy->name;
 	struct stat st;
 
+	if (deploy->fill && is_empty(deploy->real))
+		return places_change(directory_fd, deploy->real, -1, NULL, NULL, 0, err);
 	if (!deploy->intended || lstat(deploy->path, &st) == 0)
 		return 0;
-	return places_change(folder_directory_fd(deploy->run->folder), deploy->real, false, NULL,
-			     &name, 1, err);
+	return places_change(directory_fd, deploy->real, 0, NULL, &name, 1, err);
 }
 
 int
@@ -250,20 +253,26 @@ deploy_end(struct deploy *deploy, bool succeeded, const char *report, size_t n, 
 	if (succeeded && deploy->stamps != NULL)
 		stamps_save(folder_directory_fd(deploy->run->folder), &deploy->stamps_of,
 			    deploy->stamps, deploy->nstamps);
-	if (!succeeded || deploy->step->in_place)
+	if (!succeeded)
 		return forget_intent(deploy, err);
+	if (deploy->step->in_place)
+		return 0;
 	if (json_parse(report, n, REPORT_MAX, &object, NULL) < 0)
 		return err_set(err, ERR_FAILED,
 			       "the files are placed, but what was made is not known");
 	array = json_object_get(object, "pruned");
 	pruned = xcalloc(json_array_size(array) + 1, sizeof(*pruned));
-	for (size_t i = 0; i < json_array_size(array); i++)
-		if (json_is_string(json_array_get(array, i)))
-			pruned[count++] = xstrdup(json_string_value(json_array_get(array, i)));
+	/* The child is the step's user by then: only names that were told to it are heard. */
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		const char *name = json_string_value(json_array_get(array, i));
+
+		if (name && stands_in(&deploy->places, name))
+			pruned[count++] = xstrdup(name);
+	}
 	/* One that was there and was ours becomes the youngest; one that was not ours stays so. */
 	if (json_get_bool(object, "made") || stands_in(&deploy->places, deploy->name))
 		add = deploy->name;
-	int r = places_change(folder_directory_fd(deploy->run->folder), deploy->real, false, add,
+	int r = places_change(folder_directory_fd(deploy->run->folder), deploy->real, 0, add,
 			      pruned, count, err);
 	for (size_t i = 0; i < count; i++) {
 		stamps_forget(folder_directory_fd(deploy->run->folder), deploy->real, pruned[i]);
@@ -343,8 +352,10 @@ deploy_clean(struct run *run)
 	_cleanup_close_ int work_fd = openat(folder_directory_fd(run->folder), "work",
 					     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	char name[24];
+	int r;
 
 	snprintf(name, sizeof(name), "%" PRId64, run->request.job);
-	if (work_fd >= 0)
-		files_remove(work_fd, name);
+	r = work_fd >= 0 ? files_remove(work_fd, name) : 0;
+	if (r < 0)
+		run_say(run, NULL, "cannot remove %s: %s", run->work, strerror(-r));
 }

@@ -182,7 +182,7 @@ lock(int fd, const char *name, struct err *err)
 }
 
 int
-places_change(int run_directory_fd, const char *real, bool fill, const char *add,
+places_change(int run_directory_fd, const char *real, int fill, const char *add,
 	      char *const *remove, size_t nremove, struct err *err)
 {
 	_cleanup_close_ int fd = folder_open(run_directory_fd, err), lock_fd = -1;
@@ -201,8 +201,8 @@ places_change(int run_directory_fd, const char *real, bool fill, const char *add
 	if (r < 0)
 		return r;
 	made = json_object_get(record, "made");
-	if (fill)
-		json_object_set_new(record, "filled", json_true());
+	if (fill != 0)
+		json_object_set_new(record, "filled", json_boolean(fill > 0));
 	if (add) {
 		made_remove(made, add);
 		json_array_append_new(made, json_string(add));

@@ -22,8 +22,9 @@ void places_clear(struct places *places);
 char *places_real(const char *directory);
 
 int places_read(int run_directory_fd, const char *real, struct places *ret_places, struct err *err);
-/* Changes a record under its lock: FILL, then ADD (NULL: nothing; moves to the end if it is there), then without REMOVE. */
-int places_change(int run_directory_fd, const char *real, bool fill, const char *add, char *const *remove, size_t nremove,
+/* Changes a record under its lock: FILL (1: filled, -1: not so, 0: as it is), then ADD (NULL: nothing; moves to the end if it is there),
+   then without REMOVE. */
+int places_change(int run_directory_fd, const char *real, int fill, const char *add, char *const *remove, size_t nremove,
 		  struct err *err);
 
 #endif

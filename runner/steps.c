@@ -254,8 +254,11 @@ attempt_child(struct attempt *attempt, struct child *child, const char *stream)
 		ev_run(run->loop, EVRUN_ONCE);
 	by_itself = tree_ended(run->tree, &status);
 	failpoint("step-ended");
-	if (!by_itself)
+	/* What came first is why it ends: the timer must not ring while a cancelled one dies. */
+	if (!by_itself) {
+		ev_timer_stop(run->loop, &attempt->timer);
 		tree_end(run->tree, RUNNER_GRACE_S, &run->stop_now, stuck, attempt);
+	}
 	leftovers(attempt, output);
 	output_close(output);
 	report_rest(&attempt->report, run->loop);
@@ -369,6 +372,7 @@ pause_between(struct attempt *attempt, int number)
 	while (!over && run->stop == STOP_NONE)
 		ev_run(run->loop, EVRUN_ONCE);
 	ev_timer_stop(run->loop, &timer);
+	attempt->timed_out = false; /* told already: from here on only a stop ends the step */
 	if (run->stop != STOP_NONE)
 		judge_stop(attempt);
 }

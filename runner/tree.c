@@ -65,7 +65,7 @@ reap(struct tree *tree)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid != tree->watched)
+		if (pid != tree->watched || tree->ended) /* its pid may be another's by now */
 			continue;
 		tree->ended = true;
 		tree->status = status;

@@ -537,21 +537,23 @@ START_TEST(second_cancel_kills)
 }
 END_TEST
 
-START_TEST(cancel_in_the_delay)
+/* Cancels once the log holds SIGN. */
+static void
+cancel_when(const char *steps, const char *sign)
 {
 	struct run_request request;
 	struct outcome outcome;
 	struct bmd bmd;
 
 	setup();
-	configure_with("step \"a\" { run = 'exit 1' attempts = 5 delay = \"1h\" }", "");
+	configure_with(steps, "");
 	request = request_of(7);
 	begin(&bmd, &request);
 	await_event(&bmd, "step-begun", "a");
-	for (;;) { /* until the log says that it waits */
+	for (;;) {
 		_cleanup_free_ char *log = log_text(7);
 
-		if (strstr(log, "the next in 1h"))
+		if (strstr(log, sign))
 			break;
 		ck_assert_int_eq(poll(&(struct pollfd){.fd = bmd.fd, .events = POLLIN}, 1, 10), 0);
 	}
@@ -559,8 +561,23 @@ START_TEST(cancel_in_the_delay)
 	outcome = finish(&bmd, &request);
 	ck_assert_str_eq(outcome.result.state, "cancelled");
 	ck_assert_str_eq(outcome.result.message, "cancelled");
+	for (size_t i = 0; i < outcome.n; i++)
+		ck_assert_msg(strcmp(outcome.events[i].event, "step-begun") != 0, "tried again");
 	free(outcome.log);
 	teardown();
+}
+
+START_TEST(cancel_before_the_timeout)
+{
+	cancel_when("step \"a\" { run = 'trap \"sleep 2; exit 1\" TERM; echo ready; while :; do sleep 0.05; done' timeout = \"1500ms\" }",
+	    "out a ready");
+}
+END_TEST
+
+START_TEST(cancel_in_the_delay)
+{
+	cancel_when("step \"a\" { run = 'exit 1' attempts = 5 delay = \"1h\" }", "the next in 1h");
+	cancel_when("step \"a\" { run = 'sleep 1000' timeout = \"10ms\" attempts = 5 delay = \"1h\" }", "the next in 1h");
 }
 END_TEST
 
@@ -959,6 +976,39 @@ START_TEST(deploy_step)
 }
 END_TEST
 
+/* What did not come to be filled by bmd is not bmd's to empty later. */
+START_TEST(not_filled_after_all)
+{
+	struct outcome outcome;
+
+	setup();
+	if (geteuid() == 0 && getpwnam("nobody"))
+		user = "nobody";
+	configure_with("step \"files\" { deploy = \"site\" to = '$ROOT' in-place = true }", "");
+	shell("chmod 555 srv", "");
+	outcome = deploy(1, 1, "build 1\n");
+	ck_assert_str_eq(outcome.result.state, "failed");
+	free(outcome.log);
+	shell("chmod 755 srv && echo by-hand >srv/mine", "");
+	if (geteuid() == 0)
+		shell("chown -R nobody", "srv");
+	outcome = deploy(2, 1, "build 1\n");
+	ck_assert_str_eq(outcome.result.state, "failed");
+	ck_assert_msg(strstr(outcome.result.message, "was not filled by bmd") != NULL, "%s", outcome.result.message);
+	shell("[ -e srv/mine ]", "");
+	free(outcome.log);
+	/* Emptied, it is filled; and then is bmd's. */
+	shell("rm srv/mine", "");
+	for (int i = 3; i < 5; i++) {
+		outcome = deploy(i, 1, "build 1\n");
+		ck_assert_msg(strcmp(outcome.result.state, "succeeded") == 0, "%s", outcome.log);
+		free(outcome.log);
+		shell("touch srv/more", "");
+	}
+	teardown();
+}
+END_TEST
+
 START_TEST(damaged_files_are_not_deployed)
 {
 	struct run_request request;
@@ -1016,7 +1066,7 @@ START_TEST(artifacts_for_a_step)
 END_TEST
 
 UNIT_MAIN("runner", outcomes, environment_is_the_list, nothing_was_live, events_in_order, escapee_is_ended,
-    grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, cancel_in_the_delay,
+    grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, cancel_in_the_delay, cancel_before_the_timeout,
     shutdown_of_the_machine, no_go_no_claim, refusals, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
-    nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, damaged_files_are_not_deployed,
+    nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, not_filled_after_all, damaged_files_are_not_deployed,
     artifacts_for_a_step)
