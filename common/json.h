@@ -28,6 +28,8 @@ bool json_get_bool(const json_t *object, const char *key);	    /* false if absen
 /* Parses exactly one object of at most LIMIT bytes, duplicates and NUL refused, nesting at most 32 deep
    (checked before parsing). Returns 0, -EINVAL or -E2BIG. */
 int json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct err *err);
+/* Compact, in the order of its keys; its length in RET_N, which may be NULL. Free with free(). */
+char *json_compact(const json_t *value, size_t *ret_n);
 /* Compact with sorted keys: the canonical form that digests are taken of. Free with free(). */
 char *json_canonical(const json_t *value);
 

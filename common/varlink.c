@@ -81,11 +81,9 @@ varlink_input_clear(struct varlink_input *input)
 int
 varlink_pack(const json_t *value, char **ret_frame, size_t *ret_n)
 {
-	char *text = json_dumps(value, JSON_COMPACT);
+	size_t n;
+	char *text = json_compact(value, &n);
 
-	if (!text)
-		xalloc_die();
-	size_t n = strlen(text);
 	if (n > VARLINK_FRAME_MAX) {
 		free(text);
 		return -E2BIG;

@@ -191,11 +191,22 @@ static const struct {
     {"temp_store", "MEMORY", "2"},    /* the savepoint of each request would be a file else */
 };
 
+/* One thread: no mutexes, and nobody asks how much memory SQLite uses, which it counts under one.
+ * For the process, before the first connection; later it is refused and has no need to be said
+ * again. */
+static void
+configure_library(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int
 connect_file(struct store *store, const char *path, int flags, struct err *err)
 {
 	int code, on = 0, r;
 
+	configure_library();
 	code = sqlite3_open_v2(
 	    path, &store->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);

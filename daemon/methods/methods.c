@@ -173,6 +173,7 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	_cleanup_json_ json_t *frame = NULL;
 	_cleanup_free_ char *text = NULL;
 	char digest[DIGEST_SIZE];
+	size_t n;
 	int r;
 
 	body_digest(row->name, request->parameters, digest);
@@ -184,8 +185,8 @@ change(struct request *request, const struct row *row, const char *key, char **r
 		return r;
 	check_reply(request, row->name, reply);
 	frame = varlink_reply(TAKE(reply), false);
-	text = json_dumps(frame, JSON_COMPACT);
-	if (!text || strlen(text) > VARLINK_FRAME_MAX)
+	text = json_compact(frame, &n);
+	if (n > VARLINK_FRAME_MAX)
 		return err_set(err, ERR_FAILED, "the answer of %s is too large", row->name);
 	r = store_key_add(store, request->peer->uid, key, digest, text, request->now_us, err);
 	if (r < 0)

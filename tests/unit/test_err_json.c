@@ -248,5 +248,60 @@ START_TEST(members)
 }
 END_TEST
 
-UNIT_MAIN("err, json", table_both_ways, sentence, sentence_cut, wire, wire_foreign, bytes, terminal,
-	  parse, members)
+/* What is written is what jansson writes, in both orders. */
+static void
+same_as_jansson(int line, const json_t *value)
+{
+	_cleanup_free_ char *want = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	_cleanup_free_ char *sorted =
+	    json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+	size_t n = 0;
+	_cleanup_free_ char *got = json_compact(value, &n), *canonical = json_canonical(value);
+
+	ck_assert_msg(strcmp(got, want) == 0, "line %d: %s", line, got);
+	ck_assert_msg(n == strlen(want), "line %d: %zu", line, n);
+	ck_assert_msg(strcmp(canonical, sorted) == 0, "line %d: %s", line, canonical);
+}
+
+START_TEST(writing)
+{
+	static const struct {
+		int line;
+		const char *text;
+	} rows[] = {
+	    {__LINE__, "{}"},
+	    {__LINE__, "[]"},
+	    {__LINE__, "[[],{},[[]],null,true,false,\"\"]"},
+	    {__LINE__, "{\"b\":1,\"a\":{\"z\":[],\"y\":{\"d\":1,\"c\":2}},\"aa\":0,\"\":9}"},
+	    {__LINE__, "[0,1,-1,10,9223372036854775807,-9223372036854775808]"},
+	    {__LINE__, "[0.5,-1e300,1e-7,3.0]"},
+	    {__LINE__, "{\"K\\u00e9 \\\"\\\\/\\n\":\"\\u20ac \\u0000 \\ud83d\\ude00 \\u007f\"}"},
+	};
+	json_t *all = json_array(), *many = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_json_ json_t *value = json_loads(rows[i].text, JSON_ALLOW_NUL, NULL);
+
+		ck_assert_msg(value != NULL, "line %d", rows[i].line);
+		same_as_jansson(rows[i].line, value);
+	}
+	for (int c = 0; c < 128; c++) {
+		char around[3] = {'x', (char)c, 'y'};
+
+		json_array_append_new(all, json_stringn(around, 3));
+	}
+	same_as_jansson(__LINE__, all);
+	for (int i = 0; i < 2000; i++) {
+		char key[16];
+
+		snprintf(key, sizeof(key), "k%d", i * 7919 % 2000);
+		json_object_set_new(many, key, json_integer(i));
+	}
+	same_as_jansson(__LINE__, many);
+	json_decref(all);
+	json_decref(many);
+}
+END_TEST
+
+UNIT_MAIN("err, json", writing, table_both_ways, sentence, sentence_cut, wire, wire_foreign, bytes,
+	  terminal, parse, members)
