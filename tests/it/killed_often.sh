@@ -27,7 +27,7 @@ while [ $n -lt "$KILLS" ]; do
     n=$((n + 1))
     for stage in a b c; do
         (bmctl --json deploy app 1.0/1 --to $stage --now --no-follow --if-changed run 2>/dev/null |
-            jq .job.id >>"$HOME_DIR/accepted") &
+            jq '.job.id // empty' >>"$HOME_DIR/accepted") &
         askers="${askers-} $!"
     done
     sleep "0.$(od -An -N1 -tu1 /dev/urandom | tr -d ' ')"
