@@ -14,15 +14,39 @@
 #define HOUR   (60 * MINUTE)
 #define DAY    (24 * HOUR)
 
+/* N digits and one more character. */
+static char *
+digits(char *to, int64_t value, int n, char after)
+{
+	for (int i = n; i-- > 0; value /= 10)
+		to[i] = (char)('0' + value % 10);
+	to[n] = after;
+	return to + n + 1;
+}
+
+#define UTC_FORMAT "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%06" PRId64 "Z"
+
 struct when_text
 when_utc(int64_t us)
 {
 	int64_t s = zone_floor(us, WHEN_SECOND);
 	struct civil c = zone_civil(s);
 	struct when_text text;
+	char *p = text.s;
 
-	snprintf(text.s, sizeof(text.s), "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%06" PRId64 "Z",
-		 c.year, c.month, c.day, c.hour, c.minute, c.second, us - s * WHEN_SECOND);
+	if (c.year < 0 || c.year > 9999) {
+		snprintf(text.s, sizeof(text.s), UTC_FORMAT, c.year, c.month, c.day, c.hour,
+			 c.minute, c.second, us - s * WHEN_SECOND);
+		return text;
+	}
+	/* Every answer has several of these: no printf. */
+	p = digits(p, c.year, 4, '-');
+	p = digits(p, c.month, 2, '-');
+	p = digits(p, c.day, 2, 'T');
+	p = digits(p, c.hour, 2, ':');
+	p = digits(p, c.minute, 2, ':');
+	p = digits(p, c.second, 2, '.');
+	*digits(p, us - s * WHEN_SECOND, 6, 'Z') = '\0';
 	return text;
 }
 

@@ -31,7 +31,7 @@
 #define LOG_SECONDS	  0.05 /* a log that grows is looked at so often */
 #define HURRIED_MAX	  100000
 #define IMPORTS_MAX	  16
-#define VERIFIES_MAX	  2 /* processes: more would only wait for the same disk */
+#define VERIFIES_MAX	  2    /* processes: more would only wait for the same disk */
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 struct sched_watch {
@@ -569,6 +569,16 @@ say(const char *text, void *arg)
 	log_info("%s", text);
 }
 
+/* libev looks every minute whether the clock was set, unless a timerfd tells it; and it makes that
+ * with the first periodic watcher, which without timed jobs never came. */
+static void
+no_idle_wakeups(struct sched *sched)
+{
+	ev_periodic_set(&sched->due, ev_time() + 86400., 0., NULL);
+	ev_periodic_start(sched->host.loop, &sched->due);
+	ev_periodic_stop(sched->host.loop, &sched->due);
+}
+
 struct sched *
 sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 {
@@ -592,6 +602,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	ev_prepare_init(&sched->look, on_look);
 	ev_set_priority(&sched->look, EV_MINPRI + 1);
 	ev_periodic_init(&sched->due, on_due, 0., 0., NULL);
+	no_idle_wakeups(sched);
 	ev_init(&sched->again, on_again);
 	ev_timer_init(&sched->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
 	ev_init(&sched->grown_soon, on_grown_soon);
