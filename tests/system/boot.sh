@@ -13,7 +13,7 @@ LEADER=
 SKIP() { echo "skipped: $*"; exit 77; }
 FAIL() {
     echo "FAIL: $*"
-    [ -z "$LEADER" ] || { echo "--- journal"; inside journalctl --no-pager -n 60 -o short-monotonic; } 2>&1
+    [ -z "$LEADER" ] || { echo "--- journal"; inside journalctl --no-pager -n 25 -o short-monotonic; } 2>&1
     exit 1
 }
 OK() { echo "ok: $*"; }
@@ -52,6 +52,8 @@ boot_prepare() {
     : >"$ROOT/etc/machine-id"
     # Nothing of the host's own services, and nothing of a bmd that it may have.
     rm -f "$ROOT"/etc/systemd/system/*.wants/* "$ROOT"/etc/rc?.d/S*
+    # A machine image may forbid packages to start services; this system is there for that.
+    rm -f "$ROOT/usr/sbin/policy-rc.d" "$ROOT"/etc/apt/apt.conf.d/20packagekit
     rm -rf "$ROOT/var/lib/bmd" "$ROOT/var/lib/bmd-run" "$ROOT/etc/bmd" "$ROOT/usr/local/etc/bmd"
     ln -sf /lib/systemd/system/multi-user.target "$ROOT/etc/systemd/system/default.target"
 }

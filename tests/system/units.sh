@@ -47,6 +47,7 @@ grep -q '^After=.*bmd\.socket' "$folder/bmd.service" || bad "bmd.service is not 
 has bmd.service RuntimeDirectoryPreserve=yes
 lacks bmd.service '^RuntimeDirectory='         # a stop would remove the sockets
 lacks bmd.service '^(PrivateUsers|ProcSubset)='
+lacks bmd.service '^Also='                     # debhelper would restart the sockets at an upgrade
 has bmd.service OOMPolicy=continue
 has bmd.service StartLimitIntervalSec=0        # five restarts in a row must not be the last
 has bmd.service User=bmd
@@ -56,6 +57,7 @@ has bmd-run.socket SocketUser=bmd
 has bmd-run.socket SocketMode=0600
 has bmd-run.socket TriggerLimitIntervalSec=0   # else a burst makes it fail
 grep -qE '^MaxConnections=[0-9]{3}' "$folder/bmd-run.socket" || bad "bmd-run.socket: MaxConnections is too small"
+has bmd-run.socket RemoveOnStop=yes            # launcher = "auto" looks for it
 has bmd-run@.service CollectMode=inactive-or-failed
 has bmd-run@.service StandardInput=socket
 has bmd-run@.service StandardOutput=journal
