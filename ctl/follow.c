@@ -233,9 +233,9 @@ follow_job(struct ctl *ctl, int64_t job, bool log, int64_t deadline, json_t **re
 	return 0;
 }
 
-/* Is the stage of JOB dirty now? What cannot be asked is not claimed. */
-static bool
-is_dirty(struct ctl *ctl, const json_t *job)
+/* How the stage of JOB is now. What cannot be asked is not claimed. */
+static enum text_stage
+left_as(struct ctl *ctl, const json_t *job)
 {
 	_cleanup_json_ json_t *reply = NULL;
 	struct err err = ERR_INIT;
@@ -248,19 +248,24 @@ is_dirty(struct ctl *ctl, const json_t *job)
 	    ctl_call(ctl, "GetStatus", json_pack("{s:s}", "application", application), &reply,
 		     &err) < 0) {
 		err_clear(&err);
-		return false;
+		return TEXT_CLEAN;
 	}
-	json_array_foreach (json_object_get(reply, "stages"), i, one)
-		if ((name = json_get_string(one, "stage")) != NULL && strcmp(name, stage) == 0)
-			return json_is_object(json_object_get(one, "dirty"));
-	return false;
+	json_array_foreach (json_object_get(reply, "stages"), i, one) {
+		if ((name = json_get_string(one, "stage")) == NULL || strcmp(name, stage) != 0)
+			continue;
+		if (!json_is_object(json_object_get(one, "dirty")))
+			return TEXT_CLEAN;
+		return json_is_null(json_object_get(one, "previous_good")) ? TEXT_NO_WAY_BACK
+									   : TEXT_DIRTY;
+	}
+	return TEXT_CLEAN;
 }
 
 void
 follow_result(struct ctl *ctl, const json_t *job, FILE *f)
 {
 	bool began = text_exit(job) > 0 && json_get_string(job, "started") != NULL;
-	_cleanup_free_ char *text = text_result(ctl, job, began && is_dirty(ctl, job));
+	_cleanup_free_ char *text = text_result(ctl, job, began ? left_as(ctl, job) : TEXT_CLEAN);
 
 	table_line(f, "%s", text);
 	fflush(f);

@@ -203,18 +203,27 @@ failure(const json_t *job)
 					      : "no reason was recorded");
 }
 
+/* "production is dirty: COMMAND mends it" */
 static char *
-failed(const json_t *job, bool dirty)
+mends(const json_t *job, enum text_stage left)
 {
-	_cleanup_free_ char *why = failure(job);
-	int64_t id = json_get_int(job, "id", 0);
 	const char *stage = text_of(job, "stage");
 
-	if (!dirty)
+	return xasprintf("%s is dirty: bmctl %s %s%s --to %s --now mends it", stage,
+			 left == TEXT_NO_WAY_BACK ? "deploy" : "redeploy",
+			 text_of(job, "application"), left == TEXT_NO_WAY_BACK ? " BUILD" : "",
+			 stage);
+}
+
+static char *
+failed(const json_t *job, enum text_stage left)
+{
+	_cleanup_free_ char *why = failure(job), *mend = mends(job, left);
+	int64_t id = json_get_int(job, "id", 0);
+
+	if (left == TEXT_CLEAN)
 		return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64 ")", id, why, id);
-	return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64
-			 "; %s is dirty: bmctl redeploy %s --to %s --now mends it)",
-			 id, why, id, stage, text_of(job, "application"), stage);
+	return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64 "; %s)", id, why, id, mend);
 }
 
 /* What the message of JOB adds to "cancelled by NAME"; "" if that is all it says. */
@@ -229,7 +238,7 @@ beyond_cancelled(const json_t *job)
 
 /* The ends that are no run to the end, and held. */
 static char *
-not_run(const json_t *job, bool dirty)
+not_run(const json_t *job, enum text_stage left)
 {
 	int64_t id = json_get_int(job, "id", 0);
 	const char *state = text_of(job, "state"), *message = beyond_cancelled(job);
@@ -237,11 +246,8 @@ not_run(const json_t *job, bool dirty)
 	const char *waits = json_get_string(json_object_get(job, "waits_for"), "text");
 	_cleanup_free_ char *whose =
 	    by != NULL && strcmp(state, "cancelled") == 0 ? xasprintf(" by %s", by) : xstrdup("");
-	_cleanup_free_ char *mend =
-	    dirty ? xasprintf(" (%s is dirty: bmctl redeploy %s --to %s --now mends it)",
-			      text_of(job, "stage"), text_of(job, "application"),
-			      text_of(job, "stage"))
-		  : xstrdup("");
+	_cleanup_free_ char *command = mends(job, left);
+	_cleanup_free_ char *mend = left == TEXT_CLEAN ? xstrdup("") : xasprintf(" (%s)", command);
 
 	if (strcmp(state, "held") == 0 && waits != NULL && strstr(waits, "bmctl release") != NULL)
 		return xasprintf("job %" PRId64 " is held: %s", id, waits);
@@ -258,15 +264,15 @@ not_run(const json_t *job, bool dirty)
 }
 
 char *
-text_result(const struct ctl *ctl, const json_t *job, bool dirty)
+text_result(const struct ctl *ctl, const json_t *job, enum text_stage left)
 {
 	int code = text_exit(job);
 
 	(void)ctl;
 	if (code == CTL_FAILED)
-		return failed(job, dirty);
+		return failed(job, left);
 	if (code == CTL_NOT_RUN || code == CTL_HELD)
-		return not_run(job, dirty);
+		return not_run(job, left);
 	if (code < 0)
 		return xasprintf("job %" PRId64 " is %s", json_get_int(job, "id", 0),
 				 text_of(job, "state"));

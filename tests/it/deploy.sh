@@ -117,6 +117,7 @@ is "nothing of ours" "bin empty index.html link only2 uploads" "$(echo $(ls -A "
 echo precious >"$HOME_DIR/full/precious"
 expect 1 bmctl deploy app 1.0/1 --to full --now --wait --no-follow
 prints "$HOME_DIR/full"
+prints "full is dirty: bmctl deploy app BUILD --to full --now mends it"
 is "left alone" "precious" "$(echo $(ls -A "$HOME_DIR/full"))"
 rm "$HOME_DIR/full/precious"
 deploy full 1

@@ -329,7 +329,7 @@ START_TEST(test_result)
 	static const struct {
 		int line;
 		const char *job;
-		bool dirty;
+		enum text_stage dirty;
 		int exit;
 		const char *text;
 	} table[] = {
@@ -345,6 +345,10 @@ START_TEST(test_result)
 	     true, 1,
 	     "job 42 failed at step check: exited with 3 (bmctl log 42; production is dirty: "
 	     "bmctl redeploy shop --to production --now mends it)"},
+	    {__LINE__, "{" JOB ",\"state\":\"failed\",\"failed_step\":\"check\",\"exit_code\":3}",
+	     TEXT_NO_WAY_BACK, 1,
+	     "job 42 failed at step check: exited with 3 (bmctl log 42; production is dirty: "
+	     "bmctl deploy shop BUILD --to production --now mends it)"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"failed\",\"failed_step\":\"check\",\"exit_code\":null,"
 	     "\"message\":\"took longer than 2 s\"}",
