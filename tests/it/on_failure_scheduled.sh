@@ -23,17 +23,20 @@ for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; 
 new() { "$@" --json --no-follow >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 running() { [ "$(job "$bad" state)" = running ]; }
 dirty() { bmctl --json status app | jq ".stages[] | select(.stage == \"$1\") | .dirty != null"; }
+began=$(date +%s)
 for stage in holds mended continues mends cancels unknown; do
     expect 0 bmctl deploy app 1.0/1 --to $stage --now --wait
 done
 touch "$HOME_DIR/bad-2"
+# What happens before they are due takes about twice as long as this did.
+ahead=$((4 + 4 * ($(date +%s) - began)))
 
 # Scheduled before the failure, due after it.
 for stage in holds mended continues mends; do
-    eval "other_$stage=\$(new bmctl deploy app 1.0/3 --to $stage --at +4s)"
-    eval "back_$stage=\$(new bmctl redeploy app 1.0/1 --to $stage --at +5s)"
+    eval "other_$stage=\$(new bmctl deploy app 1.0/3 --to $stage --at +${ahead}s)"
+    eval "back_$stage=\$(new bmctl redeploy app 1.0/1 --to $stage --at +$((ahead + 1))s)"
 done
-unknown=$(new bmctl deploy app 1.0/3 --to unknown --at +4s)
+unknown=$(new bmctl deploy app 1.0/3 --to unknown --at +${ahead}s)
 for stage in holds mended continues; do
     expect 1 bmctl deploy app 1.0/2 --to $stage --now --wait
     is "dirty $stage" true "$(dirty $stage)"
