@@ -35,7 +35,7 @@
 enum kind {
 	BMD_RUN,    /* may leave something behind */
 	BMD_IMPORT, /* ends what it began */
-	FOREIGN, /* was there before bmd began, under the same pid: not ours to end or to tell of */
+	FOREIGN,    /* a child that no bmd-run left: not ours to end or to tell of */
 };
 
 struct helper {
@@ -302,6 +302,51 @@ add_living(struct launch *launch, pid_t pid, enum kind kind)
 	launch->living.v[launch->living.n++] = (struct helper){.pid = pid, .kind = kind};
 }
 
+static struct helper *
+find_helper(const struct launch *launch, pid_t pid)
+{
+	for (size_t i = 0; i < launch->living.n; i++)
+		if (launch->living.v[i].pid == pid)
+			return &launch->living.v[i];
+	return NULL;
+}
+
+/* Has a bmd-run ended that is not yet reaped? Then its orphans may be here. */
+static bool
+run_has_ended(const struct launch *launch)
+{
+	for (size_t i = 0; i < launch->living.n; i++) {
+		siginfo_t info = {0};
+
+		if (launch->living.v[i].kind == BMD_RUN &&
+		    (waitid(P_PID, (id_t)launch->living.v[i].pid, &info,
+			    WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		     info.si_pid != 0))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Children that bmd has although every bmd-run still holds its own: of whatever became bmd by exec,
+ * a script that starts a container for example, what those leave, and what comes to the first
+ * process of a container. First the list, then the question: so none of them is a run's.
+ */
+static void
+spare_strangers(struct launch *launch)
+{
+	struct sweep_spared children;
+
+	if (launch->dead.n > 0)
+		return;
+	sweep_children(&children);
+	if (!run_has_ended(launch))
+		for (size_t i = 0; i < children.n; i++)
+			if (!find_helper(launch, children.v[i]))
+				add_living(launch, children.v[i], FOREIGN);
+	free(children.v);
+}
+
 /* Forks, and keeps the pid in the list of the living. */
 static int
 spawn(struct launch *launch, struct start *start, enum kind kind, pid_t *ret_pid, struct err *err)
@@ -310,6 +355,7 @@ spawn(struct launch *launch, struct start *start, enum kind kind, pid_t *ret_pid
 	pid_t pid;
 	int r;
 
+	spare_strangers(launch);
 	make_environment(environment);
 	start->environment = environment;
 	start->files = launch->files;
@@ -463,15 +509,6 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 
 /* ---- their end */
 
-static struct helper *
-find_helper(const struct launch *launch, pid_t pid)
-{
-	for (size_t i = 0; i < launch->living.n; i++)
-		if (launch->living.v[i].pid == pid)
-			return &launch->living.v[i];
-	return NULL;
-}
-
 /* Is nothing left of dead helpers? KILL: if something is, end it, which the timer paces. */
 static bool
 swept(const struct launch *launch, bool kill)
@@ -548,21 +585,10 @@ on_child(struct ev_loop *loop, ev_child *w, int revents)
 		bury(launch, helper, w->rstatus);
 	else if (launch->dead.n && swept(launch, false)) /* the last orphan */
 		release_dead(launch);
+	spare_strangers(launch);
 }
 
 /* ---- */
-
-/* Children of whatever became bmd by exec, a script that starts a container for example. */
-static void
-spare_children(struct launch *launch)
-{
-	struct sweep_spared children;
-
-	sweep_children(&children);
-	for (size_t i = 0; i < children.n; i++)
-		add_living(launch, children.v[i], FOREIGN);
-	free(children.v);
-}
 
 struct launch *
 launch_new(struct ev_loop *loop, void (*ended)(pid_t pid, int status, void *arg), void *arg)
@@ -573,7 +599,7 @@ launch_new(struct ev_loop *loop, void (*ended)(pid_t pid, int status, void *arg)
 	launch->ended = ended;
 	launch->arg = arg;
 	(void)getrlimit(RLIMIT_NOFILE, &launch->files);
-	spare_children(launch);
+	spare_strangers(launch);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	ev_child_init(&launch->child, on_child, 0, 0);
 	launch->child.data = launch;

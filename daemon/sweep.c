@@ -148,39 +148,40 @@ sweep_kill(const struct sweep_spared *spared)
 			kill_process(&v[i]);
 }
 
-/* All children of bmd's one thread, in one file where the kernel has it; 1 if all are helpers, 0 if
- * not, -ENOENT. */
+/* All children of bmd's one thread, in one file where the kernel has it. */
 static int
-only_spared_listed(const struct sweep_spared *spared)
+read_children(struct sweep_spared *children)
 {
 	char path[64];
 	_cleanup_fclose_ FILE *file = NULL;
+	_cleanup_free_ struct process *v = NULL;
+	size_t n;
 	int pid;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)gettid());
 	file = fopen(path, "re");
-	if (!file)
-		return -ENOENT;
-	while (fscanf(file, "%d", &pid) == 1)
-		if (!is_spared(spared, pid))
-			return 0;
-	return ferror(file) ? 0 : 1;
+	if (file) {
+		while (fscanf(file, "%d", &pid) == 1)
+			sweep_spare(children, pid);
+		return ferror(file) ? -EIO : 0;
+	}
+	v = read_processes(&n);
+	for (size_t i = 0; i < n; i++)
+		if (v[i].parent == getpid())
+			sweep_spare(children, v[i].pid);
+	return 0;
 }
 
 static bool
 only_spared(const struct sweep_spared *spared)
 {
-	int r = only_spared_listed(spared);
-	_cleanup_free_ struct process *v = NULL;
-	size_t n;
+	struct sweep_spared children = {0};
+	bool only = read_children(&children) == 0;
 
-	if (r >= 0)
-		return r;
-	v = read_processes(&n);
-	for (size_t i = 0; i < n; i++)
-		if (v[i].parent == getpid() && !is_spared(spared, v[i].pid))
-			return false;
-	return true;
+	for (size_t i = 0; i < children.n; i++)
+		only = only && is_spared(spared, children.v[i]);
+	free(children.v);
+	return only;
 }
 
 /*
@@ -202,14 +203,8 @@ sweep_clean(const struct sweep_spared *spared)
 void
 sweep_children(struct sweep_spared *ret)
 {
-	size_t n;
-	_cleanup_free_ struct process *v = read_processes(&n);
-	struct sweep_spared children = {0};
-
-	for (size_t i = 0; i < n; i++)
-		if (v[i].parent == getpid())
-			sweep_spare(&children, v[i].pid);
-	*ret = children;
+	*ret = (struct sweep_spared){0};
+	(void)read_children(ret);
 }
 
 void

@@ -292,6 +292,40 @@ START_TEST(children_from_before_are_spared)
 }
 END_TEST
 
+/* And that server may replace itself: its child comes to bmd when it ends. */
+START_TEST(what_strangers_leave_is_spared)
+{
+	int go[2], told[2], fd;
+	pid_t before, left, pid;
+	char byte;
+
+	ck_assert_int_eq(pipe(go), 0);
+	ck_assert_int_eq(pipe(told), 0);
+	before = fork();
+	if (before == 0) {
+		close(go[1]);
+		ck_assert_int_eq(read(go[0], &byte, 1), 0);
+		left = fork();
+		if (left > 0 && write(told[1], &left, sizeof(left)) == sizeof(left))
+			_exit(0);
+		execlp("sleep", "sleep", "1000", NULL);
+		_exit(127);
+	}
+	launch_free(launch);
+	launch = launch_new(EV_DEFAULT, on_ended, &ends);
+	close(go[1]);
+	ck_assert_int_eq(read(told[0], &left, sizeof(left)), sizeof(left));
+	while (kill(before, 0) == 0)
+		ev_run(EV_DEFAULT, EVRUN_ONCE);
+	fd = run("setsid sleep 1000 & exit 0", &pid);
+	run_until(1);
+	ck_assert_int_eq(kill(left, 0), 0);
+	kill(left, SIGKILL);
+	ck_assert_int_eq(waitpid(left, NULL, 0), left);
+	close(fd);
+}
+END_TEST
+
 // clang-format off
 static const struct {
 	int line;
@@ -434,7 +468,7 @@ main(void)
 	    what_a_dead_helper_leaves_is_swept,
 	    a_killed_helper_is_swept_too,
 	    a_living_helper_is_left_alone,
-	    children_from_before_are_spared,
+	    children_from_before_are_spared, what_strangers_leave_is_spared,
 	    a_helper_that_cannot_start_is_named,
 	    an_upload_gets_the_connection,
 	    verify_talks_over_its_channel,
