@@ -39,7 +39,8 @@ struct campaign {
 	uint64_t dice;
 	int ledger, log, keys, violations;
 	pid_t pid, clients;
-	int killed, recovering, runners, together, stopped; /* how often */
+	int killed, recovering, runners, together, stopped, points, run_points; /* how often */
+	bool armed; /* bmd may die of a failpoint */
 	int64_t ready_us, ready_max_us;
 	int readies;
 };
@@ -58,6 +59,62 @@ violation(struct campaign *campaign, const char *what)
 	campaign->violations++;
 }
 
+/* ---- failpoints */
+
+/* Beside PROGRAM, bmd or its bmd-run. Free it. */
+static char *
+beside(struct campaign *campaign, const char *program, const char *suffix)
+{
+	int folder = (int)(strrchr(campaign->bmd, '/') - campaign->bmd);
+	char *path;
+
+	if (asprintf(&path, "%.*s/../%s/%s%s", folder, campaign->bmd,
+		     strcmp(program, "bmd") ? "runner" : "daemon", program, suffix) < 0)
+		err(99, "no memory");
+	return path;
+}
+
+/* The N-th point that a process of PROGRAM passes ends it. */
+static void
+arm(struct campaign *campaign, const char *program, int n)
+{
+	char *path = beside(campaign, program, ".fail"), *new = beside(campaign, program, ".new");
+	FILE *file = fopen(new, "we");
+
+	if (!file || fprintf(file, "* %d\n", n) < 0 || fclose(file) != 0 || rename(new, path) < 0)
+		err(99, "cannot write %s", path);
+	free(path);
+	free(new);
+}
+
+static void
+disarm(struct campaign *campaign, const char *program)
+{
+	char *path = beside(campaign, program, ".fail");
+
+	unlink(path);
+	free(path);
+}
+
+/* Whom it has hit: lines "POINT PID JOB", for the judge. */
+static void
+note_hits(struct campaign *campaign)
+{
+	char *path = beside(campaign, "bmd-run", ".hit"), point[64];
+	FILE *file = fopen(path, "re");
+	long long pid, job;
+
+	free(path);
+	while (file && fscanf(file, "%63s %lld %lld", point, &pid, &job) == 3) {
+		ledger_line(campaign->ledger,
+			    json_pack("{s:s, s:I, s:I, s:s}", "did", "kill-run", "job",
+				      (json_int_t)job, "pid", (json_int_t)pid, "point", point));
+		campaign->run_points++;
+	}
+	if (file)
+		fclose(file);
+}
+
 /* ---- processes */
 
 static void
@@ -70,10 +127,14 @@ reap(struct campaign *campaign)
 		if (pid == campaign->pid) {
 			char text[128];
 
+			campaign->pid = 0;
+			if (campaign->armed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+				campaign->points++;
+				continue;
+			}
 			snprintf(text, sizeof(text), "bmd ended by itself, status 0x%x",
 				 (unsigned)status);
 			violation(campaign, text);
-			campaign->pid = 0;
 		}
 }
 
@@ -442,35 +503,84 @@ nothing_left(struct campaign *campaign)
 
 /* ---- the cycles */
 
+/* bmd ends by itself at the point, or, where it does not come to it, as ever. */
+static void
+cycle_point(struct campaign *campaign)
+{
+	campaign->armed = true;
+	arm(campaign, "bmd", 1 + below(&campaign->dice, 120));
+	bmd_start(campaign);
+	for (int i = 0; i < 100 && campaign->pid; i++)
+		moment(campaign, 10);
+	disarm(campaign, "bmd");
+	if (campaign->pid) {
+		bmd_end(campaign, SIGKILL);
+		campaign->killed++;
+	}
+	campaign->armed = false;
+}
+
+/* A bmd-run ends at a point, and later bmd. */
+static void
+cycle_run_point(struct campaign *campaign)
+{
+	arm(campaign, "bmd-run", 1 + below(&campaign->dice, 24));
+	bmd_start(campaign);
+	bmd_ready(campaign);
+	settle(campaign);
+	moment(campaign, 300);
+	bmd_end(campaign, SIGKILL);
+	campaign->killed++;
+	moment(campaign, 20);
+	disarm(campaign, "bmd-run");
+}
+
+static void
+cycle_recovery(struct campaign *campaign)
+{
+	bmd_start(campaign);
+	moment(campaign, 40);
+	campaign->recovering++;
+	bmd_end(campaign, SIGKILL);
+	campaign->killed++;
+}
+
+/* At work: bmd alone, one of its bmd-run before or after it, or an orderly stop. */
+static void
+cycle_work(struct campaign *campaign)
+{
+	int what = below(&campaign->dice, 10);
+
+	bmd_start(campaign);
+	bmd_ready(campaign);
+	settle(campaign);
+	moment(campaign, 120);
+	if (what < 4) {
+		kill_runner(campaign);
+		moment(campaign, 60);
+	}
+	bmd_end(campaign, what == 4 ? SIGTERM : SIGKILL);
+	if (what == 4)
+		campaign->stopped++;
+	else
+		campaign->killed++;
+	if (what >= 5 && what < 8 && kill_runner(campaign))
+		campaign->together++;
+}
+
 static void
 cycle(struct campaign *campaign)
 {
 	int what = below(&campaign->dice, 100);
 
-	bmd_start(campaign);
-	if (what < 20) {
-		moment(campaign, 40);
-		campaign->recovering++;
-		bmd_end(campaign, SIGKILL);
-		campaign->killed++;
-		return;
-	}
-	bmd_ready(campaign);
-	settle(campaign);
-	moment(campaign, 120);
-	if (what < 45) {
-		kill_runner(campaign);
-		moment(campaign, 60);
-	}
-	if (what >= 45 && what < 50) {
-		bmd_end(campaign, SIGTERM);
-		campaign->stopped++;
-		return;
-	}
-	bmd_end(campaign, SIGKILL);
-	campaign->killed++;
-	if (what < 65 && kill_runner(campaign))
-		campaign->together++;
+	if (what < 20)
+		cycle_recovery(campaign);
+	else if (what < 45)
+		cycle_point(campaign);
+	else if (what < 60)
+		cycle_run_point(campaign);
+	else
+		cycle_work(campaign);
 }
 
 static void
@@ -525,6 +635,7 @@ main(int argc, char **argv)
 	clients_start(&campaign, argv);
 	for (int i = 0; i < cycles; i++)
 		cycle(&campaign);
+	note_hits(&campaign);
 	bmd_start(&campaign);
 	bmd_ready(&campaign);
 	settle(&campaign);
@@ -534,10 +645,12 @@ main(int argc, char **argv)
 	nothing_left(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	printf(
-	    "cycles %d, kills of bmd %d (%d while it recovered), of bmd-run %d (%d with bmd dead), "
-	    "stops %d, ready after %.0f ms, at most %.0f ms\n",
-	    cycles, campaign.killed, campaign.recovering, campaign.runners, campaign.together,
-	    campaign.stopped, (double)campaign.ready_us / 1000 / campaign.readies,
+	    "cycles %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
+	    "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
+	    "ms\n",
+	    cycles, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
+	    campaign.together, campaign.run_points, campaign.stopped,
+	    (double)campaign.ready_us / 1000 / campaign.readies,
 	    (double)campaign.ready_max_us / 1000);
 	return campaign.violations ? 1 : 0;
 }
