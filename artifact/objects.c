@@ -17,6 +17,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -27,13 +28,15 @@
 #include "common/folder.h"
 #include "common/xalloc.h"
 
-#define SMALL	    (256 * 1024) /* bytes of an object that are kept in memory before there is a file */
-#define READ_SIZE   (256 * 1024)
-#define PUSH	    (16 * 1024 * 1024) /* bytes after which write-back is begun */
-#define FSYNC_MAX   32		       /* files up to which an import fsyncs one by one */
-#define STAGE_TRIES 100		       /* names of staging folders to try */
-#define TEMPORARY   "temporary"
-#define PATH_SIZE   (DIGEST_SIZE + 1)
+#define SMALL	     (256 * 1024) /* bytes of an object that are kept in memory before there is a file */
+#define READ_SIZE    (256 * 1024)
+#define PUSH	     (16 * 1024 * 1024) /* bytes after which write-back is begun */
+#define FSYNC_MAX    32			/* files up to which an import fsyncs one by one */
+#define STAGE_TRIES  100		/* names of staging folders to try */
+#define LOCK_WAIT_MS (10 * 60 * 1000)	/* so long an import waits for who cleans up */
+#define LOCK_TRY_MS  20
+#define TEMPORARY    "temporary"
+#define PATH_SIZE    (DIGEST_SIZE + 1)
 
 struct objects {
 	int store, objects, manifests, incoming; /* -1 but objects, when only objects can be read */
@@ -42,6 +45,7 @@ struct objects {
 struct objects_import {
 	struct objects *objects;
 	int fd;	       /* of the staging folder; locked */
+	int lock;      /* of the store, shared */
 	char name[24]; /* of it, below incoming/ */
 	size_t staged;
 	bool used[256]; /* folders of objects/ that this import relies on */
@@ -382,6 +386,132 @@ objects_sweep(struct objects *objects, struct err *err)
 	return 0;
 }
 
+/* ---- collecting */
+
+int
+objects_lock(const struct objects *objects, bool alone, int64_t wait_ms)
+{
+	_cleanup_close_ int fd = openat(objects->store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, (alone ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (wait_ms <= 0)
+			return -EAGAIN;
+		poll(NULL, 0, LOCK_TRY_MS);
+		wait_ms -= LOCK_TRY_MS;
+	}
+	return TAKE_FD(fd);
+}
+
+struct each {
+	const struct objects *objects;
+	enum objects_kind kind;
+	int (*back)(const char *digest, int64_t bytes, int64_t mtime_us, void *arg);
+	void *arg;
+};
+
+static int64_t
+mtime_us(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * INT64_C(1000000) + st->st_mtim.tv_nsec / 1000;
+}
+
+/* Files of the folder FD, whose names begin with what PREFIX says. */
+static int
+each_in(const struct each *each, int fd, const char *prefix)
+{
+	_cleanup_dir_ DIR *dir = folder_list(fd);
+	const struct dirent *entry;
+	int r = 0;
+
+	if (dir == NULL)
+		return -errno;
+	while (r == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
+		char digest[DIGEST_SIZE + 2];
+		struct stat st;
+
+		if (snprintf(digest, sizeof(digest), "%s%.64s", prefix, entry->d_name) !=
+			DIGEST_SIZE - 1 ||
+		    !digest_valid(digest))
+			continue;
+		if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		r = each->back(digest, st.st_size, mtime_us(&st), each->arg);
+	}
+	return r == 0 && entry == NULL && errno != 0 ? -errno : r;
+}
+
+static int
+each_content(const struct each *each)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < 256 && r == 0; i++) {
+		_cleanup_close_ int fd = -1;
+		char prefix[3];
+
+		snprintf(prefix, sizeof(prefix), "%02x", i & 0xff);
+		fd = open_folder(each->objects->objects, prefix, 0);
+		if (fd < 0 && errno != ENOENT)
+			return -errno;
+		if (fd >= 0)
+			r = each_in(each, fd, prefix);
+	}
+	return r;
+}
+
+int
+objects_each(const struct objects *objects, enum objects_kind kind,
+	     int (*back)(const char *digest, int64_t bytes, int64_t mtime_us, void *arg), void *arg,
+	     struct err *err)
+{
+	const struct each each = {objects, kind, back, arg};
+	int r =
+	    kind == OBJECTS_CONTENT ? each_content(&each) : each_in(&each, objects->manifests, "");
+
+	if (r < 0)
+		return err_errno(err, -r, "the store of files cannot be read");
+	return 0;
+}
+
+int
+objects_remove(const struct objects *objects, enum objects_kind kind, const char *digest)
+{
+	char path[PATH_SIZE];
+	int r;
+
+	if (!digest_valid(digest))
+		return -EINVAL;
+	object_path(digest, path);
+	r = kind == OBJECTS_CONTENT ? unlinkat(objects->objects, path, 0)
+				    : unlinkat(objects->manifests, digest, 0);
+	return r < 0 ? -errno : 0;
+}
+
+int
+objects_sync_manifests(const struct objects *objects)
+{
+	return fsync(objects->manifests) < 0 ? -errno : 0;
+}
+
+int
+objects_manifest_time(const struct objects *objects, const char *digest, int64_t *ret_us)
+{
+	struct stat st;
+
+	if (!digest_valid(digest))
+		return -EINVAL;
+	if (fstatat(objects->manifests, digest, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	*ret_us = mtime_us(&st);
+	return 0;
+}
+
+/* ---- imports */
+
 int
 objects_import_open(struct objects *objects, struct objects_import **ret_import, struct err *err)
 {
@@ -389,6 +519,17 @@ objects_import_open(struct objects *objects, struct objects_import **ret_import,
 
 	import->objects = objects;
 	import->fd = -1;
+	import->lock = objects_lock(objects, false, LOCK_WAIT_MS);
+	if (import->lock < 0) {
+		int number = -import->lock;
+
+		free(import);
+		if (number == EAGAIN)
+			return err_set(err, ERR_TOO_MANY,
+				       "the store of files is being cleaned up (bmctl gc): upload "
+				       "again when that has ended");
+		return err_errno(err, number, "the store of files cannot be locked");
+	}
 	for (int i = 0; i < STAGE_TRIES && import->fd < 0; i++) {
 		snprintf(import->name, sizeof(import->name), "%d-%d", (int)getpid(), i);
 		if (mkdirat(objects->incoming, import->name, 0700) < 0) {
@@ -402,6 +543,7 @@ objects_import_open(struct objects *objects, struct objects_import **ret_import,
 	if (import->fd < 0) {
 		int number = errno;
 
+		close(import->lock);
 		free(import);
 		return err_errno(err, number,
 				 "store/incoming: cannot make a folder for the upload");
@@ -418,6 +560,7 @@ objects_import_close(struct objects_import *import)
 		return;
 	remove_stage(import->objects, import->name, import->fd);
 	close(import->fd);
+	close(import->lock);
 	free(import->spare);
 	free(import);
 }

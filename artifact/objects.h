@@ -28,6 +28,23 @@ int objects_store_fd(const struct objects *objects); /* of store/, borrowed; -1 
 int objects_sweep(struct objects *objects, struct err *err);
 
 /*
+ * Collecting. Imports share a lock on the store from their beginning until they are closed, so that nothing goes which they have found
+ * there; who removes has it alone. objects_lock() waits up to WAIT_MS (0: not at all): a descriptor that holds it, or -EAGAIN.
+ */
+#define OBJECTS_YOUNG_US (INT64_C(24) * 3600 * 1000000) /* a manifest that came so lately stays: its build may still come */
+int objects_lock(const struct objects *objects, bool alone, int64_t wait_ms);
+enum objects_kind { OBJECTS_CONTENT, OBJECTS_MANIFESTS };
+/* Calls BACK for each file of a kind that is there, until it returns non-zero, which a negative number makes the answer of. Files
+   with other names than ours are passed over. BACK may remove the file. */
+int objects_each(const struct objects *objects, enum objects_kind kind,
+		 int (*back)(const char *digest, int64_t bytes, int64_t mtime_us, void *arg), void *arg, struct err *err);
+int objects_remove(const struct objects *objects, enum objects_kind kind, const char *digest);
+/* What was removed of manifests stays removed after a power loss. */
+int objects_sync_manifests(const struct objects *objects);
+/* When a manifest was put into the store last, µs of the wall clock. -ENOENT when it is missing. */
+int objects_manifest_time(const struct objects *objects, const char *digest, int64_t *ret_us);
+
+/*
  * An import: new objects lie in a locked staging folder until all of them and their manifest are known to be good;
  * objects_publish() then makes everything durable in the order objects, folders, manifest. Whatever ends it otherwise,
  * a crash too, leaves nothing that counts.

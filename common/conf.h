@@ -78,6 +78,7 @@ struct conf_application {
 	struct conf_variables variables;
 	struct conf_stage *stages;	/* in the order of `stages = {…}` */
 	size_t nstages;
+	int keep_builds;		/* the newest builds that `gc` leaves; 0: it frees none */
 };
 
 enum conf_launcher { CONF_LAUNCHER_AUTO, CONF_LAUNCHER_SYSTEMD, CONF_LAUNCHER_FORK };

@@ -59,6 +59,7 @@ static const struct conf_rule application_rules[] = {
 	{"stages",    CONF_LIST,      NO_FIELD,                           0, 0, "{\"testing\", \"production\"}"},
 	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
 	{"variables", CONF_VARIABLES, FIELD(conf_application, variables), 0, 0, "{\"PORT=8080\"}"},
+	{"keep-builds", CONF_NUMBER,  FIELD(conf_application, keep_builds), 0, 1000000, "20"},
 };
 
 static const struct conf_rule main_rules[] = {

@@ -13,10 +13,10 @@ _bmctl() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
-    local verbs='status redeploy rollback deploy build diff queue show history log wait cancel
+    local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
         reschedule release lock unlock settle at schedule check reload call version help'
     local schedules='preview'
-    local builds='add list show reject restore verify repair'
+    local builds='add list show reject restore pin unpin verify repair'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
         --yes --grace --if-changed'
@@ -50,7 +50,7 @@ _bmctl() {
         'redeploy ' | 'rollback ' | 'deploy ') options="$options $request" ;;
         'build add') options="$options --number --var --note --reason" ;;
         'build list') options="$options --release" ;;
-        'build reject' | 'build restore' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
+        'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
         'reschedule ') options="$options --now --at --reason" ;;
         'schedule preview') options="$options --limit" ;;
         'history ') options="$options --stage --limit --since" ;;
@@ -58,6 +58,7 @@ _bmctl() {
         'wait ') options="$options --timeout" ;;
         'lock ') options="$options --reason --until" ;;
         'settle ') options="$options --unknown --reason" ;;
+        'gc ') options="$options --dry-run --reason" ;;
         'call ') options="$options --more" ;;
         esac
         COMPREPLY=($(compgen -W "$options" -- "$cur"))
@@ -82,7 +83,7 @@ _bmctl() {
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
-    'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | \
+    'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
         'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
     'lock  1' | 'unlock  1' | 'settle  1')

@@ -29,14 +29,14 @@ _bmctl() {
         '--no-follow[return at once]' '--timeout[wait no longer]:span:' '--dry-run[only show]' '--yes[confirmed]'
         '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)')
     verbs=('status:what is live where' 'redeploy:deploy a past build again' 'rollback:another name of redeploy'
-        'deploy:deploy a build to a stage' 'build:builds' 'diff:files that differ' 'queue:jobs that wait and run'
+        'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
         'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
         'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
     schedules=('preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'reject:mark as bad' 'restore:take a rejection back'
-        'verify:hash the files again' 'repair:restore damaged files')
+        'pin:keep a build' 'unpin:take a pin back' 'verify:hash the files again' 'repair:restore damaged files')
 
     local curcontext=$curcontext state line
     _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
@@ -48,6 +48,7 @@ _bmctl() {
         redeploy | rollback) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         deploy) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:' ;;
+        gc) _arguments $always '--dry-run[only show]' '--reason[why]:text:' '1:application:_bmctl_applications' ;;
         show) _arguments $always '1:job:_bmctl_jobs' ;;
         history) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
             '--since[only since]:time:' '1:application:_bmctl_applications' ;;
@@ -78,7 +79,7 @@ _bmctl() {
                 add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--reason[why]:text:' \
                     '1:application:_bmctl_applications' '2:release:' '*:path:_files' ;;
                 list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
-                reject | restore) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                reject | restore | pin | unpin) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_files' ;;
                 show | verify) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 esac ;;

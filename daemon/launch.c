@@ -480,9 +480,10 @@ launch_import(struct launch *launch, const struct conf *conf, const char *kind, 
 	return r;
 }
 
-int
-launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
-	      struct err *err)
+/* bmd-import for work on the store, over a channel. */
+static int
+store_helper(struct launch *launch, const struct conf *conf, char *option, int *ret_fd,
+	     pid_t *ret_pid, struct err *err)
 {
 	_cleanup_free_ char *program = program_import(launch);
 	_cleanup_free_ char *rate = xasprintf("%lld", (long long)conf->verify_rate);
@@ -491,7 +492,7 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 			conf->state_directory,
 			(char[]){"--rate"},
 			rate,
-			(char[]){"--verify"},
+			option,
 			NULL};
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct start start = {.program = program, .argv = argv};
@@ -505,6 +506,20 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 		return r;
 	*ret_fd = TAKE_FD(ours);
 	return 0;
+}
+
+int
+launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
+	      struct err *err)
+{
+	return store_helper(launch, conf, (char[]){"--verify"}, ret_fd, ret_pid, err);
+}
+
+int
+launch_collect(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
+	       struct err *err)
+{
+	return store_helper(launch, conf, (char[]){"--gc"}, ret_fd, ret_pid, err);
 }
 
 /* ---- their end */

@@ -344,13 +344,22 @@ no_build(struct queue *queue, const char *application, const struct build_ref *r
 	 struct err *err)
 {
 	char near[96] = "";
+	int64_t collected_us = 0;
 	int r;
 
+	if (ref->number > 0)
+		(void)store_build_collected(queue->store, application, ref, &collected_us, NULL);
 	if (builds > 0)
 		(void)snprintf(near, sizeof(near), "%s/%lld", ref->release, (long long)builds);
 	else
 		(void)near_release(queue, application, ref->release, near);
-	if (near[0])
+	if (collected_us > 0)
+		r = err_set(err, ERR_NO_SUCH_BUILD,
+			    "%s %s was collected at %s, its files are gone: bmctl history %s tells "
+			    "where it has been",
+			    application, names_build_text(ref).s, when_utc(collected_us).s,
+			    application);
+	else if (near[0])
 		r = err_set(err, ERR_NO_SUCH_BUILD,
 			    "%s has no build %s: did you mean %s? (bmctl build list %s)",
 			    application, names_build_text(ref).s, near, application);

@@ -86,6 +86,15 @@ int queue_settle(struct queue *queue, const char *application, const char *stage
 /* Rejects or (REASON NULL) restores a build; waiting jobs for it are held. RET_WARNINGS: array of sentences. */
 int queue_reject(struct queue *queue, const char *application, const struct build_ref *build, const char *reason, const struct queue_who *who,
 		 int64_t now_us, json_t **ret_warnings, struct err *err);
+/* Pins or unpins a build: nothing collects what is pinned. */
+int queue_pin(struct queue *queue, const char *application, const struct build_ref *ref, bool pin, const char *reason,
+	      const struct queue_who *who, int64_t now_us, struct err *err);
+/*
+ * What keep-builds keeps and frees, of APPLICATION or (NULL) of all that are configured: the reply of CollectBuilds. Frees them
+ * unless DRY_RUN: their rows go, their files go when the store is swept.
+ */
+int queue_collect(struct queue *queue, const char *application, bool dry_run, const struct queue_who *who, int64_t now_us,
+		  json_t **ret_reply, struct err *err);
 /* A build of a request: RELEASE without number by "A release without a number", elsewhere-rule. */
 int queue_find_build(struct queue *queue, const char *application, const char *release, int64_t number, struct store_build *ret_build, struct err *err);
 int queue_find_application(struct queue *queue, const char *name, const struct conf_application **ret_application, struct err *err);

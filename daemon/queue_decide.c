@@ -525,3 +525,22 @@ queue_reject(struct queue *queue, const char *application, const struct build_re
 		*ret_warnings = TAKE(warnings);
 	return r;
 }
+
+int
+queue_pin(struct queue *queue, const char *application, const struct build_ref *ref, bool pin,
+	  const char *reason, const struct queue_who *who, int64_t now_us, struct err *err)
+{
+	struct store_build build;
+	int r = reason ? check_reason(reason, err) : 0;
+
+	if (r == 0)
+		r = queue_find_build(queue, application, ref->release, ref->number, &build, err);
+	if (r < 0)
+		return r;
+	r = store_build_pin(queue->store, build.id, pin ? who->name : NULL, now_us, reason, err);
+	if (r == 0)
+		r = audit(queue, who, now_us, pin ? "pin" : "unpin", application, NULL, 0,
+			  names_build_text(&build.build).s, err);
+	store_build_clear(&build);
+	return r;
+}

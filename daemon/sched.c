@@ -718,37 +718,90 @@ on_verify_closed(void *arg)
 	verify->line(NULL, verify->arg);
 }
 
+static int
+helpers_full(struct err *err)
+{
+	return err_set(err, ERR_TOO_MANY,
+		       "%d verifications are going on: try again when one has ended", VERIFIES_MAX);
+}
+
+/* A helper that works on stored files, over the channel FD. */
+static struct sched_verify *
+store_helper(struct sched *sched, int fd, pid_t pid, void (*line)(const json_t *object, void *arg),
+	     void *arg)
+{
+	struct sched_verify *helper = xcalloc(1, sizeof(*helper));
+
+	sched->verifies.pids[sched->verifies.n++] = pid;
+	*helper = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
+	helper->channel =
+	    channel_new(sched->host.loop, fd, on_verify_message, on_verify_closed, helper);
+	return helper;
+}
+
+static int
+send_digests(struct sched_verify *helper, const json_t *digests)
+{
+	const json_t *digest;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (digests, i, digest) {
+		r = channel_send_bytes(helper->channel, json_string_value(digest),
+				       json_string_length(digest));
+		if (r >= 0)
+			r = channel_send_bytes(helper->channel, "\n", 1);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int
 sched_verify(struct sched *sched, const json_t *digests,
 	     void (*line)(const json_t *object, void *arg), void *arg,
 	     struct sched_verify **ret_verify, struct err *err)
 {
-	struct sched_verify *verify;
-	const json_t *digest;
-	size_t i;
 	pid_t pid;
 	int fd, r;
 
 	if (sched->verifies.n == VERIFIES_MAX)
-		return err_set(err, ERR_TOO_MANY,
-			       "%d verifications are going on: try again when one has ended",
-			       VERIFIES_MAX);
+		return helpers_full(err);
 	r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
 	if (r < 0)
 		return r;
-	sched->verifies.pids[sched->verifies.n++] = pid;
-	verify = xcalloc(1, sizeof(*verify));
-	*verify = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
-	verify->channel =
-	    channel_new(sched->host.loop, fd, on_verify_message, on_verify_closed, verify);
-	json_array_foreach (digests, i, digest) {
-		channel_send_bytes(verify->channel, json_string_value(digest),
-				   json_string_length(digest));
-		channel_send_bytes(verify->channel, "\n", 1);
-	}
-	channel_end(verify->channel);
-	*ret_verify = verify;
+	*ret_verify = store_helper(sched, fd, pid, line, arg);
+	(void)send_digests(*ret_verify, digests);
+	channel_end((*ret_verify)->channel);
 	return 0;
+}
+
+int
+sched_collect(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
+	      struct sched_verify **ret_collect, struct err *err)
+{
+	pid_t pid;
+	int fd, r;
+
+	if (sched->verifies.n == VERIFIES_MAX)
+		return helpers_full(err);
+	r = launch_collect(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	if (r >= 0)
+		*ret_collect = store_helper(sched, fd, pid, line, arg);
+	return r;
+}
+
+int
+sched_collect_keep(struct sched_verify *collect, const json_t *digests)
+{
+	_cleanup_free_ char *end = xasprintf("end %zu\n", json_array_size(digests));
+	int r = send_digests(collect, digests);
+
+	/* Without its last line the list counts for nothing. */
+	if (r >= 0)
+		r = channel_send_bytes(collect->channel, end, strlen(end));
+	channel_end(collect->channel);
+	return r;
 }
 
 void

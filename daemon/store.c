@@ -48,7 +48,8 @@
 	X(KEYS_SURPLUS,	  "DELETE FROM keys WHERE serial <= (SELECT max(serial) FROM keys) - ?1")  \
 	X(KEYS_OLD,	  "DELETE FROM keys WHERE serial IN (SELECT serial FROM keys ORDER BY serial LIMIT 1024)" \
 			  " AND added_us < ?1")							   \
-	X(BUILD_NEXT,	  "SELECT coalesce(max(number), 0) + 1 FROM builds WHERE application = ?1 AND release = ?2") \
+	X(BUILD_NEXT,	  "SELECT max((SELECT coalesce(max(number), 0) FROM builds WHERE application = ?1 AND release = ?2)," \
+			  " (SELECT coalesce(max(number), 0) FROM collected WHERE application = ?1 AND release = ?2)) + 1") \
 	X(BUILD_ADD,	  "INSERT INTO builds (application, release, number, rejected, rejected_us, created_us, created_by,"\
 			  " uid, note, variables) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8)")  \
 	X(ARTIFACT_ADD,	  "INSERT INTO artifacts VALUES (?1, ?2, ?3, ?4, ?5)")			   \
@@ -56,6 +57,16 @@
 	X(ARTIFACTS,	  "SELECT name, digest, files, bytes FROM artifacts WHERE build = ?1 ORDER BY name") \
 	X(BUILD_REJECT,	  "UPDATE builds SET rejected = ?2, rejected_by = ?3, rejected_us = ?4, rejected_reason = ?5" \
 			  " WHERE id = ?1")							   \
+	X(BUILD_PIN,	  "UPDATE builds SET pinned_by = ?2, pinned_us = ?3, pin_reason = ?4 WHERE id = ?1") \
+	X(ARTIFACTS_DROP, "DELETE FROM artifacts WHERE build = ?1")				   \
+	X(BUILD_DROP,	  "DELETE FROM builds WHERE id = ?1")					   \
+	X(SUCCESSES_DROP, "DELETE FROM successes WHERE application = ?1 AND release = ?2 AND number = ?3") \
+	X(COLLECTED_ADD,  "INSERT INTO collected VALUES (?1, ?2, ?3, ?4, ?5)")			   \
+	X(COLLECTED,	  "SELECT collected_us FROM collected WHERE application = ?1 AND release = ?2 AND number = ?3") \
+	X(MANIFESTS,	  "SELECT DISTINCT digest FROM artifacts WHERE digest > ?1 ORDER BY digest LIMIT ?2") \
+	X(MANIFEST_USED,  "SELECT 1 FROM artifacts WHERE digest = ?1 LIMIT 1") \
+	X(STAGES,	  "SELECT stage FROM stack WHERE application = ?1 UNION SELECT stage FROM stages" \
+			  " WHERE application = ?1")						   \
 	X(BUILDS,	  "SELECT * FROM builds WHERE application = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3") \
 	X(BUILDS_RELEASE, "SELECT * FROM builds WHERE application = ?1 AND id < ?2 AND release = ?4"\
 			  " ORDER BY id DESC LIMIT ?3")						   \
@@ -552,6 +563,8 @@ store_build_clear(struct store_build *build)
 {
 	free(build->rejected_by);
 	free(build->rejected_reason);
+	free(build->pinned_by);
+	free(build->pin_reason);
 	free(build->note);
 	free(build->artifacts);
 	json_decref(build->variables);
@@ -632,6 +645,9 @@ read_build(sqlite3_stmt *st, struct store_build *ret)
 	    .uid = read_int(st, 10),
 	    .note = read_string(st, 11),
 	    .variables = read_json(st, 12, false),
+	    .pinned_by = read_string(st, 13),
+	    .pinned_us = read_int(st, 14),
+	    .pin_reason = read_string(st, 15),
 	};
 	read_array(st, 1, ret->application, sizeof(ret->application));
 	read_array(st, 2, ret->build.release, sizeof(ret->build.release));
@@ -704,6 +720,113 @@ store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_
 	bind_text(st, 5, reason);
 	touch(store);
 	return run(store, st, err);
+}
+
+int
+store_build_pin(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason,
+		struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_BUILD_PIN);
+
+	bind_int(st, 1, id);
+	bind_text(st, 2, by);
+	bind_int(st, 3, by ? now_us : 0);
+	bind_text(st, 4, by ? reason : NULL);
+	return run(store, st, err);
+}
+
+static void
+bind_ref(sqlite3_stmt *st, const char *application, const struct build_ref *ref)
+{
+	bind_text(st, 1, application);
+	bind_text(st, 2, ref->release);
+	bind_int(st, 3, ref->number);
+}
+
+int
+store_build_collect(struct store *store, const struct store_build *build, const char *by,
+		    int64_t now_us, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_COLLECTED_ADD);
+	int r;
+
+	bind_ref(st, build->application, &build->build);
+	bind_int(st, 4, now_us);
+	bind_text(st, 5, by);
+	r = run(store, st, err);
+	if (r == 0) {
+		bind_ref(statement(store, S_SUCCESSES_DROP), build->application, &build->build);
+		r = run(store, statement(store, S_SUCCESSES_DROP), err);
+	}
+	if (r == 0) {
+		bind_int(statement(store, S_ARTIFACTS_DROP), 1, build->id);
+		r = run(store, statement(store, S_ARTIFACTS_DROP), err);
+	}
+	if (r == 0) {
+		bind_int(statement(store, S_BUILD_DROP), 1, build->id);
+		r = run(store, statement(store, S_BUILD_DROP), err);
+	}
+	touch(store);
+	return r;
+}
+
+int
+store_build_collected(struct store *store, const char *application, const struct build_ref *ref,
+		      int64_t *ret_us, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_COLLECTED);
+
+	bind_ref(st, application, ref);
+	return number(store, st, 0, ret_us, err);
+}
+
+int
+store_manifest_each(struct store *store, const char *after, int limit,
+		    int (*back)(const char *digest, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_MANIFESTS);
+	char(*digests)[65] = xcalloc((size_t)limit, sizeof(*digests));
+	size_t n = 0;
+	int r;
+
+	bind_text(st, 1, after);
+	bind_int(st, 2, limit);
+	while ((r = row(store, st, err)) == 1)
+		read_array(st, 0, digests[n++], sizeof(*digests));
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = back(digests[i], arg);
+	free(digests);
+	return r < 0 ? r : 0;
+}
+
+int
+store_manifest_used(struct store *store, const char *digest, bool *ret_used, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_MANIFEST_USED);
+	int64_t n;
+	int r;
+
+	bind_text(st, 1, digest);
+	r = number(store, st, 0, &n, err);
+	if (r == 0)
+		*ret_used = n > 0;
+	return r;
+}
+
+int
+store_stages(struct store *store, const char *application, json_t **ret_stages, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_STAGES);
+	_cleanup_json_ json_t *stages = json_array();
+	int r;
+
+	bind_text(st, 1, application);
+	while ((r = row(store, st, err)) == 1)
+		(void)json_array_append_new(stages,
+					    json_string((const char *)sqlite3_column_text(st, 0)));
+	if (r == 0)
+		*ret_stages = TAKE(stages);
+	return r;
 }
 
 int

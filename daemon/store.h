@@ -66,6 +66,8 @@ struct store_build {
 	bool rejected;
 	char *rejected_by, *rejected_reason; /* NULL unless rejected */
 	int64_t rejected_us;
+	char *pinned_by, *pin_reason; /* NULL unless pinned; without a reason when none was given */
+	int64_t pinned_us;
 	int64_t created_us;
 	char created_by[64];
 	int64_t uid;
@@ -79,6 +81,15 @@ void store_build_clear(struct store_build *build);
 int store_build_add(struct store *store, struct store_build *build, struct err *err);
 int store_build_get(struct store *store, const char *application, const struct build_ref *ref, struct store_build *ret_build, struct err *err); /* -ENOENT (NO_SUCH_BUILD) */
 int store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason, struct err *err); /* REASON NULL: restored */
+int store_build_pin(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason, struct err *err); /* BY NULL: unpinned */
+/* Forgets a build and all that names its files; that it was there stays known, and its number is never given again. */
+int store_build_collect(struct store *store, const struct store_build *build, const char *by, int64_t now_us, struct err *err);
+/* Was there such a build once? When it was collected, or 0. */
+int store_build_collected(struct store *store, const char *application, const struct build_ref *ref, int64_t *ret_us, struct err *err);
+/* Every manifest that a build names, once, in order of digests; AFTER: behind this one ("" for the first), at most LIMIT. */
+int store_manifest_each(struct store *store, const char *after, int limit, int (*back)(const char *digest, void *arg), void *arg, struct err *err);
+/* Does a build name this manifest? */
+int store_manifest_used(struct store *store, const char *digest, bool *ret_used, struct err *err);
 /* Newest first, below AFTER_ID (0: from the newest). RELEASE NULL: all. Calls BACK until it returns non-zero. */
 int store_build_each(struct store *store, const char *application, const char *release, int64_t after_id, int limit,
 		     int (*back)(const struct store_build *build, void *arg), void *arg, struct err *err);
@@ -172,6 +183,8 @@ int store_stage_put(struct store *store, const struct store_stage *stage, struct
 int store_history_get(struct store *store, const char *application, const char *stage, struct history *ret_history, struct err *err);
 /* Writes the stack as it is now (only what differs). */
 int store_history_put(struct store *store, const struct history *history, struct err *err);
+/* Names of the stages of APPLICATION that the database knows anything of, configured or not. New array of strings. */
+int store_stages(struct store *store, const char *application, json_t **ret_stages, struct err *err);
 /* Where builds are live: calls BACK for each stage with something live, APPLICATION NULL: all. */
 int store_live_each(struct store *store, const char *application,
 		    int (*back)(const char *application, const char *stage, const struct history_entry *live, void *arg), void *arg, struct err *err);

@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  1
+#define SCHEMA		  2
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
@@ -76,6 +76,16 @@ static const char *const migrations[SCHEMA + 1] = {
 
 	"CREATE TABLE audit (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL, uid INTEGER NOT NULL, who TEXT NOT NULL,"
 	" what TEXT NOT NULL, application TEXT, stage TEXT, job INTEGER, text TEXT) STRICT;",
+
+	/* Pins, and what is left of a build whose files were given up. */
+	[2] =
+	"ALTER TABLE builds ADD COLUMN pinned_by TEXT;"
+	"ALTER TABLE builds ADD COLUMN pinned_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE builds ADD COLUMN pin_reason TEXT;"
+	"CREATE INDEX artifacts_digest ON artifacts (digest);"
+	"CREATE TABLE collected (application TEXT NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
+	" collected_us INTEGER NOT NULL, collected_by TEXT NOT NULL, PRIMARY KEY (application, release, number))"
+	" STRICT, WITHOUT ROWID;",
 };
 // clang-format on
 

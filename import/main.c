@@ -5,6 +5,7 @@
  *
  *	bmd-import --state DIR [--limit NAME=NUMBER]… tree|tar|zip
  *	bmd-import --state DIR [--rate BYTES] --verify
+ *	bmd-import --state DIR --gc
  *
  * The answer of an upload is one JSON object and a NUL. The exit code is 0 when that was given,
  *whatever it says.
@@ -20,6 +21,7 @@
 
 #include "common/varlink.h"
 #include "common/xalloc.h"
+#include "import/collect.h"
 #include "import/import.h"
 #include "import/verify.h"
 
@@ -31,6 +33,7 @@ usage(void)
 {
 	fprintf(stderr, "usage: bmd-import --state DIR [--limit NAME=NUMBER]... tree|tar|zip\n"
 			"       bmd-import --state DIR [--rate BYTES] --verify\n"
+			"       bmd-import --state DIR --gc\n"
 			"bmd starts it; see bmd(8)\n");
 	return 2;
 }
@@ -108,17 +111,36 @@ verify(const char *state, int64_t rate)
 	return r < 0;
 }
 
+static int
+collect(const char *state, int64_t rate)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct objects *objects = NULL;
+	int r = objects_open(state, false, &objects, &err);
+
+	(void)rate;
+	if (r >= 0)
+		r = collect_run(objects, STDIN_FILENO, STDOUT_FILENO, &err);
+	objects_close(objects);
+	if (r < 0) {
+		_cleanup_json_ json_t *object = err_to_json(&err);
+
+		fprintf(stderr, "bmd-import: %s\n", err.text);
+		answer(object);
+	}
+	return r < 0;
+}
+
 int
 main(int argc, char **argv)
 {
-	static const struct option options[] = {{"state", required_argument, NULL, 's'},
-						{"limit", required_argument, NULL, 'l'},
-						{"rate", required_argument, NULL, 'r'},
-						{"verify", no_argument, NULL, 'v'},
-						{0}};
+	static const struct option options[] = {
+	    {"state", required_argument, NULL, 's'}, {"limit", required_argument, NULL, 'l'},
+	    {"rate", required_argument, NULL, 'r'},  {"verify", no_argument, NULL, 'v'},
+	    {"gc", no_argument, NULL, 'g'},	     {0}};
 	struct import_limits limits = import_limits_default;
 	const char *state = NULL;
-	bool verifying = false;
+	int (*work)(const char *state, int64_t rate) = NULL; /* other than an upload */
 	int64_t rate = 0;
 	int c;
 
@@ -128,13 +150,15 @@ main(int argc, char **argv)
 		if (c == 's')
 			state = optarg;
 		else if (c == 'v')
-			verifying = true;
+			work = verify;
+		else if (c == 'g')
+			work = collect;
 		else if (c == 'r' && strspn(optarg, "0123456789") == strlen(optarg))
 			rate = strtoll(optarg, NULL, 10);
 		else if (c != 'l' || import_limit_parse(optarg, &limits) < 0)
 			return usage();
 	}
-	if (state == NULL || argc - optind != (verifying ? 0 : 1))
+	if (state == NULL || argc - optind != (work != NULL ? 0 : 1))
 		return usage();
-	return verifying ? verify(state, rate) : take(state, argv[optind], &limits);
+	return work != NULL ? work(state, rate) : take(state, argv[optind], &limits);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * build list, show, reject, restore, verify, and diff: builds as they are. Adding one is in add.c.
+ * build list, show, reject, restore, pin, unpin, verify, and diff: builds as they are. Adding one
+ * is in add.c, giving them up in gc.c.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -82,6 +83,19 @@ sizes(const json_t *artifacts)
 	return xasprintf("%" PRId64 " file%s, %s", files, files == 1 ? "" : "s", ctl_size(bytes).s);
 }
 
+/* NOTE, behind what a pin says. */
+static char *
+noted(const json_t *build, const char *note)
+{
+	const json_t *pinned = json_object_get(build, "pinned");
+	const char *reason = json_get_string(pinned, "reason");
+
+	if (!json_is_object(pinned))
+		return note ? xstrdup(note) : NULL;
+	return xasprintf("pinned%s%s%s%s", reason ? ": " : "", reason ? reason : "",
+			 note ? "; " : "", note ? note : "");
+}
+
 static void
 print_list(const struct ctl *ctl, const json_t *builds)
 {
@@ -102,11 +116,12 @@ print_list(const struct ctl *ctl, const json_t *builds)
 		const char *status = json_is_object(json_object_get(build, "damaged"))
 					 ? "damaged"
 					 : json_get_string(build, "status");
-		const char *note = json_get_string(json_is_object(rejected) ? rejected : build,
-						   json_is_object(rejected) ? "reason" : "note");
+		const char *why = json_get_string(json_is_object(rejected) ? rejected : build,
+						  json_is_object(rejected) ? "reason" : "note");
+		_cleanup_free_ char *note = noted(build, why);
 
-		table_row(table, ctl_ref(build, NULL).s, status, live,
-			  was, added, json_get_string(build, "created_by"), size, note);
+		table_row(table, ctl_ref(build, NULL).s, status, live, was, added,
+			  json_get_string(build, "created_by"), size, note);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 	if (i == 0)
@@ -205,7 +220,8 @@ print_damage(const json_t *build)
 static void
 print_build(const struct ctl *ctl, const json_t *build)
 {
-	const json_t *rejected = json_object_get(build, "rejected");
+	const json_t *rejected = json_object_get(build, "rejected"),
+		     *pinned = json_object_get(build, "pinned");
 	const char *note = json_get_string(build, "note"), *name;
 	_cleanup_free_ char *live = joined(json_object_get(build, "live_on"));
 	_cleanup_free_ char *was = was_on(build);
@@ -218,6 +234,11 @@ print_build(const struct ctl *ctl, const json_t *build)
 			   json_get_string(rejected, "by"), ctl_local(ctl, rejected, "at").s,
 			   json_get_string(rejected, "reason"));
 	print_damage(build);
+	if (json_is_object(pinned))
+		table_line(
+		    stdout, "%-10s by %s at %s%s%s", "pinned", json_get_string(pinned, "by"),
+		    ctl_local(ctl, pinned, "at").s, json_get_string(pinned, "reason") ? ": " : "",
+		    json_get_string(pinned, "reason") ? json_get_string(pinned, "reason") : "");
 	table_line(stdout, "%-10s %s by %s", "added", ctl_local(ctl, build, "created").s,
 		   json_get_string(build, "created_by"));
 	if (note != NULL)
@@ -287,6 +308,36 @@ verb_build_restore(struct ctl *ctl, struct err *err)
 	else
 		table_line(stdout, "%s %s is active", ctl_word(ctl, 0), ctl_ref(reply, "build").s);
 	return CTL_DONE;
+}
+
+/* Pins or unpins: METHOD, and what is said when it is done. */
+static int
+change_pin(struct ctl *ctl, const char *method, const char *said, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	json_t *parameters;
+	int r;
+
+	if ((r = for_build(ctl, &parameters, err)) < 0 ||
+	    (r = ctl_change(ctl, method, parameters, &reply, err)) < 0)
+		return r;
+	if (ctl->json)
+		ctl_json(ctl, reply);
+	else
+		table_line(stdout, "%s %s %s", ctl_word(ctl, 0), ctl_ref(reply, "build").s, said);
+	return CTL_DONE;
+}
+
+int
+verb_build_pin(struct ctl *ctl, struct err *err)
+{
+	return change_pin(ctl, "PinBuild", "is pinned: gc leaves it", err);
+}
+
+int
+verb_build_unpin(struct ctl *ctl, struct err *err)
+{
+	return change_pin(ctl, "UnpinBuild", "is not pinned any more", err);
 }
 
 static void

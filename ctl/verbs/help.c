@@ -21,15 +21,29 @@ const size_t verbs_count = ARRAY_SIZE(verbs);
 static const struct {
 	const char *word, *verb;
 } relatives[] = {
-    {"list", "queue"},		{"ls", "build list"},
-    {"jobs", "queue"},		{"logs", "log"},
-    {"undo", "redeploy"},	{"revert", "redeploy"},
-    {"promote", "deploy"},	{"kill", "cancel"},
-    {"stop", "cancel"},		{"abort", "cancel"},
-    {"add", "build add"},	{"upload", "build add"},
-    {"reject", "build reject"}, {"restore", "build restore"},
-    {"verify", "build verify"}, {"builds", "build list"},
-    {"hold", "lock"},		{"preview", "schedule preview"},
+    {"list", "queue"},
+    {"ls", "build list"},
+    {"jobs", "queue"},
+    {"logs", "log"},
+    {"undo", "redeploy"},
+    {"revert", "redeploy"},
+    {"promote", "deploy"},
+    {"kill", "cancel"},
+    {"stop", "cancel"},
+    {"abort", "cancel"},
+    {"add", "build add"},
+    {"upload", "build add"},
+    {"reject", "build reject"},
+    {"restore", "build restore"},
+    {"verify", "build verify"},
+    {"builds", "build list"},
+    {"hold", "lock"},
+    {"preview", "schedule preview"},
+    {"pin", "build pin"},
+    {"unpin", "build unpin"},
+    {"prune", "gc"},
+    {"collect", "gc"},
+    {"clean", "gc"},
 };
 
 /* Is VERB what the N WORDS begin with? The number of words it has, or 0. */

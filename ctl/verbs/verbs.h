@@ -46,11 +46,20 @@
 	  "bmctl build reject shop 1.0.3/1 --reason 'loses orders'")                                  \
 	X(build_restore, "build restore", "APP BUILD",                                    2, 2,      \
 	  OPTION_BIT(REASON), "take a rejection back", "bmctl build restore shop 1.0.3/1")            \
+	X(build_pin,     "build pin",     "APP BUILD [--reason TEXT]",                    2, 2,      \
+	  OPTION_BIT(REASON), "keep a build, whatever keep-builds says",                              \
+	  "bmctl build pin shop 1.0.2/3 --reason 'audited'")                                          \
+	X(build_unpin,   "build unpin",   "APP BUILD",                                    2, 2,      \
+	  OPTION_BIT(REASON), "take a pin back", "bmctl build unpin shop 1.0.2/3")                    \
 	X(build_verify,  "build verify",  "[APP [BUILD]]",                                0, 2, 0,   \
 	  "read and hash the stored files again", "bmctl build verify shop 1.0.2/3")                  \
 	X(build_repair,  "build repair",  "APP BUILD [[NAME=]PATH]...",                   3, 64, 0,  \
 	  "restore damaged stored files from the original ones",                                      \
 	  "bmctl build repair shop 1.0.2/3 site=./public")                                            \
+	X(gc,            "gc",            "[APP] [--dry-run]",                            0, 1,      \
+	  OPTION_BIT(DRY_RUN) | OPTION_BIT(REASON),                                                   \
+	  "give up old builds by keep-builds, and the files that no build has any more",              \
+	  "bmctl gc --dry-run shop")                                                                  \
 	X(diff,          "diff",          "APP A [B]",                                    2, 3, 0,   \
 	  "files that differ between two builds; B is what is live on the last stage",                \
 	  "bmctl diff shop 1.0.2/3 1.0.3/1")                                                          \

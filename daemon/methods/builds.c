@@ -4,9 +4,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "artifact/manifest.h"
 #include "common/json.h"
+#include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
 
@@ -84,6 +86,37 @@ method_GetBuild(struct request *request, json_t **ret_reply, struct err *err)
 
 /* ---- AddBuild */
 
+/*
+ * While the store is swept, a manifest that no build names is safe only if it came lately: what to
+ * keep was listed before this build. Half the time that a sweep spares it leaves room for both
+ * clocks.
+ */
+static int
+check_kept(struct request *request, const char *name, const char *digest, struct err *err)
+{
+	const struct objects *objects = request->methods->objects;
+	int lock = objects_lock(objects, false, 0);
+	int64_t put_us = 0;
+	bool used;
+	int r;
+
+	if (lock >= 0) {
+		close(lock);
+		return 0;
+	}
+	r = store_manifest_used(request->methods->store, digest, &used, err);
+	if (r < 0 || used)
+		return r;
+	if (objects_manifest_time(objects, digest, &put_us) >= 0 &&
+	    request->now_us - put_us < OBJECTS_YOUNG_US / 2)
+		return 0;
+	return err_set(
+	    err, ERR_UPLOAD,
+	    "artifact %s (%s) was uploaded long ago and the store is being cleaned up (bmctl gc): "
+	    "upload it again",
+	    name, digest);
+}
+
 /* One artifact of a new build: its manifest must have been uploaded, and is counted. */
 static int
 read_artifact(struct request *request, const char *name, const char *digest,
@@ -112,6 +145,8 @@ read_artifact(struct request *request, const char *name, const char *digest,
 	}
 	if (r >= 0)
 		r = manifest_parse(text, n, &manifest, err);
+	if (r >= 0)
+		r = check_kept(request, name, digest, err);
 	if (r < 0)
 		return r;
 	snprintf(ret_artifact->name, sizeof(ret_artifact->name), "%s", name);
@@ -174,6 +209,24 @@ same_content(const struct store_build *a, const struct store_build *b)
 	return true;
 }
 
+/* The number of a build that was collected is never given again. */
+static int
+check_collected(struct request *request, const struct store_build *build, struct err *err)
+{
+	int64_t at_us;
+	int r = store_build_collected(request->methods->store, build->application, &build->build,
+				      &at_us, err);
+
+	if (r < 0 || at_us == 0)
+		return r;
+	r = err_set(err, ERR_REFUSED,
+		    "%s %s was collected at %s, and its number is never given again: add it under "
+		    "another number",
+		    build->application, names_build_text(&build->build).s, when_utc(at_us).s);
+	err_field(err, "rule", json_string("collected"));
+	return r;
+}
+
 /* Is the numbered build there already? 1: with the same content; REFUSED with another; 0: no. */
 static int
 look_existing(struct request *request, const struct store_build *build, struct err *err)
@@ -186,7 +239,7 @@ look_existing(struct request *request, const struct store_build *build, struct e
 	r = store_build_get(request->methods->store, build->application, &build->build, &existing,
 			    NULL);
 	if (r == -ENOENT)
-		return 0;
+		return check_collected(request, build, err);
 	if (r < 0)
 		return err_set(err, ERR_FAILED, "the builds could not be read");
 	if (same_content(build, &existing))
@@ -267,11 +320,13 @@ check_reserved(const json_t *variables, struct err *err)
 	json_t *value;
 	int r;
 
-	json_object_foreach((json_t *)(uintptr_t)variables, name, value) {
+	json_object_foreach ((json_t *)(uintptr_t)variables, name, value) {
 		if (!names_variable_reserved(name))
 			continue;
-		r = err_set(err, ERR_REFUSED,
-		    "a build may not set the variable %s: PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS and "
+		r = err_set(
+		    err, ERR_REFUSED,
+		    "a build may not set the variable %s: PATH, HOME, USER, LOGNAME, ENV, "
+		    "BASH_ENV, IFS and "
 		    "LD_* are not for builds; set it in the environment of the step that needs it",
 		    name);
 		err_field(err, "rule", json_string("variable"));
@@ -401,4 +456,57 @@ method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err
 				  NULL, 0, reason, err);
 	json_decref(warnings);
 	return r;
+}
+
+/* ---- pin, unpin, collect */
+
+static int
+pin(struct request *request, bool on, json_t **ret_reply, struct err *err)
+{
+	struct queue *queue = request->methods->queue;
+	const char *application = request_text(request, "application");
+	_cleanup_(store_build_clear) struct store_build build = {0};
+	const char *release, *reason;
+	json_t *reply;
+	int64_t number;
+	int r = request_words(request, "reason", true, &reason, err);
+
+	if (r >= 0)
+		r = request_release(request, &release, &number, err);
+	if (r >= 0)
+		r = queue_find_build(queue, application, release, number, &build, err);
+	if (r >= 0)
+		r = queue_pin(queue, application, &build.build, on, reason, &request->who,
+			      request->now_us, err);
+	if (r >= 0)
+		r = request_build_reply(request, application, &build.build, true, &reply, err);
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o}", "build", reply);
+	return 0;
+}
+
+int
+method_PinBuild(struct request *request, json_t **ret_reply, struct err *err)
+{
+	return pin(request, true, ret_reply, err);
+}
+
+int
+method_UnpinBuild(struct request *request, json_t **ret_reply, struct err *err)
+{
+	return pin(request, false, ret_reply, err);
+}
+
+int
+method_CollectBuilds(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const char *reason;
+	int r = request_words(request, "reason", true, &reason, err);
+
+	if (r < 0)
+		return r;
+	return queue_collect(request->methods->queue, request_text(request, "application"),
+			     json_get_bool(request->parameters, "dry_run"), &request->who,
+			     request->now_us, ret_reply, err);
 }

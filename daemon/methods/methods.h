@@ -20,6 +20,10 @@
 	X(AddBuild,        OPERATOR, MUTATE)                                                       \
 	X(RejectBuild,     OPERATOR, MUTATE)                                                       \
 	X(RestoreBuild,    OPERATOR, MUTATE)                                                       \
+	X(PinBuild,        OPERATOR, MUTATE)                                                       \
+	X(UnpinBuild,      OPERATOR, MUTATE)                                                       \
+	X(CollectBuilds,   OPERATOR, MUTATE)                                                       \
+	X(SweepStore,      OPERATOR, STREAM)                                                       \
 	X(VerifyBuilds,    VIEWER,   STREAM)                                                       \
 	X(Diff,            VIEWER,   READ)                                                         \
 	X(Deploy,          OPERATOR, MUTATE)                                                       \

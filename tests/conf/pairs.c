@@ -87,6 +87,8 @@ print_application(FILE *out, const struct conf_application *application)
 	fprintf(out, "application %s:", application->name);
 	print_text(out, "user", application->user);
 	print_variables(out, &application->variables);
+	if (application->keep_builds)
+		fprintf(out, " keep-builds=%d", application->keep_builds);
 	fputc('\n', out);
 	for (size_t i = 0; i < application->nstages; i++) {
 		const struct conf_stage *stage = &application->stages[i];

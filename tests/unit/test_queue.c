@@ -1299,6 +1299,219 @@ START_TEST(test_bounded_looks)
 }
 END_TEST
 
+/* ---- collecting */
+
+/* What gc does with BUILD, and by which rule: "keep live", "free old"; "" when it is not listed. */
+static const char *
+fate(const json_t *reply, const char *build)
+{
+	static char text[128];
+	struct build_ref wanted = ref(build);
+	const json_t *row;
+	size_t i;
+
+	text[0] = '\0';
+	json_array_foreach (json_object_get(reply, "builds"), i, row)
+		if (strcmp(json_get_string(row, "release"), wanted.release) == 0 &&
+		    json_get_int(row, "build", 0) == wanted.number)
+			snprintf(text, sizeof(text), "%s %s",
+				 json_get_bool(row, "freed") ? "free" : "keep",
+				 json_get_string(row, "rule"));
+	return text;
+}
+
+static json_t *
+collect(bool dry_run)
+{
+	json_t *reply = NULL;
+
+	OK(queue_collect(queue, "shop", dry_run, &ana, now, &reply, &err));
+	return reply;
+}
+
+static bool
+there(const char *text)
+{
+	struct build_ref build = ref(text);
+	struct store_build got;
+
+	if (store_build_get(store, "shop", &build, &got, NULL) < 0)
+		return false;
+	store_build_clear(&got);
+	return true;
+}
+
+/* Each rule that keeps, in one stage's story. The newest is one build. */
+START_TEST(test_collect_rules)
+{
+	static const struct {
+		int line;
+		const char *build, *fate;
+	} rows[] = {
+	    {__LINE__, "1.0/1", "keep stack"},	 {__LINE__, "1.0/2", "keep previous-good"},
+	    {__LINE__, "1.0/3", "keep live"},	 {__LINE__, "1.0/4", "keep waiting"},
+	    {__LINE__, "1.0/5", "keep waiting"}, {__LINE__, "1.0/6", "keep pinned"},
+	    {__LINE__, "1.0/7", "free old"},	 {__LINE__, "1.0/8", "free old"},
+	    {__LINE__, "1.0/9", "keep newest"},	 {__LINE__, "1.0/10", "keep newest"},
+	};
+	_cleanup_json_ json_t *warnings = NULL;
+	_cleanup_json_ json_t *dry = NULL;
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_json_ json_t *again = NULL;
+	struct build_ref six = {"1.0", 6}, eight = {"1.0", 8}, ten = {"1.0", 10};
+	int64_t held;
+
+	set_up();
+	three_builds();
+	for (int i = 4; i <= 10; i++) {
+		char build[16];
+
+		snprintf(build, sizeof(build), "1.0/%d", i);
+		add_build(build);
+	}
+	/* One waits for its time, one is held: by a failure of another. */
+	ck_assert_int_gt(ask(false, "1.0/4", now + 60 * MIN), 0);
+	held = ask(false, "1.0/5", now + 50 * MIN);
+	OK(queue_pin(queue, "shop", &six, true, "audited", &ben, now, &err));
+	OK(queue_reject(queue, "shop", &eight, "bad", &ben, now, &warnings, &err));
+	json_decref(warnings);
+	OK(queue_reject(queue, "shop", &ten, "bad", &ben, now, &warnings, &err));
+	now += 51 * MIN;
+	look();
+	TEXT(state(held), "running");
+	conf->applications[0].keep_builds = 1;
+	dry = collect(true);
+	ck_assert_int_eq(json_get_int(dry, "freed", 0), 2);
+	ck_assert_int_eq(json_get_int(dry, "kept", 0), 8);
+	TEXT(fate(dry, "1.0/5"), "keep running");
+	ck_assert(there("1.0/7"));    /* it was only said */
+	end(held, "succeeded", true); /* pops nothing: 1.0/5 is live, 1.0/3 the previous good */
+	TEXT(live(), "1.0/5");
+	dry = (json_decref(dry), collect(true));
+	TEXT(fate(dry, "1.0/5"), "keep live");
+	TEXT(fate(dry, "1.0/3"), "keep previous-good");
+	TEXT(fate(dry, "1.0/2"), "keep stack");
+	/* The story of the table: back to 1.0/3, with 1.0/5 asked for once more. */
+	play(true, "1.0/3", "succeeded");
+	ck_assert_int_gt(ask(false, "1.0/5", now + 90 * MIN), 0);
+	reply = collect(false);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		ck_assert_msg(strcmp(fate(reply, rows[i].build), rows[i].fate) == 0,
+			      "line %d: %s: %s", rows[i].line, rows[i].build,
+			      fate(reply, rows[i].build));
+	HAS(told, "shop 1.0/7 is collected (older than the newest 1), asked by ana");
+	ck_assert(!there("1.0/7") && !there("1.0/8"));
+	refused(ask(false, "1.0/7", 0), ERR_NO_SUCH_BUILD, "was collected at 2026-");
+	again = collect(false);
+	ck_assert_int_eq(json_get_int(again, "freed", 9), 0);
+	ck_assert_int_eq(json_get_int(again, "kept", 0), 8);
+	TEXT(fate(again, "1.0/7"), "");
+	tear_down();
+}
+END_TEST
+
+/* A rollback pops: what was above may go then, unless the stage is dirty by it. */
+START_TEST(test_collect_dirty_and_popped)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	struct queue_request elsewhere;
+	int64_t job;
+
+	set_up();
+	three_builds();
+	add_build("1.0/4");
+	add_build("1.0/5");
+	add_build("1.0/6");
+	conf->applications[0].keep_builds = 1;
+	/* Live on another stage is live. */
+	elsewhere = request(false, "1.0/5", 0);
+	elsewhere.stage = "testing";
+	job = send(&elsewhere);
+	look();
+	end(job, "succeeded", true);
+	play(false, "1.0/4", "failed");
+	reply = collect(true);
+	TEXT(fate(reply, "1.0/4"), "keep dirty");
+	TEXT(fate(reply, "1.0/5"), "keep live");
+	TEXT(fate(reply, "1.0/3"), "keep live");
+	json_decref(reply);
+	play(true, NULL, "succeeded");
+	play(true, NULL, "succeeded");
+	TEXT(live(), "1.0/2");
+	reply = collect(true);
+	TEXT(fate(reply, "1.0/4"), "free old");
+	TEXT(fate(reply, "1.0/3"), "free old");
+	TEXT(fate(reply, "1.0/2"), "keep live");
+	/* A stage that is not configured any more keeps what it had. */
+	conf->applications[0].nstages = 1;
+	json_decref(reply);
+	reply = collect(true);
+	TEXT(fate(reply, "1.0/2"), "keep live");
+	conf->applications[0].nstages = 2;
+	/* Without keep-builds all stay. */
+	conf->applications[0].keep_builds = 0;
+	json_decref(reply);
+	reply = collect(false);
+	ck_assert_int_eq(json_get_int(reply, "freed", 9), 0);
+	TEXT(fate(reply, "1.0/4"), "keep unset");
+	tear_down();
+}
+END_TEST
+
+/* A release asked for without a number means one that is still there. */
+START_TEST(test_collect_and_releases)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	struct build_ref two = {"1.0", 2};
+	struct store_build build = {
+	    .application = "shop", .build = {.release = "1.0"}, .created_by = "ana"};
+	struct store_build got;
+	int64_t job;
+
+	set_up();
+	three_builds();
+	play(true, "1.0/1", "succeeded"); /* 2 and 3 are popped */
+	add_build("2.0/1");
+	conf->applications[0].keep_builds = 1;
+	reply = collect(false);
+	ck_assert_int_eq(json_get_int(reply, "freed", 0), 2);
+	ck_assert(!there("1.0/3") && !there("1.0/2") && there("1.0/1"));
+	job = ask(true, "1.0", 0);
+	ck_assert_msg(job > 0, "%s", err.text);
+	HAS(said(job, "release"), "1.0");
+	OK(store_build_add(store, &build, &err));
+	ck_assert_int_eq(build.build.number, 4);
+	ck_assert_int_lt(queue_find_build(queue, "shop", two.release, two.number, &got, &err), 0);
+	HAS(err.text, "bmctl history shop");
+	tear_down();
+}
+END_TEST
+
+/* So many in one turn of the loop, and no more. */
+START_TEST(test_collect_is_bounded)
+{
+	_cleanup_json_ json_t *reply = NULL;
+
+	set_up();
+	for (int i = 1; i <= 1100; i++) {
+		char build[16];
+
+		snprintf(build, sizeof(build), "1.0/%d", i);
+		add_build(build);
+	}
+	conf->applications[0].keep_builds = 1;
+	reply = collect(false);
+	ck_assert_int_eq(json_get_int(reply, "freed", 0), 1000);
+	ck_assert(json_get_bool(reply, "more"));
+	json_decref(reply);
+	reply = collect(false);
+	ck_assert_int_eq(json_get_int(reply, "freed", 0), 99);
+	ck_assert(!json_get_bool(reply, "more"));
+	ck_assert(there("1.0/1100"));
+	tear_down();
+}
+END_TEST
+
 UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_number,
 	  test_on_time, test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds,
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
@@ -1306,4 +1519,5 @@ UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_
 	  test_times, test_asked_for, test_settle, test_back_off, test_foreign_results,
 	  test_after_downtime, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
-	  test_many_waiting, test_bounded_looks)
+	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
+	  test_collect_and_releases, test_collect_is_bounded, test_bounded_looks)

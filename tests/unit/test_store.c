@@ -155,7 +155,7 @@ START_TEST(test_refused)
 
 	sql("PRAGMA user_version = 99");
 	refused("newer bmd");
-	sql("PRAGMA user_version = 1; PRAGMA application_id = 7");
+	sql("PRAGMA user_version = 2; PRAGMA application_id = 7");
 	refused("another program");
 	sql("PRAGMA application_id = 1651336241");
 	store_close(open_store());
@@ -253,6 +253,8 @@ static const struct {
     {"SELECT state, count(*) FROM jobs INDEXED BY", "counts what is open, for status"},
     {"SELECT count(*) FROM jobs WHERE (state = 'starting'", "the index has max-running rows"},
     {"DELETE FROM keys WHERE serial IN", "reads the 1024 oldest, by row id"},
+    {"SELECT DISTINCT digest FROM artifacts", "a page of the index, for bmctl gc"},
+    {"SELECT stage FROM stack WHERE", "the stages of one application, for bmctl gc"},
     {"SELECT release, max(id) AS last FROM builds", "for the suggestion after a mistyped build"},
 };
 
@@ -660,6 +662,215 @@ START_TEST(test_builds)
 }
 END_TEST
 
+/* ---- migrations */
+
+/* A database as version 1 left it: tests/unit/version-1.sql, and MORE. */
+static void
+make_version_1(const char *more)
+{
+	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *both = NULL;
+	FILE *file = fopen(TOP_SRCDIR "/tests/unit/version-1.sql", "r");
+	size_t room = 0;
+
+	ck_assert_ptr_nonnull(file);
+	ck_assert_int_gt(getdelim(&text, &room, '\0', file), 0);
+	fclose(file);
+	both = xasprintf("%s%s", text, more);
+	sql(both);
+	ck_assert_int_eq(chmod(path("bmd.db"), 0600), 0);
+}
+
+static char *
+ask_sql(const char *name, const char *text)
+{
+	char *answer = NULL;
+	sqlite3_stmt *st;
+	sqlite3 *db;
+
+	ck_assert_int_eq(sqlite3_open(path(name), &db), SQLITE_OK);
+	ck_assert_int_eq(sqlite3_prepare_v2(db, text, -1, &st, NULL), SQLITE_OK);
+	if (sqlite3_step(st) == SQLITE_ROW)
+		answer = xstrdup((const char *)sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return answer;
+}
+
+START_TEST(test_from_version_1)
+{
+	struct build_ref one = {"1.0", 1}, three = {"1.0", 3};
+	_cleanup_free_ char *version = NULL;
+	_cleanup_free_ char *copied = NULL;
+	_cleanup_free_ char *builds = NULL;
+	struct history history = {0};
+	struct store_build build;
+	struct store *store;
+	struct stat st;
+	struct job job;
+	int64_t at_us;
+
+	make_folder();
+	make_version_1("");
+	store = open_store();
+	/* All that was there is there. */
+	OK(store_build_get(store, "shop", &one, &build, &err));
+	ck_assert_str_eq(build.note, "n 1");
+	ck_assert_str_eq(json_string_value(json_object_get(build.variables, "A")), "1");
+	ck_assert_uint_eq(build.nartifacts, 1);
+	ck_assert_ptr_null(build.pinned_by);
+	ck_assert_int_eq(build.pinned_us, 0);
+	OK(store_begin(store, &err));
+	OK(store_build_pin(store, build.id, "ana", 7, NULL, &err));
+	OK(store_commit(store, 1, &err));
+	store_build_clear(&build);
+	OK(store_build_get(store, "shop", &three, &build, &err));
+	ck_assert(build.rejected);
+	store_build_clear(&build);
+	OK(store_build_collected(store, "shop", &one, &at_us, &err));
+	ck_assert_int_eq(at_us, 0);
+	OK(store_job_get(store, 3, &job, &err));
+	ck_assert_int_eq(job.state, JOB_FAILED);
+	ck_assert_str_eq(job.failed_step, "one");
+	job_clear(&job);
+	OK(store_history_get(store, "shop", "production", &history, &err));
+	ck_assert_uint_eq(history.n, 2);
+	ck_assert_int_eq(history_live(&history)->build.number, 2);
+	history_clear(&history);
+	store_close(store);
+	/* And the copy is what was there before. */
+	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
+	ck_assert_uint_eq(st.st_mode & 07777, 0600);
+	version = ask_sql("bmd.db", "PRAGMA user_version");
+	ck_assert_str_eq(version, "2");
+	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
+	ck_assert_str_eq(copied, "1");
+	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
+	ck_assert_str_eq(builds, "3");
+	/* A second start migrates nothing again. */
+	ck_assert_int_eq(unlink(path("bmd.db.version-1")), 0);
+	store = open_store();
+	OK(store_build_get(store, "shop", &one, &build, &err));
+	ck_assert_str_eq(build.pinned_by, "ana");
+	store_build_clear(&build);
+	store_close(store);
+	ck_assert_int_eq(access(path("bmd.db.version-1"), F_OK), -1);
+	remove_folder();
+}
+END_TEST
+
+/* A migration that fails leaves the database as it was, at its version. */
+START_TEST(test_failed_migration)
+{
+	_cleanup_free_ char *version = NULL;
+	_cleanup_free_ char *columns = NULL;
+
+	make_folder();
+	make_version_1("CREATE TABLE collected (in_the_way TEXT) STRICT;");
+	refused("already exists");
+	version = ask_sql("bmd.db", "PRAGMA user_version");
+	ck_assert_str_eq(version, "1");
+	columns = ask_sql("bmd.db", "SELECT count(*) FROM pragma_table_info('builds')");
+	ck_assert_str_eq(columns, "13");
+	sql("DROP TABLE collected");
+	store_close(open_store());
+	remove_folder();
+}
+END_TEST
+
+/* The old tables and the new ones come to the same: who migrated has what who began now has. */
+START_TEST(test_same_schema)
+{
+	static const char query[] = "SELECT group_concat(t.name || ' ' || c.cid || ' ' || c.name "
+				    "|| ' ' || c.type || c.pk, ';') FROM"
+				    " sqlite_schema t, pragma_table_info(t.name) c WHERE t.type = "
+				    "'table' ORDER BY t.name, c.cid";
+	_cleanup_free_ char *migrated = NULL;
+	_cleanup_free_ char *fresh = NULL;
+
+	make_folder();
+	make_version_1("");
+	store_close(open_store());
+	migrated = ask_sql("bmd.db", query);
+	remove_folder();
+	make_folder();
+	store_close(open_store());
+	fresh = ask_sql("bmd.db", query);
+	ck_assert_str_eq(migrated, fresh);
+	remove_folder();
+}
+END_TEST
+
+/* ---- collected builds */
+
+static int
+list_digests(const char *digest, void *arg)
+{
+	sprintf((char *)arg + strlen(arg), "%s ", digest);
+	return 0;
+}
+
+START_TEST(test_collected)
+{
+	struct store_artifact artifacts[2] = {{"a", "d1", 1, 2}, {"b", "d2", 3, 4}};
+	struct store_build build = {.application = "shop",
+				    .build.release = "1.0",
+				    .created_by = "ana",
+				    .artifacts = artifacts,
+				    .nartifacts = 2},
+			   got;
+	struct build_ref two = {"1.0", 2};
+	_cleanup_json_ json_t *stages = NULL;
+	char text[256] = "";
+	struct store *store;
+	int64_t at_us;
+	bool used;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_build_add(store, &build, &err));
+	strcpy(artifacts[1].digest, "d3");
+	build.build.number = 0;
+	OK(store_build_add(store, &build, &err));
+	OK(store_manifest_each(store, "", 10, list_digests, text, &err));
+	ck_assert_str_eq(text, "d1 d2 d3 ");
+	text[0] = '\0';
+	OK(store_manifest_each(store, "d1", 1, list_digests, text, &err));
+	ck_assert_str_eq(text, "d2 ");
+	OK(store_build_get(store, "shop", &two, &got, &err));
+	OK(store_build_collect(store, &got, "ben", 77, &err));
+	ck_assert_int_eq(store_build_collect(store, &got, "ben", 78, &err), -EEXIST);
+	store_build_clear(&got);
+	/* Gone, remembered, its number never given again, its own manifest named no more. */
+	ck_assert_int_eq(store_build_get(store, "shop", &two, &got, NULL), -ENOENT);
+	OK(store_build_collected(store, "shop", &two, &at_us, &err));
+	ck_assert_int_eq(at_us, 77);
+	build.build.number = 0;
+	OK(store_build_add(store, &build, &err));
+	ck_assert_int_eq(build.build.number, 3);
+	OK(store_manifest_used(store, "d2", &used, &err));
+	ck_assert(used);
+	OK(store_manifest_used(store, "d4", &used, &err));
+	ck_assert(!used);
+	OK(store_build_pin(store, build.id, "ana", 5, "audited", &err));
+	OK(store_build_get(store, "shop", &build.build, &got, &err));
+	ck_assert_str_eq(got.pinned_by, "ana");
+	ck_assert_str_eq(got.pin_reason, "audited");
+	ck_assert_int_eq(got.pinned_us, 5);
+	store_build_clear(&got);
+	OK(store_build_pin(store, build.id, NULL, 6, NULL, &err));
+	OK(store_build_get(store, "shop", &build.build, &got, &err));
+	ck_assert_ptr_null(got.pinned_by);
+	store_build_clear(&got);
+	OK(store_stages(store, "shop", &stages, &err));
+	ck_assert_uint_eq(json_array_size(stages), 0);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 static int
 list_irreversible(int64_t job, const struct build_ref *build, const char *step, void *arg)
 {
@@ -932,4 +1143,5 @@ END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
 	  test_plans, test_every_column, test_compare_and_set, test_many_finished, test_lists,
-	  test_keys, test_builds, test_irreversible, test_history, test_full_disk, test_broken_disk)
+	  test_keys, test_builds, test_from_version_1, test_failed_migration, test_same_schema,
+	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)

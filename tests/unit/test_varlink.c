@@ -345,6 +345,11 @@ static const struct full {
 				    "\"a\",\"digest\":\"d\"}],\"reason\":\"r\"}"},
     {__LINE__, "RejectBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "RestoreBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
+    {__LINE__, "PinBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
+    {__LINE__, "UnpinBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
+    {__LINE__, "CollectBuilds",
+     "{\"key\":\"k\",\"application\":\"a\",\"reason\":\"r\",\"dry_run\":true}"},
+    {__LINE__, "SweepStore", "{}"},
     {__LINE__, "VerifyBuilds", "{" BUILD_FIELDS "}"},
     {__LINE__, "Diff",
      "{\"application\":\"a\",\"a\":{\"release\":\"1\",\"build\":1},\"b\":{\"release\":\"1\","
