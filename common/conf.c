@@ -523,6 +523,7 @@ stage_clear(struct conf_stage *stage)
 	free(stage->user);
 	variables_clear(&stage->variables);
 	strings_clear(&stage->open);
+	strings_clear(&stage->require_signature);
 }
 
 void

@@ -70,6 +70,7 @@ struct conf_stage {
 	enum conf_on_failure on_failure;
 	enum conf_verify verify;	/* which files of a folder that was placed before are hashed again */
 	bool require_reason, confirm;
+	struct conf_strings require_signature; /* public keys of minisign; none: unsigned builds are taken */
 };
 
 struct conf_application {

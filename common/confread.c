@@ -9,6 +9,7 @@
 
 #include "common/confparse.h"
 #include "common/names.h"
+#include "common/signature.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 
@@ -52,6 +53,7 @@ static const struct conf_rule stage_rules[] = {
 	{"verify",         CONF_CHOICE,    FIELD(conf_stage, verify),         0, 0, "\"always\""},
 	{"require-reason", CONF_TRUTH,     FIELD(conf_stage, require_reason), 0, 0, "true"},
 	{"confirm",        CONF_TRUTH,     FIELD(conf_stage, confirm),        0, 0, "true"},
+	{"require-signature", CONF_LIST,   FIELD(conf_stage, require_signature), 0, 0, "{\"RWQf6LRCGA9i…\"}"},
 };
 
 #define NO_FIELD SIZE_MAX /* read by hand */
@@ -734,6 +736,25 @@ read_plan(struct reader *reader, struct conf_node *node, struct conf_plan *plan)
 
 /* ---- an application */
 
+/* An empty list would let every build pass, where a reader of the file believes that none does. */
+static void
+read_signers(struct reader *reader, const struct conf_node *node, const struct conf_stage *stage)
+{
+	const struct conf_key *key = conf_node_key(node, "require-signature");
+	struct signature_key parsed;
+
+	if (key && stage->require_signature.n == 0)
+		BAD(reader, key->line,
+		    "require-signature is empty: write the public keys of those who sign, or take "
+		    "it away");
+	for (size_t i = 0; i < stage->require_signature.n; i++)
+		if (signature_parse_key(stage->require_signature.v[i], &parsed) < 0)
+			BAD(reader, key->values[i].line,
+			    "require-signature: \"%.60s\" is no public key of minisign: write the "
+			    "second line of its .pub file",
+			    stage->require_signature.v[i]);
+}
+
 static void
 read_stage(struct reader *reader, const struct conf_node *node, struct conf_stage *stage)
 {
@@ -753,6 +774,7 @@ read_stage(struct reader *reader, const struct conf_node *node, struct conf_stag
 			    "the name of a "
 			    "variable",
 			    stage->open.v[i]);
+	read_signers(reader, node, stage);
 }
 
 static const char *

@@ -155,6 +155,8 @@ conf_resolve(const struct conf *conf, const struct conf_application *application
 	set(object, "steps", steps);
 	set(object, "variables", conf_stage_variables(conf, application, stage));
 	set(object, "open", strings_json(&stage->open));
+	if (stage->require_signature.n > 0)
+		set(object, "require-signature", strings_json(&stage->require_signature));
 	set(object, "verify", json_integer(stage->verify));
 	text = json_canonical(object);
 	digest_of(text, strlen(text), ret_digest);

@@ -18,6 +18,7 @@
 #include "common/digest.h"
 #include "common/json.h"
 #include "common/run.h"
+#include "common/signature.h"
 #include "common/xalloc.h"
 
 #define ARTIFACTS_MAX 256
@@ -344,6 +345,8 @@ run_request_pack(const struct run_request *request)
 	json_object_set_new(object, "build_variables", variables_pack(request->build_variables));
 	json_object_set_new(object, "artifacts", artifacts_pack(request));
 	json_object_set_new(object, "keep", keep_pack(request));
+	if (request->signature)
+		json_object_set_new(object, "signature", json_string(request->signature));
 	return object;
 }
 
@@ -408,6 +411,7 @@ variables_unpack(json_t *object, json_t **ret)
 static int
 request_unpack(const json_t *object, struct run_request *request, struct err *err)
 {
+	const json_t *signature;
 	int r = unpack(object, "request", request_fields, ARRAY_SIZE(request_fields), request, err);
 
 	if (r < 0)
@@ -421,6 +425,11 @@ request_unpack(const json_t *object, struct run_request *request, struct err *er
 		return malformed("request", "artifacts", err);
 	if (keep_unpack(json_object_get(object, "keep"), request) < 0)
 		return malformed("request", "keep", err);
+	signature = json_object_get(object, "signature");
+	if (signature &&
+	    (!json_is_string(signature) || json_string_length(signature) > SIGNATURE_MAX))
+		return malformed("request", "signature", err);
+	request->signature = xstrdup(json_string_value(signature));
 	return 0;
 }
 
@@ -446,6 +455,7 @@ run_request_clear(struct run_request *request)
 	json_decref(request->job_variables);
 	json_decref(request->build_variables);
 	free(request->artifacts);
+	free(request->signature);
 	free(request->keep);
 	*request = (struct run_request){0};
 }

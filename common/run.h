@@ -39,6 +39,7 @@ struct run_request {
 	struct run_artifact *artifacts;
 	size_t nartifacts;
 	char plan_digest[65];		/* of conf_resolve() */
+	char *signature;		/* of the build, see signature.h; NULL when it has none */
 	struct build_ref *keep;		/* builds whose release folders must not be pruned */
 	size_t nkeep;
 };
@@ -53,7 +54,7 @@ json_t *run_message(const char *type);
 /* {"type": "cancel", "now": …, "by": …} */
 json_t *run_cancel_pack(bool now, const char *by);
 /* {"type": "refused", "code": CODE, "message": …}. Codes: "configuration" (changed since), "started" (somebody began this run
-   folder before), "locked" (another bmd-run holds it), "artifact" (damaged or missing), "failed". The first three and "artifact" hold the job. */
+   folder before), "locked" (another bmd-run holds it), "artifact" (damaged or missing), "signature" (missing or not good), "failed". All but "locked" and "failed" hold the job. */
 json_t *run_refused_pack(const char *code, const char *message);
 
 /*

@@ -16,7 +16,7 @@ _bmctl() {
     local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
         reschedule release lock unlock settle at schedule check reload call version help'
     local schedules='preview'
-    local builds='add list show reject restore pin unpin verify repair'
+    local builds='add list show manifest reject restore pin unpin verify repair'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
         --yes --grace --if-changed'
@@ -24,7 +24,7 @@ _bmctl() {
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
-        --at | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | \
+        --at | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | --signature | \
             --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
@@ -34,7 +34,7 @@ _bmctl() {
     done
 
     case $prev in
-    -s | --socket) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -s | --socket | --signature) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
     --to | --stage)
@@ -48,7 +48,7 @@ _bmctl() {
         local options=$always
         case "$verb $sub" in
         'redeploy ' | 'rollback ' | 'deploy ') options="$options $request" ;;
-        'build add') options="$options --number --var --note --reason" ;;
+        'build add') options="$options --number --var --note --signature --reason" ;;
         'build list') options="$options --release" ;;
         'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
         'reschedule ') options="$options --now --at --reason" ;;

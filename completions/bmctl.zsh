@@ -35,7 +35,7 @@ _bmctl() {
         'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
         'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
     schedules=('preview:when a recurring time comes')
-    builds=('add:add a build' 'list:the builds' 'show:one build' 'reject:mark as bad' 'restore:take a rejection back'
+    builds=('add:add a build' 'list:the builds' 'show:one build' 'manifest:what to sign' 'reject:mark as bad' 'restore:take a rejection back'
         'pin:keep a build' 'unpin:take a pin back' 'verify:hash the files again' 'repair:restore damaged files')
 
     local curcontext=$curcontext state line
@@ -76,12 +76,12 @@ _bmctl() {
             verb) _describe verb builds ;;
             argument)
                 case $words[1] in
-                add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--reason[why]:text:' \
+                add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--signature[by minisign]:file:_files' '--reason[why]:text:' \
                     '1:application:_bmctl_applications' '2:release:' '*:path:_files' ;;
                 list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
                 reject | restore | pin | unpin) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_files' ;;
-                show | verify) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                show | verify | manifest) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 esac ;;
             esac ;;
         esac ;;

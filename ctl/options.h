@@ -23,6 +23,7 @@
 	X(NUMBER,     "number",      0,   "N",      "the build's number, instead of the next one") \
 	X(VARIABLE,   "var",         0,   "K=V",    "set a variable; may be given several times")  \
 	X(NOTE,       "note",        0,   "TEXT",   "a note that is kept with the build")          \
+	X(SIGNATURE,  "signature",   0,   "FILE",   "a signature by minisign of what build manifest prints") \
 	X(REASON,     "reason",      0,   "TEXT",   "why; kept in the history")                    \
 	X(UNTIL,      "until",       0,   "TIME",   "the lock ends then by itself")                \
 	X(UNKNOWN,    "unknown",     0,   NULL,     "nobody knows what is live")                   \

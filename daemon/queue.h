@@ -86,6 +86,8 @@ int queue_settle(struct queue *queue, const char *application, const char *stage
 /* Rejects or (REASON NULL) restores a build; waiting jobs for it are held. RET_WARNINGS: array of sentences. */
 int queue_reject(struct queue *queue, const char *application, const struct build_ref *build, const char *reason, const struct queue_who *who,
 		 int64_t now_us, json_t **ret_warnings, struct err *err);
+/* Does the stage take this build, by its signature? REFUSED (rule signature) if not. */
+int queue_check_signature(const struct store_build *build, const struct conf_stage *stage, struct err *err);
 /* Pins or unpins a build: nothing collects what is pinned. */
 int queue_pin(struct queue *queue, const char *application, const struct build_ref *ref, bool pin, const char *reason,
 	      const struct queue_who *who, int64_t now_us, struct err *err);

@@ -9,6 +9,7 @@
 #include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/json.h"
+#include "common/signature.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/queue_private.h"
@@ -104,6 +105,53 @@ queue_check_plan(struct queue *queue, const struct store_build *build,
 				return lacks(build, plan, step, step->artifacts.v[k], err);
 	}
 	return 0;
+}
+
+/* ---- signatures ---- */
+
+static json_t *
+signed_artifacts(const struct store_build *build)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < build->nartifacts; i++)
+		(void)json_array_append_new(array, json_pack("{s:s, s:s}", "name",
+							     build->artifacts[i].name, "digest",
+							     build->artifacts[i].digest));
+	return array;
+}
+
+int
+queue_check_signature(const struct store_build *build, const struct conf_stage *stage,
+		      struct err *err)
+{
+	const struct conf_strings *keys = &stage->require_signature;
+	struct build_text name = names_build_text(&build->build);
+	_cleanup_err_ struct err why = ERR_INIT;
+	_cleanup_json_ json_t *artifacts = NULL;
+	_cleanup_free_ char *text = NULL;
+
+	if (keys->n == 0)
+		return 0;
+	if (!build->signature)
+		return rule(
+		    err, "signature",
+		    err_set(err, ERR_REFUSED,
+			    "%s %s is not signed, and %s takes only signed builds: sign what "
+			    "bmctl build manifest %s %s prints, and add it again with "
+			    "--number %lld --signature FILE",
+			    build->application, name.s, stage->name, build->application, name.s,
+			    (long long)build->build.number));
+	artifacts = signed_artifacts(build);
+	text = signature_text(build->application, build->build.release, artifacts);
+	if (signature_verify(build->signature, text, keys->v, keys->n, &why) == 0)
+		return 0;
+	return rule(err, "signature",
+		    err_set(err, ERR_REFUSED,
+			    "the signature of %s %s does not count on %s: %s (bmctl build manifest "
+			    "%s %s)",
+			    build->application, name.s, stage->name, why.text, build->application,
+			    name.s));
 }
 
 /* ---- files ---- */
@@ -364,6 +412,8 @@ queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, st
 		return r;
 	r = queue_check_rejected(&build, err);
 	if (r == 0)
+		r = queue_check_signature(&build, stage, err);
+	if (r == 0)
 		r = queue_check_plan(queue, &build, stage, conf_plan(queue->conf, stage->plan),
 				     err);
 	if (r == 0)
@@ -402,6 +452,7 @@ check_build(struct queue *queue, const struct conf_application *application,
 	if (r < 0)
 		return;
 	problem(problems, queue_check_rejected(&build, &err), &err);
+	problem(problems, queue_check_signature(&build, stage, &err), &err);
 	problem(problems,
 		queue_check_plan(queue, &build, stage, conf_plan(queue->conf, stage->plan), &err),
 		&err);

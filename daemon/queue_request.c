@@ -249,6 +249,12 @@ check_rejected(struct asked *asked, struct err *err)
 }
 
 static int
+check_signature(struct asked *asked, struct err *err)
+{
+	return queue_check_signature(&asked->build, asked->stage, err);
+}
+
+static int
 check_succeeded(struct asked *asked, struct err *err)
 {
 	const char *application = asked->application->name, *stage = asked->stage->name;
@@ -352,8 +358,8 @@ check_confirmed(struct asked *asked, struct err *err)
 }
 
 static int (*const checks[])(struct asked *asked, struct err *err) = {
-    check_horizon,   check_rejected, check_succeeded, check_plan,      check_whole,
-    check_variables, check_lock,     check_reason,    check_confirmed,
+    check_horizon, check_rejected,  check_signature, check_succeeded, check_plan,
+    check_whole,   check_variables, check_lock,	     check_reason,    check_confirmed,
 };
 
 /* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */

@@ -88,6 +88,7 @@ fill_request(const struct job *job, const struct store_build *build, struct run_
 	request->requested_by = xstrdup(job->requested_by);
 	request->job_variables = json_deep_copy(job->variables);
 	request->build_variables = json_deep_copy(build->variables);
+	request->signature = xstrdup(build->signature);
 	request->artifacts = xcalloc(build->nartifacts + 1, sizeof(*request->artifacts));
 	request->nartifacts = build->nartifacts;
 	for (size_t i = 0; i < build->nartifacts; i++) {

@@ -436,12 +436,12 @@ queue_build_json(struct queue *queue, const struct store_build *build, bool depl
 		(void)store_job_each_build(queue->store, build->application, &build->build,
 					   DEPLOYMENTS_MAX, add_deployment, &showing, NULL);
 	return json_pack(
-	    "{s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o}",
+	    "{s:s, s:s, s:I, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:O, s:o, s:o, s:o, s:o, s:o}",
 	    "application", build->application, "release", build->build.release, "build",
 	    (json_int_t)build->build.number, "status", build->rejected ? "rejected" : "active",
-	    "rejected", rejected_json(build), "pinned", pinned_json(build), "created",
-	    json_time(build->created_us), "created_by", build->created_by, "note",
-	    json_text(build->note), "variables", build->variables, "artifacts",
-	    artifacts_json(build), "damaged", damaged_json(queue, build), "live_on",
+	    "rejected", rejected_json(build), "pinned", pinned_json(build), "signature",
+	    json_text(build->signature), "created", json_time(build->created_us), "created_by",
+	    build->created_by, "note", json_text(build->note), "variables", build->variables,
+	    "artifacts", artifacts_json(build), "damaged", damaged_json(queue, build), "live_on",
 	    showing.live_on, "been_on", been_on(queue, build), "deployments", showing.deployments);
 }

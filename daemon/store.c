@@ -58,6 +58,7 @@
 	X(BUILD_REJECT,	  "UPDATE builds SET rejected = ?2, rejected_by = ?3, rejected_us = ?4, rejected_reason = ?5" \
 			  " WHERE id = ?1")							   \
 	X(BUILD_PIN,	  "UPDATE builds SET pinned_by = ?2, pinned_us = ?3, pin_reason = ?4 WHERE id = ?1") \
+	X(BUILD_SIGN,	  "UPDATE builds SET signature = ?2 WHERE id = ?1")			   \
 	X(ARTIFACTS_DROP, "DELETE FROM artifacts WHERE build = ?1")				   \
 	X(BUILD_DROP,	  "DELETE FROM builds WHERE id = ?1")					   \
 	X(SUCCESSES_DROP, "DELETE FROM successes WHERE application = ?1 AND release = ?2 AND number = ?3") \
@@ -565,6 +566,7 @@ store_build_clear(struct store_build *build)
 	free(build->rejected_reason);
 	free(build->pinned_by);
 	free(build->pin_reason);
+	free(build->signature);
 	free(build->note);
 	free(build->artifacts);
 	json_decref(build->variables);
@@ -648,6 +650,7 @@ read_build(sqlite3_stmt *st, struct store_build *ret)
 	    .pinned_by = read_string(st, 13),
 	    .pinned_us = read_int(st, 14),
 	    .pin_reason = read_string(st, 15),
+	    .signature = read_string(st, 16),
 	};
 	read_array(st, 1, ret->application, sizeof(ret->application));
 	read_array(st, 2, ret->build.release, sizeof(ret->build.release));
@@ -732,6 +735,16 @@ store_build_pin(struct store *store, int64_t id, const char *by, int64_t now_us,
 	bind_text(st, 2, by);
 	bind_int(st, 3, by ? now_us : 0);
 	bind_text(st, 4, by ? reason : NULL);
+	return run(store, st, err);
+}
+
+int
+store_build_sign(struct store *store, int64_t id, const char *signature, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_BUILD_SIGN);
+
+	bind_int(st, 1, id);
+	bind_text(st, 2, signature);
 	return run(store, st, err);
 }
 

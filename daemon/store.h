@@ -72,6 +72,7 @@ struct store_build {
 	char created_by[64];
 	int64_t uid;
 	char *note;		  /* NULL when none */
+	char *signature;	  /* a file of minisign, see common/signature.h; NULL when none */
 	json_t *variables;	  /* object */
 	struct store_artifact *artifacts;
 	size_t nartifacts;
@@ -82,6 +83,7 @@ int store_build_add(struct store *store, struct store_build *build, struct err *
 int store_build_get(struct store *store, const char *application, const struct build_ref *ref, struct store_build *ret_build, struct err *err); /* -ENOENT (NO_SUCH_BUILD) */
 int store_build_reject(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason, struct err *err); /* REASON NULL: restored */
 int store_build_pin(struct store *store, int64_t id, const char *by, int64_t now_us, const char *reason, struct err *err); /* BY NULL: unpinned */
+int store_build_sign(struct store *store, int64_t id, const char *signature, struct err *err);
 /* Forgets a build and all that names its files; that it was there stays known, and its number is never given again. */
 int store_build_collect(struct store *store, const struct store_build *build, const char *by, int64_t now_us, struct err *err);
 /* Was there such a build once? When it was collected, or 0. */

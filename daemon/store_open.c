@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  2
+#define SCHEMA		  3
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
@@ -86,6 +86,8 @@ static const char *const migrations[SCHEMA + 1] = {
 	"CREATE TABLE collected (application TEXT NOT NULL, release TEXT NOT NULL, number INTEGER NOT NULL,"
 	" collected_us INTEGER NOT NULL, collected_by TEXT NOT NULL, PRIMARY KEY (application, release, number))"
 	" STRICT, WITHOUT ROWID;",
+
+	[3] = "ALTER TABLE builds ADD COLUMN signature TEXT;",
 };
 // clang-format on
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "artifact/damage.h"
+#include "common/signature.h"
 #include "common/xalloc.h"
 #include "runner/child.h"
 #include "runner/environ.h"
@@ -247,6 +248,36 @@ check_steps(struct run *run, const char **ret_code, struct err *err)
 	return 0;
 }
 
+/* bmd is not believed that the files are the ones that somebody signed: that is seen here, by keys
+ * that root configured. */
+static int
+check_signature(const struct run *run, struct err *err)
+{
+	const struct run_request *request = &run->request;
+	const struct conf_strings *keys = &run->stage->require_signature;
+	_cleanup_json_ json_t *artifacts = json_array();
+	_cleanup_free_ char *text = NULL;
+	int r;
+
+	if (keys->n == 0)
+		return 0;
+	if (!request->signature)
+		return err_set(err, ERR_REFUSED,
+			       "%s %s is not signed, and %s takes only signed builds",
+			       request->application, names_build_text(&request->build).s,
+			       request->stage);
+	for (size_t i = 0; i < request->nartifacts; i++)
+		json_array_append_new(artifacts,
+				      json_pack("{s:s, s:s}", "name", request->artifacts[i].name,
+						"digest", request->artifacts[i].digest));
+	text = signature_text(request->application, request->build.release, artifacts);
+	r = signature_verify(request->signature, text, keys->v, keys->n, err);
+	if (r < 0)
+		err_prefix(err, "the signature of %s %s", request->application,
+			   names_build_text(&request->build).s);
+	return r;
+}
+
 int
 prepare_run(struct run *run, const char **ret_code, struct err *err)
 {
@@ -260,6 +291,8 @@ prepare_run(struct run *run, const char **ret_code, struct err *err)
 		r = check_variables(run, run->request.build_variables, "build", err);
 	if (r >= 0)
 		r = check_variables(run, run->request.job_variables, "job", err);
+	if (r >= 0 && (r = check_signature(run, err)) < 0)
+		*ret_code = "signature";
 	if (r >= 0)
 		r = check_steps(run, ret_code, err);
 	return r;

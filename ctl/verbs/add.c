@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "common/json.h"
+#include "common/signature.h"
 #include "common/xalloc.h"
 #include "ctl/table.h"
 #include "ctl/upload.h"
@@ -239,6 +240,26 @@ check_words(struct ctl *ctl, struct parts *parts, struct err *err)
 	return parse_parts(ctl, parts, err);
 }
 
+/* The file PATH, as it is. */
+static int
+read_signature(const char *path, json_t *parameters, struct err *err)
+{
+	_cleanup_err_ struct err why = ERR_INIT;
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
+	struct signature signature;
+	char text[SIGNATURE_MAX + 2];
+	size_t n;
+
+	if (file == NULL)
+		return err_set(err, ERR_USAGE, "%s: %s", path, strerror(errno));
+	n = fread(text, 1, sizeof(text) - 1, file);
+	text[n] = '\0';
+	if (signature_parse(text, &signature, &why) < 0)
+		return err_set(err, ERR_USAGE, "%s: %s", path, why.text);
+	json_object_set_new(parameters, "signature", ctl_text(text));
+	return 0;
+}
+
 static int
 parameters_of(struct ctl *ctl, json_t *artifacts, json_t *parameters, struct err *err)
 {
@@ -252,6 +273,9 @@ parameters_of(struct ctl *ctl, json_t *artifacts, json_t *parameters, struct err
 	json_object_set(parameters, "artifacts", artifacts);
 	if (note != NULL)
 		json_object_set_new(parameters, "note", ctl_text(note));
+	if (ctl_given(ctl, OPTION_SIGNATURE) &&
+	    (r = read_signature(ctl_value(ctl, OPTION_SIGNATURE), parameters, err)) < 0)
+		return r;
 	if ((r = ctl_variables(ctl, &variables, err)) < 0)
 		return r;
 	if (json_object_size(variables) > 0)

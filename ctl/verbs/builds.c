@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * build list, show, reject, restore, pin, unpin, verify, and diff: builds as they are. Adding one
- * is in add.c, giving them up in gc.c.
+ * build list, show, manifest, reject, restore, pin, unpin, verify, and diff: builds as they are.
+ * Adding one is in add.c, giving them up in gc.c.
  */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
 #include "common/json.h"
+#include "common/signature.h"
 #include "common/xalloc.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
@@ -218,6 +219,18 @@ print_damage(const json_t *build)
 }
 
 static void
+print_signer(const char *text)
+{
+	struct signature signature;
+	char id[17];
+
+	if (text == NULL || signature_parse(text, &signature, NULL) < 0)
+		return;
+	signature_id(&signature, id);
+	table_line(stdout, "%-10s by the key %s", "signed", id);
+}
+
+static void
 print_build(const struct ctl *ctl, const json_t *build)
 {
 	const json_t *rejected = json_object_get(build, "rejected"),
@@ -243,6 +256,7 @@ print_build(const struct ctl *ctl, const json_t *build)
 		   json_get_string(build, "created_by"));
 	if (note != NULL)
 		table_line(stdout, "%-10s %s", "note", note);
+	print_signer(json_get_string(build, "signature"));
 	table_line(stdout, "%-10s %s", "live on", live != NULL ? live : "no stage");
 	if (was != NULL)
 		table_line(stdout, "%-10s %s", "was on", was);
@@ -266,6 +280,30 @@ verb_build_show(struct ctl *ctl, struct err *err)
 		ctl_json(ctl, reply);
 	else
 		print_build(ctl, json_object_get(reply, "build"));
+	return CTL_DONE;
+}
+
+int
+verb_build_manifest(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_free_ char *text = NULL;
+	const json_t *build;
+	json_t *parameters;
+	int r;
+
+	if ((r = for_build(ctl, &parameters, err)) < 0 ||
+	    (r = ctl_call(ctl, "GetBuild", parameters, &reply, err)) < 0)
+		return r;
+	build = json_object_get(reply, "build");
+	if (ctl->json) {
+		ctl_json(ctl, reply);
+		return CTL_DONE;
+	}
+	text =
+	    signature_text(json_get_string(build, "application"), json_get_string(build, "release"),
+			   json_object_get(build, "artifacts"));
+	fputs(text, stdout); /* to the byte: it is signed */
 	return CTL_DONE;
 }
 

@@ -33,14 +33,17 @@
 	  VERBS_REQUEST, "another name of redeploy", "bmctl rollback --now")                          \
 	X(deploy,        "deploy",        "APP BUILD --to STAGE --now|--at TIME",         2, 2,      \
 	  VERBS_REQUEST, "deploy a build to a stage", "bmctl deploy shop 1.0.3/1 --to testing --now") \
-	X(build_add,     "build add",     "APP RELEASE [--number N] [--var K=V]... [--note TEXT] [[NAME=]PATH]...", \
-	  2, 64, OPTION_BIT(NUMBER) | OPTION_BIT(VARIABLE) | OPTION_BIT(NOTE) | OPTION_BIT(REASON),   \
+	X(build_add,     "build add",     "APP RELEASE [--number N] [--var K=V]... [--note TEXT] [--signature FILE] [[NAME=]PATH]...", \
+	  2, 64, OPTION_BIT(NUMBER) | OPTION_BIT(VARIABLE) | OPTION_BIT(NOTE) | OPTION_BIT(REASON) |  \
+	  OPTION_BIT(SIGNATURE),   \
 	  "add a build, with the files of directories, archives or single files",                     \
 	  "bmctl build add shop 1.0.3 site=./public")                                                 \
 	X(build_list,    "build list",    "APP [--release R]",                            1, 1,      \
 	  OPTION_BIT(RELEASE), "the builds, and where each has been", "bmctl build list shop")        \
 	X(build_show,    "build show",    "APP BUILD",                                    2, 2, 0,   \
 	  "one build: its artifacts, digests and every deployment", "bmctl build show shop 1.0.2/3")  \
+	X(build_manifest, "build manifest", "APP BUILD",                                  2, 2, 0,   \
+	  "what to sign of a build", "bmctl build manifest shop 1.0.2/3")                                \
 	X(build_reject,  "build reject",  "APP BUILD --reason TEXT",                      2, 2,      \
 	  OPTION_BIT(REASON), "mark a build as bad: it never starts again",                           \
 	  "bmctl build reject shop 1.0.3/1 --reason 'loses orders'")                                  \

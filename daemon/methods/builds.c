@@ -8,6 +8,7 @@
 
 #include "artifact/manifest.h"
 #include "common/json.h"
+#include "common/signature.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
@@ -300,6 +301,12 @@ warnings_of(struct request *request, const struct conf_application *application,
 						   application->name, build->artifacts[i].name,
 						   json_array_size(used) ? "; its plans use " : "",
 						   json_string_value(used_text)));
+	for (size_t i = 0; i < application->nstages; i++) {
+		_cleanup_err_ struct err why = ERR_INIT;
+
+		if (queue_check_signature(build, &application->stages[i], &why) < 0)
+			json_array_append_new(warnings, json_string(why.text));
+	}
 	json_object_foreach (build->variables, name, value)
 		for (size_t i = 0; i < application->nstages; i++)
 			if (!conf_variable_open(conf, application, &application->stages[i], name))
@@ -335,6 +342,19 @@ check_reserved(const json_t *variables, struct err *err)
 	return 0;
 }
 
+/* Whether it counts is each stage's matter; that it is one is known now. */
+static int
+check_signature(struct request *request, struct err *err)
+{
+	const char *text = request_text(request, "signature");
+	_cleanup_err_ struct err why = ERR_INIT;
+	struct signature signature;
+
+	if (!text || signature_parse(text, &signature, &why) >= 0)
+		return 0;
+	return request_invalid(err, "signature", "the signature: %s", why.text);
+}
+
 static int
 read_build(struct request *request, struct store_build *build, struct err *err)
 {
@@ -349,6 +369,8 @@ read_build(struct request *request, struct store_build *build, struct err *err)
 		r = request_variables(request, &variables, err);
 	if (r >= 0)
 		r = check_reserved(variables, err);
+	if (r >= 0)
+		r = check_signature(request, err);
 	if (r < 0)
 		return r;
 	snprintf(build->application, sizeof(build->application), "%s",
@@ -356,11 +378,27 @@ read_build(struct request *request, struct store_build *build, struct err *err)
 	snprintf(build->build.release, sizeof(build->build.release), "%s", release);
 	build->build.number = number;
 	build->note = xstrdup(note);
+	build->signature = xstrdup(request_text(request, "signature"));
 	build->variables = variables ? json_deep_copy(variables) : json_object();
 	build->uid = request->who.uid;
 	build->created_us = request->now_us;
 	memcpy(build->created_by, request->who.name, sizeof(build->created_by));
 	return read_artifacts(request, build, err);
+}
+
+/* Keeps the signature with the build, which may have been there before. */
+static int
+sign(struct request *request, const struct store_build *build, struct err *err)
+{
+	struct store *store = request->methods->store;
+	struct store_build stored;
+	int r = store_build_get(store, build->application, &build->build, &stored, err);
+
+	if (r < 0)
+		return r;
+	r = store_build_sign(store, stored.id, build->signature, err);
+	store_build_clear(&stored);
+	return r;
 }
 
 int
@@ -385,6 +423,8 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	created = r == 0;
 	if (created)
 		r = store_build_add(request->methods->store, &build, err);
+	if (r >= 0 && build.signature)
+		r = sign(request, &build, err);
 	if (r >= 0)
 		r = request_audit(request, "build add: reason", build.application, NULL, 0, reason,
 				  err);

@@ -100,6 +100,7 @@ print_application(FILE *out, const struct conf_application *application)
 			fprintf(out, " verify=always");
 		print_text(out, "user", stage->user);
 		print_strings(out, "open", &stage->open);
+		print_strings(out, "require-signature", &stage->require_signature);
 		print_variables(out, &stage->variables);
 		fputc('\n', out);
 	}

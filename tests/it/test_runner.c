@@ -674,6 +674,64 @@ START_TEST(refusals)
 }
 END_TEST
 
+/* What unit/test_signature.c verifies in all its ways: a release 1.0.2 of shop, one artifact. */
+#define SIGNED_DIGEST "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+#define SIGNED                                                                                                         \
+	"untrusted comment: signature from minisign secret key\n"                                                      \
+	"RUQ1QMblV04ujfeoQ6ProNam6+fiSTGbwYCLkipuAhCjIj8FKY6UGb1WDg/gsL0WSgcNMzlkwnOp7pU6bNVRPdpTSY0kJIOQGgQ=\n"       \
+	"trusted comment: made by a test\n"                                                                            \
+	"1PJlcs4pZ39j+s9RQs3TqxirAK5xdxvRoiesWfw46zqryTxnyKMHXQ9Cu+FHuyWQWBluVr4oE6hxEyJFCPAwAw==\n"
+#define SIGNER "RWQ1QMblV04ujTS4ZPnCmZmXhx7SCt2hFEWDPqMNVHDfVmzwj93w2V4w"
+#define OTHER_SIGNER "RWR/Wtdl++g8Sh/FNpPEf9ODL2qfif5m/31JRhJSE1L9p/FwojNeo2MN"
+
+static struct run_request
+signed_request(const char *digest, const char *signature)
+{
+	struct run_request request = request_of(7);
+
+	request.artifacts = xcalloc(1, sizeof(*request.artifacts));
+	request.nartifacts = 1;
+	strcpy(request.artifacts[0].name, "site");
+	strcpy(request.artifacts[0].digest, digest);
+	request.signature = signature ? xstrdup(signature) : NULL;
+	return request;
+}
+
+/* Whatever bmd sends: the keys are those of the configuration, the text is made of the files that would be placed. */
+START_TEST(signatures)
+{
+	struct run_request request;
+	struct outcome outcome;
+	struct bmd bmd;
+
+	setup();
+	configure_with("step \"a\" { exec = {\"true\"} }", "require-signature = {\"" SIGNER "\"}");
+	request = signed_request(SIGNED_DIGEST, NULL);
+	expect_refused(&request, "signature", "is not signed");
+	request = signed_request(SIGNED_DIGEST, "anything");
+	expect_refused(&request, "signature", "no signature of minisign");
+	request = signed_request("3d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881", SIGNED);
+	expect_refused(&request, "signature", "not of this build");
+	request = signed_request(SIGNED_DIGEST, SIGNED);
+	strcpy(request.build.release, "1.0.3");
+	expect_refused(&request, "signature", "not of this build");
+	request = signed_request(SIGNED_DIGEST, SIGNED);
+	strcpy(request.artifacts[0].name, "db");
+	expect_refused(&request, "signature", "not of this build");
+	request = signed_request(SIGNED_DIGEST, SIGNED);
+	begin(&bmd, &request);
+	outcome = finish(&bmd, &request);
+	ck_assert_str_eq(outcome.result.state, "succeeded");
+	free(outcome.log);
+	teardown();
+	setup();
+	configure_with("step \"a\" { exec = {\"true\"} }", "require-signature = {\"" OTHER_SIGNER "\"}");
+	request = signed_request(SIGNED_DIGEST, SIGNED);
+	expect_refused(&request, "signature", "none of the stage's");
+	teardown();
+}
+END_TEST
+
 START_TEST(one_at_a_time_and_once)
 {
 	struct run_request request, other;
@@ -1067,6 +1125,6 @@ END_TEST
 
 UNIT_MAIN("runner", outcomes, environment_is_the_list, nothing_was_live, events_in_order, escapee_is_ended,
     grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, cancel_in_the_delay, cancel_before_the_timeout,
-    shutdown_of_the_machine, no_go_no_claim, refusals, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
+    shutdown_of_the_machine, no_go_no_claim, refusals, signatures, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
     nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, not_filled_after_all, damaged_files_are_not_deployed,
     artifacts_for_a_step)

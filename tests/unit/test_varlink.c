@@ -342,7 +342,7 @@ static const struct full {
     {__LINE__, "ListArtifacts", "{\"application\":\"a\"}"},
     {__LINE__, "AddBuild",
      "{\"key\":\"k\"," BUILD_FIELDS ",\"variables\":{},\"note\":\"n\",\"artifacts\":[{\"name\":"
-				    "\"a\",\"digest\":\"d\"}],\"reason\":\"r\"}"},
+				    "\"a\",\"digest\":\"d\"}],\"signature\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "RejectBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "RestoreBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "PinBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
