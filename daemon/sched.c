@@ -21,6 +21,7 @@
 #include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/channel.h"
+#include "daemon/clock.h"
 #include "daemon/launch.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -82,21 +83,6 @@ struct sched {
 	bool tells_status;
 	char *status;
 };
-
-int64_t
-sched_now_us(void)
-{
-	return (int64_t)(ev_time() * 1e6);
-}
-
-int64_t
-sched_boottime_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static struct store *
 store_of(struct sched *sched)
@@ -297,7 +283,7 @@ start(struct job *job, void *arg)
 	int r;
 
 	run_new_id(run);
-	r = queue_starting(queue, job, run, sched->host.boot, sched_now_us(), &err);
+	r = queue_starting(queue, job, run, sched->host.boot, clock_now_us(), &err);
 	if (r == -ESTALE)
 		return 0;
 	if (r >= 0)
@@ -396,7 +382,7 @@ tell_status(struct sched *sched)
 static int
 look_now(struct sched *sched, struct err *err)
 {
-	int64_t now_us = sched_now_us(), next_us = INT64_MAX;
+	int64_t now_us = clock_now_us(), next_us = INT64_MAX;
 	char application[64] = "", stage[64] = "";
 	int waits, r = turn_begin(sched->host.turn, err);
 
@@ -550,7 +536,7 @@ sched_recover(struct sched *sched, struct err *err)
 	if (r >= 0)
 		r = queue_set_highest(sched->host.queue, highest, err);
 	if (r >= 0)
-		r = queue_after_downtime(sched->host.queue, alive_us, sched_now_us(), err);
+		r = queue_after_downtime(sched->host.queue, alive_us, clock_now_us(), err);
 	if (r >= 0)
 		r = adopt_all(sched, err);
 	if (r < 0)

@@ -20,8 +20,6 @@ struct sched;
 struct sched *sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn);
 void sched_free(struct sched *sched); /* runs go on without bmd */
 struct ev_loop *sched_loop(const struct sched *sched);
-int64_t sched_now_us(void);	      /* the wall clock: ev_time() */
-int64_t sched_boottime_us(void);      /* CLOCK_BOOTTIME */
 
 /* Reads every run folder of a job that was starting or running, adopts, records, or names it lost. Before the first request. */
 int sched_recover(struct sched *sched, struct err *err);

@@ -8,6 +8,7 @@
  * a retry is due. An end that could not be committed (a full disk) is committed again later: it
  * lies in the run folder.
  */
+#include "daemon/clock.h"
 #include "daemon/tend.h"
 
 #include <errno.h>
@@ -24,7 +25,6 @@
 #include "common/xalloc.h"
 #include "daemon/channel.h"
 #include "daemon/log.h"
-#include "daemon/sched.h"
 
 #define READY_SECONDS	30.0
 #define DOUBT_SECONDS	0.5
@@ -213,7 +213,7 @@ change(struct tend *tend, int (*what)(struct tend *tend, int64_t now_us, struct 
 		r = store_savepoint(store, err);
 	if (r < 0)
 		return r;
-	r = what(tend, sched_now_us(), err);
+	r = what(tend, clock_now_us(), err);
 	if (r >= 0)
 		return store_release(store, err);
 	store_rollback_savepoint(store);

@@ -9,6 +9,7 @@
 #include "artifact/manifest.h"
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 #include "daemon/methods/request.h"
 
@@ -342,7 +343,7 @@ static void
 verify_line(const json_t *object, void *arg)
 {
 	struct verify *verify = arg;
-	int64_t now_us = sched_now_us();
+	int64_t now_us = clock_now_us();
 	_cleanup_err_ struct err err = ERR_INIT;
 	const json_t *done, *progress;
 
@@ -621,7 +622,7 @@ static void
 sweep_line(const json_t *object, void *arg)
 {
 	struct sweep *sweep = arg;
-	int64_t now_us = sched_now_us();
+	int64_t now_us = clock_now_us();
 	const json_t *done, *progress;
 
 	if (!object) {

@@ -5,6 +5,7 @@
  * before, and keeps the answer under a new one. An error undoes what its request did and nothing
  * else of the turn.
  */
+#include "daemon/clock.h"
 #include "daemon/methods/methods.h"
 
 #include <errno.h>
@@ -312,7 +313,7 @@ methods_call(struct control_call *call, const struct varlink_call *what,
 	    .parameters = what->parameters,
 	    .peer = peer,
 	    .who = {.uid = peer->uid},
-	    .now_us = sched_now_us(),
+	    .now_us = clock_now_us(),
 	    .more = what->more,
 	};
 

@@ -3,6 +3,7 @@
  * Parameters read and checked beyond what the interface file can say, and the parts that replies
  * have in common.
  */
+#include "daemon/clock.h"
 #include "daemon/methods/request.h"
 
 #include <errno.h>
@@ -189,7 +190,7 @@ request_when(const struct request *request, struct queue_when *ret_when, struct 
 	}
 	when.relative = !when.now && when.text && when.text[0] == '+';
 	when.boot = request->methods->boot;
-	when.boot_now_us = sched_boottime_us();
+	when.boot_now_us = clock_boottime_us();
 	*ret_when = when;
 	return 0;
 }

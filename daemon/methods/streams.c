@@ -11,6 +11,7 @@
 #include "common/json.h"
 #include "common/runlog.h"
 #include "common/xalloc.h"
+#include "daemon/clock.h"
 #include "daemon/methods/request.h"
 
 #define LOG_BYTES	    (128 * 1024) /* of text in one reply */
@@ -85,7 +86,7 @@ log_end(struct log_stream *log, json_t *lines, struct job *job)
 	struct control_call *call = log->call;
 	json_t *reply =
 	    json_pack("{s:o, s:I, s:o}", "lines", lines, "next", (json_int_t)log->after, "job",
-		      queue_job_json(log->methods->queue, job, true, sched_now_us()));
+		      queue_job_json(log->methods->queue, job, true, clock_now_us()));
 
 	log_free(log);
 	control_reply(call, reply, false);
@@ -230,7 +231,7 @@ wait_tell(struct waited *waited, bool anyhow)
 		return true;
 	}
 	reply = json_pack("{s:o}", "job",
-			  queue_job_json(wait->methods->queue, &job, true, sched_now_us()));
+			  queue_job_json(wait->methods->queue, &job, true, clock_now_us()));
 	job_clear(&job);
 	waited->told = true;
 	if (--wait->left == 0)
