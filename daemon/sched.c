@@ -300,6 +300,25 @@ start(struct job *job, void *arg)
 	return 0;
 }
 
+/* Those who watch a job that was written since the last look; with very many of them, all. */
+static void
+wake_written(struct sched *sched)
+{
+	int64_t ids[STORE_WRITTEN_MAX];
+	const int64_t *written;
+	size_t n = store_jobs_written(store_of(sched), &written);
+
+	if (n > STORE_WRITTEN_MAX) {
+		wake(sched, 0);
+		return;
+	}
+	/* A watcher may write: the array is the store's only until then. */
+	if (n > 0)
+		memcpy(ids, written, n * sizeof(*ids));
+	for (size_t i = 0; i < n; i++)
+		wake(sched, ids[i]);
+}
+
 static void
 look_committed(void *arg, const struct err *failure)
 {
@@ -310,7 +329,7 @@ look_committed(void *arg, const struct err *failure)
 		return;
 	}
 	json_array_clear(sched->problems);
-	wake(sched, 0);
+	wake_written(sched);
 }
 
 static void

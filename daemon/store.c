@@ -1046,6 +1046,25 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 	return 0;
 }
 
+static void
+note_written(struct store *store, int64_t id)
+{
+	if (store->nwritten < STORE_WRITTEN_MAX)
+		store->written[store->nwritten] = id;
+	if (store->nwritten <= STORE_WRITTEN_MAX)
+		store->nwritten++;
+}
+
+size_t
+store_jobs_written(struct store *store, const int64_t **ret_ids)
+{
+	size_t n = store->nwritten;
+
+	store->nwritten = 0;
+	*ret_ids = store->written;
+	return n;
+}
+
 int
 store_job_update(struct store *store, const struct job *job, enum job_state expected,
 		 const char *run_id, struct err *err)
@@ -1056,6 +1075,7 @@ store_job_update(struct store *store, const struct job *job, enum job_state expe
 	bind_text(st, i, job_state_stored(expected));
 	bind_text(st, i + 1, run_id);
 	touch(store);
+	note_written(store, job->id);
 	r = run(store, st, err);
 	if (r == 0 && sqlite3_changes(store->db) != 1) {
 		(void)err_set(err, ERR_FAILED, "job %lld changed meanwhile: look again",

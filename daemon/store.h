@@ -109,6 +109,10 @@ int store_job_add(struct store *store, const struct job *job, struct err *err); 
 int store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *err); /* -ENOENT (NO_SUCH_JOB) */
 /* Writes every column of JOB, if its state in the database is EXPECTED and its run id is RUN (NULL: any); else -ESTALE. */
 int store_job_update(struct store *store, const struct job *job, enum job_state expected, const char *run, struct err *err);
+/* Ids of the jobs that were written since the last call (also by what was rolled back), for those who watch them: how many, the
+   array being good until the next write; STORE_WRITTEN_MAX + 1 when they are too many to name. */
+#define STORE_WRITTEN_MAX 1024
+size_t store_jobs_written(struct store *store, const int64_t **ret_ids);
 /* Jobs in STATE, in order of due time and id, with due ≤ DUE_US (INT64_MAX: all), after (AFTER_DUE, AFTER_ID). */
 int store_job_each_state(struct store *store, enum job_state state, int64_t due_us, int64_t after_due_us, int64_t after_id, int limit,
 			 int (*back)(const struct job *job, void *arg), void *arg, struct err *err);

@@ -84,6 +84,8 @@ struct store {
 	uint64_t generation;
 	struct store_cached *cache;
 	size_t ncache, room_cache;
+	int64_t written[STORE_WRITTEN_MAX]; /* jobs, since somebody asked last */
+	size_t nwritten; /* one more than fits: too many to name */
 };
 
 /* store.c */

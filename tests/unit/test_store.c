@@ -441,6 +441,31 @@ START_TEST(test_compare_and_set)
 }
 END_TEST
 
+/* Those who watch jobs are told which were written, until they are too many. */
+START_TEST(test_written)
+{
+	struct store *store;
+	struct job job = new_job(7, JOB_QUEUED, 5);
+	const int64_t *ids;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_job_add(store, &job, &err));
+	ck_assert_uint_eq(store_jobs_written(store, &ids), 0);
+	OK(store_job_update(store, &job, JOB_QUEUED, NULL, &err));
+	ck_assert_uint_eq(store_jobs_written(store, &ids), 1);
+	ck_assert_int_eq(ids[0], 7);
+	ck_assert_uint_eq(store_jobs_written(store, &ids), 0);
+	for (int i = 0; i < STORE_WRITTEN_MAX + 5; i++)
+		OK(store_job_update(store, &job, JOB_QUEUED, NULL, &err));
+	ck_assert_uint_eq(store_jobs_written(store, &ids), STORE_WRITTEN_MAX + 1);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* One finished row, then 200,000 of its kind beside a few that wait. */
 static void
 fill(void)
@@ -1142,6 +1167,6 @@ START_TEST(test_broken_disk)
 END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
-	  test_plans, test_every_column, test_compare_and_set, test_many_finished, test_lists,
+	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
 	  test_keys, test_builds, test_from_version_1, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)
