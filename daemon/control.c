@@ -741,7 +741,7 @@ watch(struct client *c, bool reading)
 	c->watched = !reading;
 }
 
-/* What a client waits for now: read from it or not, a deadline for half a frame, or its end. */
+/* What a client waits for: read from it or not, a deadline for half a frame, or its end. */
 static void
 look(struct client *c)
 {

@@ -47,7 +47,7 @@ struct run {
 	struct objects *objects; /* NULL when no step uses an artifact */
 	struct run_files *files;
 	size_t nfiles;
-	char *work;		/* RUNDIR/work/JOB: $BM_ARTIFACTS */
+	char *work;		/* $BM_ARTIFACTS, below the run directory */
 	struct folder *folder;
 	struct channel *channel;
 	struct tree *tree;
