@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The database: the only file that knows SQLite. One connection, exclusive, WAL, FULL. Every mutating function runs inside
+ * The database: its files (store*.c) are the only ones that know SQLite. One connection, exclusive,
+ * WAL, FULL. Every mutating function runs inside
  * the open transaction (store_begin … store_commit); store_savepoint parts one request from the others of its turn.
  *
  * Errors: -ENOSPC (NO_SPACE: nothing happened), -ENOENT, -EEXIST where said; any other failure of the database is

@@ -93,8 +93,8 @@ static const char *const migrations[SCHEMA + 1] = {
 
 /* ---- opening ---- */
 
-int
-store_damaged(struct store *store, const char *what, struct err *err)
+static int
+damaged(struct store *store, const char *what, struct err *err)
 {
 	return err_set(err, ERR_FAILED,
 		       "the database %s is damaged: %s: bmd does not replace it; move it away or "
@@ -102,8 +102,8 @@ store_damaged(struct store *store, const char *what, struct err *err)
 		       store->path, what);
 }
 
-int
-store_open_failed(struct store *store, int code, struct err *err)
+static int
+open_failed(struct store *store, int code, struct err *err)
 {
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
@@ -113,7 +113,7 @@ store_open_failed(struct store *store, int code, struct err *err)
 			       store->path);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return store_damaged(store, sqlite3_errmsg(store->db), err);
+		return damaged(store, sqlite3_errmsg(store->db), err);
 	case SQLITE_FULL:
 		return err_set(err, ERR_NO_SPACE,
 			       "no space left for the database %s: make room and start again",
@@ -129,7 +129,7 @@ execute(struct store *store, const char *sql, struct err *err)
 {
 	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 
-	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
+	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
 }
 
 /* The first column of the first row of SQL as text. */
@@ -151,7 +151,7 @@ ask(struct store *store, const char *sql, char *ret, size_t size, struct err *er
 		code = SQLITE_OK;
 	}
 	(void)sqlite3_finalize(st);
-	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
+	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
 }
 
 static int
@@ -223,7 +223,7 @@ connect_file(struct store *store, const char *path, int flags, struct err *err)
 	    path, &store->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);
 	if (code != SQLITE_OK)
-		return store_open_failed(store, code, err);
+		return open_failed(store, code, err);
 	(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
 	(void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
 	r = set(store, "locking_mode", "EXCLUSIVE", "exclusive", err);
@@ -290,7 +290,7 @@ store_backup(struct store *store, const char *path, struct err *err)
 	(void)sqlite3_finalize(st);
 	(void)umask(mask);
 	if (code != SQLITE_DONE)
-		r = store_open_failed(store, code, err);
+		r = open_failed(store, code, err);
 	else
 		r = check_copy(temporary, err);
 	if (r == 0 && rename(temporary, path) < 0)
@@ -361,7 +361,7 @@ identify(struct store *store, int64_t *ret_version, struct err *err)
 			       "knows %d): install that bmd again",
 			       store->path, (long long)version, SCHEMA);
 	if (version < 1 || tables == 0)
-		return store_damaged(store, "its tables are missing", err);
+		return damaged(store, "its tables are missing", err);
 	*ret_version = version;
 	return 0;
 }
@@ -378,19 +378,19 @@ check(struct store *store, int64_t size, struct err *err)
 
 	if (size <= CHECK_WHOLE_BYTES) {
 		r = ask(store, "PRAGMA quick_check(1)", got, sizeof(got), err);
-		return r == 0 && strcmp(got, "ok") != 0 ? store_damaged(store, got, err) : r;
+		return r == 0 && strcmp(got, "ok") != 0 ? damaged(store, got, err) : r;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(small) && r == 0; i++) {
 		(void)snprintf(sql, sizeof(sql), "PRAGMA quick_check('%s')", small[i]);
 		r = ask(store, sql, got, sizeof(got), err);
 		if (r == 0 && strcmp(got, "ok") != 0)
-			r = store_damaged(store, got, err);
+			r = damaged(store, got, err);
 	}
 	return r;
 }
 
-/* A bmd that was killed just then may have a child between fork and exec, which has the lock with it
- * for a moment; one that is being stopped needs a moment too. */
+/* A bmd that was killed just then may have a child between fork and exec, which has the lock with
+ * it for a moment; one that is being stopped needs a moment too. */
 static int
 lock_folder(int fd)
 {
@@ -469,8 +469,7 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 		if (errno != ENOENT)
 			return err_errno(err, errno, "cannot look at %s", store->path);
 		if (lstat(wal, &st) == 0 && st.st_size > 0)
-			return store_damaged(store, "it is gone, but its -wal file is still there",
-					     err);
+			return damaged(store, "it is gone, but its -wal file is still there", err);
 		*ret_size = 0;
 		return create(store, err);
 	}
@@ -483,12 +482,59 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 			       "back with chown",
 			       store->path, st.st_uid, geteuid());
 	if (st.st_size == 0)
-		return store_damaged(store, "it is empty", err);
+		return damaged(store, "it is empty", err);
 	if ((st.st_mode & 07777) != 0600 && chmod(store->path, 0600) < 0)
 		return err_errno(err, errno, "cannot set the mode of %s", store->path);
 	*ret_size = st.st_size;
 	return 0;
 }
+
+/* ---- statements ---- */
+
+static const struct store_texts *const parts[STORE_PART_MAX_] = {
+#define X(name) [STORE_PART_##name] = &store_texts_##name,
+	STORE_PARTS(X)
+#undef X
+};
+
+static int
+prepare_part(struct store *store, unsigned part, struct err *err)
+{
+	store->statements[part] = xcalloc(parts[part]->n, sizeof(sqlite3_stmt *));
+	for (unsigned i = 0; i < parts[part]->n; i++) {
+		int code = sqlite3_prepare_v3(store->db, parts[part]->texts[i], -1,
+					      SQLITE_PREPARE_PERSISTENT,
+					      &store->statements[part][i], NULL);
+
+		if ((code & 0xff) == SQLITE_ERROR)
+			return damaged(store, sqlite3_errmsg(store->db), err);
+		if (code != SQLITE_OK)
+			return open_failed(store, code, err);
+	}
+	return 0;
+}
+
+static int
+prepare(struct store *store, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned part = 0; part < STORE_PART_MAX_ && r == 0; part++)
+		r = prepare_part(store, part, err);
+	return r;
+}
+
+static void
+finalize(struct store *store)
+{
+	for (unsigned part = 0; part < STORE_PART_MAX_; part++) {
+		for (unsigned i = 0; store->statements[part] && i < parts[part]->n; i++)
+			(void)sqlite3_finalize(store->statements[part][i]);
+		free(store->statements[part]);
+	}
+}
+
+/* ---- the whole ---- */
 
 static int
 open_database(struct store *store, struct err *err)
@@ -508,7 +554,7 @@ open_database(struct store *store, struct err *err)
 	if (r == 0)
 		r = migrate(store, version, err);
 	if (r == 0)
-		r = store_prepare(store, err);
+		r = prepare(store, err);
 	if (r == 0)
 		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'",
 			       &store->alive_us, err);
@@ -544,7 +590,7 @@ store_close(struct store *store)
 {
 	if (!store)
 		return;
-	store_finalize(store);
+	finalize(store);
 	(void)sqlite3_close(store->db);
 	for (size_t i = 0; i < store->ncache; i++)
 		history_clear(&store->cache[i].history);
@@ -553,4 +599,36 @@ store_close(struct store *store)
 		close(store->folder_fd);
 	free(store->path);
 	free(store);
+}
+
+/* ---- for tests ---- */
+
+static void
+explain_one(struct store *store, const char *sql, FILE *out)
+{
+	_cleanup_free_ char *text = xasprintf("EXPLAIN QUERY PLAN %s", sql);
+	sqlite3_stmt *st = NULL;
+
+	(void)fprintf(out, "%s\n", sql);
+	if (sqlite3_prepare_v2(store->db, text, -1, &st, NULL) == SQLITE_OK)
+		while (sqlite3_step(st) == SQLITE_ROW)
+			(void)fprintf(out, "\t%s\n", sqlite3_column_text(st, 3));
+	(void)sqlite3_finalize(st);
+}
+
+char *
+store_explain(struct store *store)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *out = open_memstream(&text, &n);
+
+	if (!out)
+		xalloc_die();
+	for (unsigned part = 0; part < STORE_PART_MAX_; part++)
+		for (unsigned i = 0; i < parts[part]->n; i++)
+			explain_one(store, parts[part]->texts[i], out);
+	if (fclose(out) != 0)
+		xalloc_die();
+	return text;
 }

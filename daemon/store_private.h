@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the two files of the store share: store_open.c makes, checks and opens the file; store.c asks and writes.
+ * What the files of the store share. store_open.c makes, checks and opens the file and prepares all
+ * statements; store_row.c is what the others build on; each other file owns one subject and the table
+ * of its statements:
+ *
+ *	#define STATEMENTS(X)                                              \
+ *		X(NOTE_ADD, "INSERT INTO notes VALUES (?1, ?2)")           \
+ *		X(NOTE_GET, "SELECT text FROM notes WHERE id = ?1")
+ *	STORE_PART(note, STATEMENTS)
+ *
+ * and one line in STORE_PARTS below, is all that a new file store_note.c needs; it then says
+ * statement(store, S_NOTE_GET).
  */
 #ifndef DAEMON_STORE_PRIVATE_H
 #define DAEMON_STORE_PRIVATE_H
@@ -64,6 +74,42 @@
 #define STORE_FAILED "(state = 'failed' OR state = 'lost')"
 // clang-format on
 
+/* Every file that has statements. */
+#define STORE_PARTS(X) \
+	X(base)        \
+	X(build)       \
+	X(job)         \
+	X(step)        \
+	X(history)
+
+enum store_part {
+#define X(name) STORE_PART_##name,
+	STORE_PARTS(X)
+#undef X
+	STORE_PART_MAX_
+};
+
+/* What a file brings: the texts, in the order of its enum statement. */
+struct store_texts {
+	const char *const *texts;
+	unsigned n;
+};
+#define X(name) extern const struct store_texts store_texts_##name;
+STORE_PARTS(X)
+#undef X
+
+/* The statements of one file, and how it gets them. */
+#define STORE_SYMBOL_(symbol, sql) S_##symbol,
+#define STORE_TEXT_(symbol, sql)   [S_##symbol] = (sql),
+#define STORE_PART(name, table)                                                           \
+	enum statement { table(STORE_SYMBOL_) S_MAX_ };                                   \
+	static const char *const texts[S_MAX_] = {table(STORE_TEXT_)};                    \
+	const struct store_texts store_texts_##name = {texts, S_MAX_};                    \
+	static inline sqlite3_stmt *statement(struct store *store, enum statement which)  \
+	{                                                                                 \
+		return store->statements[STORE_PART_##name][which];                       \
+	}
+
 /* The history of a stage as it was read; good while nothing that it is made of changed. */
 struct store_cached {
 	char application[64], stage[64];
@@ -75,7 +121,7 @@ struct store {
 	char *path;
 	int folder_fd; /* holds the lock */
 	sqlite3 *db;
-	sqlite3_stmt **statements; /* in the order of store.c's table */
+	sqlite3_stmt **statements[STORE_PART_MAX_];
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
 	int changes_at_begin;
@@ -88,12 +134,62 @@ struct store {
 	size_t nwritten; /* one more than fits: too many to name */
 };
 
-/* store.c */
-int store_prepare(struct store *store, struct err *err); /* all statements */
-void store_finalize(struct store *store);
+/* store_row.c. What a result code of SQLite means to callers; a full disk in a sentence. */
+int store_failed(struct store *store, int code, struct err *err);
+int store_no_space(struct store *store, struct err *err);
 
-/* store_open.c: sentences for a file that cannot be used */
-int store_open_failed(struct store *store, int code, struct err *err);
-int store_damaged(struct store *store, const char *what, struct err *err);
+/* Texts are borrowed until the statement is reset, which happens before any of these functions
+ * returns. */
+static inline void
+store_bind_text(sqlite3_stmt *st, int i, const char *s)
+{
+	if (s)
+		(void)sqlite3_bind_text(st, i, s, -1, SQLITE_STATIC);
+	else
+		(void)sqlite3_bind_null(st, i);
+}
+
+static inline void
+store_bind_int(sqlite3_stmt *st, int i, int64_t n)
+{
+	(void)sqlite3_bind_int64(st, i, n);
+}
+
+static inline void
+store_bind_stage(sqlite3_stmt *st, const char *application, const char *stage)
+{
+	store_bind_text(st, 1, application);
+	store_bind_text(st, 2, stage);
+}
+
+static inline int64_t
+store_read_int(sqlite3_stmt *st, int i)
+{
+	return sqlite3_column_int64(st, i);
+}
+
+void store_bind_map(sqlite3_stmt *st, int i, const json_t *object); /* NULL for an empty one */
+void store_bind_list(sqlite3_stmt *st, int i, const json_t *list);  /* of ids; NULL for an empty one */
+void store_read_array(sqlite3_stmt *st, int i, char *ret, size_t size);
+char *store_read_string(sqlite3_stmt *st, int i); /* free() */
+json_t *store_read_json(sqlite3_stmt *st, int i, bool list);
+
+/* Runs a statement that answers no row; it is reset whatever happens. */
+int store_run(struct store *store, sqlite3_stmt *st, struct err *err);
+/* 1 and a row, 0 at the end (and reset), or an error (and reset). */
+int store_row(struct store *store, sqlite3_stmt *st, struct err *err);
+/* One number from a statement that answers one row; OTHERWISE for no row or NULL. */
+int store_number(struct store *store, sqlite3_stmt *st, int64_t otherwise, int64_t *ret,
+		 struct err *err);
+/* The first row of a loose scan over (application, stage): 1, or 0 at the end. */
+int store_next_stage(struct store *store, sqlite3_stmt *st, char application[64], char stage[64],
+		     struct err *err);
+
+/* What was read of histories may be wrong from here on. */
+static inline void
+store_touch(struct store *store)
+{
+	store->generation++;
+}
 
 #endif
