@@ -526,9 +526,23 @@ stage_clear(struct conf_stage *stage)
 	strings_clear(&stage->require_signature);
 }
 
+static void
+schedule_clear(struct conf_schedule *schedule)
+{
+	free(schedule->name);
+	free(schedule->on);
+	free(schedule->build);
+	free(schedule->to);
+	free(schedule->reason);
+	variables_clear(&schedule->variables);
+}
+
 void
 conf_application_clear(struct conf_application *application)
 {
+	for (size_t i = 0; i < application->nschedules; i++)
+		schedule_clear(&application->schedules[i]);
+	free(application->schedules);
 	for (size_t i = 0; i < application->nstages; i++)
 		stage_clear(&application->stages[i]);
 	free(application->stages);
@@ -579,6 +593,15 @@ conf_stage(const struct conf_application *application, const char *name)
 	for (size_t i = 0; i < application->nstages; i++)
 		if (strcmp(application->stages[i].name, name) == 0)
 			return &application->stages[i];
+	return NULL;
+}
+
+const struct conf_schedule *
+conf_schedule(const struct conf_application *application, const char *name)
+{
+	for (size_t i = 0; i < application->nschedules; i++)
+		if (strcmp(application->schedules[i].name, name) == 0)
+			return &application->schedules[i];
 	return NULL;
 }
 

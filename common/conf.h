@@ -73,12 +73,27 @@ struct conf_stage {
 	struct conf_strings require_signature; /* public keys of minisign; none: unsigned builds are taken */
 };
 
+/* A recurring deployment: each occurrence becomes a job. */
+struct conf_schedule {
+	char *name;
+	char *on;			/* recurring time, as it was written; common/calendar.h */
+	char *build;			/* "live", a release, or release/number */
+	char *to;			/* stage */
+	char *reason;			/* NULL: none */
+	int64_t grace_us;		/* 0: bmd's */
+	enum conf_if_changed { CONF_CHANGED_RUN, CONF_CHANGED_HOLD, CONF_CHANGED_SKIP } if_changed;
+	struct conf_variables variables; /* of its jobs */
+	int line;
+};
+
 struct conf_application {
 	char *name, *user;
 	char *file;
 	struct conf_variables variables;
 	struct conf_stage *stages;	/* in the order of `stages = {…}` */
 	size_t nstages;
+	struct conf_schedule *schedules;
+	size_t nschedules;
 	int keep_builds;		/* the newest builds that `gc` leaves; 0: it frees none */
 };
 
@@ -133,6 +148,7 @@ void conf_free(struct conf *conf); /* NULL is fine */
 const struct conf_application *conf_application(const struct conf *conf, const char *name);
 const struct conf_stage *conf_stage(const struct conf_application *application, const char *name);
 const struct conf_plan *conf_plan(const struct conf *conf, const char *name);
+const struct conf_schedule *conf_schedule(const struct conf_application *application, const char *name);
 
 /* Paths of files that differ from what CONF was read from, or are new or gone in its folders. New array of strings. */
 json_t *conf_changed(const struct conf *conf);

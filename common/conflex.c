@@ -351,7 +351,8 @@ home_of(const struct conf_schema *schema, const char *name, bool key)
 {
 	if (key ? conf_rule(schema, name) != NULL : child_schema(schema, name) != NULL)
 		return schema;
-	for (size_t i = 0; i < schema->nchildren; i++) {
+	/* The last first: plans and their steps have most of the keys. */
+	for (size_t i = schema->nchildren; i-- > 0;) {
 		const struct conf_schema *found = home_of(schema->children[i], name, key);
 		if (found)
 			return found;

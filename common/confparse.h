@@ -6,6 +6,7 @@
  *	conflex.c	text → nodes: which section and key stands in which line; whatever cannot stay is
  *			reported and blanked out, so that libconfuse reads on and every mistake is found
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
+ *	confschedule.c	what is wrong with a schedule
  *	confcheck.c	what is wrong between sections and files
  *	confresolve.c	questions to a finished struct conf
  */
@@ -147,6 +148,9 @@ const char *conf_nearest(const char *word, const char *(*at)(const void *, size_
 struct conf_node *conf_lex(struct conf_parse *parse, struct conf_source *source, char *text, size_t n);
 /* Nodes with values → parse->conf and its origins. */
 void conf_read(struct conf_parse *parse, struct conf_source *source);
+/* A schedule of APPLICATION by itself: its keys are read, the stages too. */
+void conf_check_schedule(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
+			 const struct conf_application *application, const struct conf_schedule *schedule);
 /* Between sections and files. */
 void conf_check(struct conf_parse *parse);
 

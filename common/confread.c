@@ -56,6 +56,16 @@ static const struct conf_rule stage_rules[] = {
 	{"require-signature", CONF_LIST,   FIELD(conf_stage, require_signature), 0, 0, "{\"RWQf6LRCGA9i…\"}"},
 };
 
+static const struct conf_rule schedule_rules[] = {
+	{"on",         CONF_TEXT,      FIELD(conf_schedule, on),         0, 0, "\"Mon..Fri 02:00 Europe/Berlin\""},
+	{"build",      CONF_TEXT,      FIELD(conf_schedule, build),      0, 0, "\"live\""},
+	{"to",         CONF_NAME,      FIELD(conf_schedule, to),         0, 0, "\"production\""},
+	{"reason",     CONF_TEXT,      FIELD(conf_schedule, reason),     0, 0, "\"nightly\""},
+	{"grace",      CONF_SPAN,      FIELD(conf_schedule, grace_us),   WHEN_SECOND, 3650 * SPAN_DAY, "\"30min\""},
+	{"if-changed", CONF_CHOICE,    FIELD(conf_schedule, if_changed), 0, 0, "\"run\""},
+	{"variables",  CONF_VARIABLES, FIELD(conf_schedule, variables),  0, 0, "{\"PORT=8080\"}"},
+};
+
 #define NO_FIELD SIZE_MAX /* read by hand */
 static const struct conf_rule application_rules[] = {
 	{"stages",    CONF_LIST,      NO_FIELD,                           0, 0, "{\"testing\", \"production\"}"},
@@ -96,8 +106,10 @@ static const struct conf_schema plan_schema = {
 	.kind = "plan", RULES(plan_rules), CHILDREN(&step_schema), .home = "a plan", .above = "a file of plans.d"};
 static const struct conf_schema stage_schema = {
 	.kind = "stage", RULES(stage_rules), .home = "a stage", .above = "an application"};
+static const struct conf_schema schedule_schema = {
+	.kind = "schedule", RULES(schedule_rules), .home = "a schedule", .above = "an application"};
 static const struct conf_schema application_schema = {
-	.kind = "application", RULES(application_rules), CHILDREN(&stage_schema),
+	.kind = "application", RULES(application_rules), CHILDREN(&stage_schema, &schedule_schema),
 	.home = "an application", .above = "a file of applications.d"};
 
 static const struct conf_schema places[] = {
@@ -114,6 +126,7 @@ static const struct {
 	{"launcher",   (const char *const[]){"auto", "systemd", "fork"},       3}, /* enum conf_launcher */
 	{"on-failure", (const char *const[]){"hold", "continue", "redeploy"},  3}, /* enum conf_on_failure */
 	{"verify",     (const char *const[]){"changed", "always"},             2}, /* enum conf_verify */
+	{"if-changed", (const char *const[]){"run", "hold", "skip"},           3}, /* enum conf_if_changed */
 };
 static const char *const modes[] = {"deploy", "redeploy", "rollback"}; /* 1 << i: enum conf_mode */
 
@@ -797,8 +810,11 @@ static bool
 misspelt(const struct conf_node *node, const struct conf_key *stages, const char *name)
 {
 	for (size_t i = 0; i < node->nchildren; i++) {
-		const char *near = meant(node->children[i], stages);
+		const char *near;
 
+		if (node->children[i]->schema != &stage_schema)
+			continue;
+		near = meant(node->children[i], stages);
 		if (near && strcmp(near, name) == 0)
 			return true;
 	}
@@ -812,7 +828,7 @@ check_unlisted(struct reader *reader, const struct conf_node *node, const struct
 	for (size_t i = 0; i < node->nchildren; i++) {
 		const struct conf_node *child = node->children[i];
 		const char *near;
-		bool listed = false;
+		bool listed = child->schema != &stage_schema;
 
 		for (size_t j = 0; stages && j < stages->nvalues && !listed; j++)
 			listed = strcmp(stages->values[j].text, child->title) == 0;
@@ -875,6 +891,26 @@ read_stages(struct reader *reader, const struct conf_node *node,
 }
 
 static void
+read_schedules(struct reader *reader, const struct conf_node *node,
+	       struct conf_application *application)
+{
+	application->schedules = xcalloc(node->nchildren + 1, sizeof(*application->schedules));
+	for (size_t i = 0; i < node->nchildren; i++) {
+		const struct conf_node *child = node->children[i];
+		struct conf_schedule *schedule;
+
+		if (child->schema != &schedule_schema)
+			continue;
+		schedule = &application->schedules[application->nschedules++];
+		schedule->name = xstrdup(child->title);
+		schedule->line = child->line;
+		check_title(reader, child);
+		read_keys(reader, child, schedule);
+		conf_check_schedule(reader->parse, reader->source, child, application, schedule);
+	}
+}
+
+static void
 read_application(struct reader *reader, struct conf_node *node,
 		 struct conf_application *application)
 {
@@ -883,6 +919,7 @@ read_application(struct reader *reader, struct conf_node *node,
 	check_title(reader, node);
 	read_keys(reader, node, application);
 	read_stages(reader, node, application);
+	read_schedules(reader, node, application);
 }
 
 /* Asked before anything is read, because what a `user` may be depends on it. */

@@ -26,6 +26,7 @@
 	X(NO_SUCH_BUILD,      ERR_INTERFACE "NoSuchBuild",            3, ENOENT)                   \
 	X(NO_SUCH_STAGE,      ERR_INTERFACE "NoSuchStage",            3, ENOENT)                   \
 	X(NO_SUCH_JOB,        ERR_INTERFACE "NoSuchJob",              3, ENOENT)                   \
+	X(NO_SUCH_SCHEDULE,   ERR_INTERFACE "NoSuchSchedule",         3, ENOENT)                   \
 	X(NOTHING_TO_REDEPLOY,ERR_INTERFACE "NothingToRedeploy",      3, ENOENT)                   \
 	X(AMBIGUOUS,          ERR_INTERFACE "Ambiguous",              2, EINVAL)                   \
 	X(BAD_TIME,           ERR_INTERFACE "BadTime",                2, EINVAL)                   \

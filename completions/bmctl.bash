@@ -5,6 +5,10 @@ _bmctl_names() { # _bmctl_names KEY: the values of KEY in the answer on standard
     grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u
 }
 
+_bmctl_schedules() { # _bmctl_schedules OPTION…: numbers and names
+    bmctl "$@" --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' | sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//'
+}
+
 _bmctl() {
     local cur prev words cword
     if declare -F _init_completion >/dev/null; then
@@ -15,7 +19,7 @@ _bmctl() {
     fi
     local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
         reschedule release lock unlock settle at schedule check reload call version help'
-    local schedules='preview'
+    local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
@@ -24,7 +28,7 @@ _bmctl() {
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
-        --at | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | --signature | \
+        --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | --signature | \
             --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
@@ -40,6 +44,7 @@ _bmctl() {
     --to | --stage)
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
         return ;;
+    --on) COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")); return ;;
     --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
     --reason | --var | --timeout | --grace | --number | --note | --release | --since | --limit | -n) return ;;
     esac
@@ -53,6 +58,8 @@ _bmctl() {
         'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
         'reschedule ') options="$options --now --at --reason" ;;
         'schedule preview') options="$options --limit" ;;
+        'schedule add') options="$options --to --on --reason --var --yes --grace --if-changed" ;;
+        'schedule remove' | 'schedule pause' | 'schedule resume') options="$options --reason" ;;
         'history ') options="$options --stage --limit --since" ;;
         'log ') options="$options --follow --timeout" ;;
         'wait ') options="$options --timeout" ;;
@@ -77,21 +84,24 @@ _bmctl() {
         return
     fi
     case "$verb $sub $nth" in
-    'schedule preview 0') COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")) ;;
+    'schedule preview 0') COMPREPLY=($(compgen -W "hourly daily weekly monthly $(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
+    'schedule remove 0' | 'schedule pause 0' | 'schedule resume 0')
+        COMPREPLY=($(compgen -W "$(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
     'check  0' | 'build add '[2-9]* | 'build repair '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
     'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
-        'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0')
+        'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
     'lock  1' | 'unlock  1' | 'settle  1')
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
-    'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1')
+    'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1' | 'schedule add 1')
         local application=${words[cword - 1]}
         [[ $nth == 2 ]] && application=${words[cword - 2]}
         COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json build list "$application" 2>/dev/null |
-            grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur")) ;;
+            grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur"))
+        [[ $verb == schedule ]] && COMPREPLY+=($(compgen -W live -- "$cur")) ;;
     esac
 } && complete -F _bmctl bmctl

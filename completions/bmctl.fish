@@ -5,6 +5,9 @@ end
 function __bmctl_jobs
     bmctl --json queue 2>/dev/null | string match -ra '"id":[0-9]+' | string replace '"id":' ''
 end
+function __bmctl_schedules
+    bmctl --json schedule list 2>/dev/null | string match -ra '"id":[0-9]+,"name":[^,]*' | string replace -ra '"(id|name)":|"|null' '' | string split -n ','
+end
 function __bmctl_verb
     __fish_seen_subcommand_from $argv
 end
@@ -21,8 +24,16 @@ complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'
 
-complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb preview' -a 'preview'
+complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb add list remove pause resume preview' -a 'add list remove pause resume preview'
 complete -c bmctl -n '__bmctl_verb preview' -a 'hourly daily weekly monthly'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb preview remove pause resume' -a '(__bmctl_schedules)'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -a 'live'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l on -x -a 'hourly daily weekly monthly' -d 'each time'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l to -x -a '(__bmctl_names stage)' -d 'the stage'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l yes -d confirmed
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l grace -x -d 'how late one may start'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
+complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb remove pause resume' -l reason -x -d why
 
 complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy gc diff queue history lock unlock settle add list show manifest reject restore pin unpin verify repair' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_verb lock unlock settle' -a '(__bmctl_names stage)'
@@ -42,7 +53,7 @@ complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l yes -d confirmed
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l grace -x -d 'how late it may start'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle reload' -l reason -x -d why
-complete -c bmctl -n '__bmctl_verb add' -l number -x -d 'its number'
+complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l number -x -d 'its number'
 complete -c bmctl -n '__bmctl_verb add' -l signature -r -F -d 'by minisign'
 complete -c bmctl -n '__bmctl_verb add' -l note -x -d 'a note'
 complete -c bmctl -n '__bmctl_verb list' -l release -x -d 'only of this release'

@@ -20,6 +20,17 @@ _bmctl_builds() {
     compadd -a names
 }
 
+_bmctl_builds_live() {
+    compadd live
+    _bmctl_builds
+}
+_bmctl_schedules() {
+    local -a names
+    names=(${=${(f)"$(bmctl --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' |
+        sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//')"}})
+    compadd -a names
+}
+
 _bmctl() {
     local -a always request verbs builds schedules
     always=('(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
@@ -34,7 +45,8 @@ _bmctl() {
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
         'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
         'reload:read the configuration again' 'call:a raw call' 'version:versions' 'help:help of a verb')
-    schedules=('preview:when a recurring time comes')
+    schedules=('add:deploy again and again' 'list:recurring deployments' 'remove:end a schedule' 'pause:let a schedule rest'
+        'resume:let it go on' 'preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'manifest:what to sign' 'reject:mark as bad' 'restore:take a rejection back'
         'pin:keep a build' 'unpin:take a pin back' 'verify:hash the files again' 'repair:restore damaged files')
 
@@ -68,7 +80,16 @@ _bmctl() {
             _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
             case $state in
             verb) _describe verb schedules ;;
-            argument) _arguments $always '(-n --limit)'{-n,--limit}'[so many]:n:' '1:expression:(hourly daily weekly monthly)' ;;
+            argument)
+                case $words[1] in
+                add) _arguments $always '--to[the stage]:stage:_bmctl_stages' '--on[each time]:calendar:(hourly daily weekly monthly)' \
+                    '--reason[why]:text:' '*--var[set a variable]:K=V:' '--yes[confirmed]' '--grace[how late one may start]:span:' \
+                    '--if-changed[if another build went live]:how:(hold run skip)' '1:application:_bmctl_applications' \
+                    '2:build:_bmctl_builds_live' ;;
+                list) _arguments $always '1:application:_bmctl_applications' ;;
+                remove | pause | resume) _arguments $always '--reason[why]:text:' '1:schedule:_bmctl_schedules' ;;
+                preview) _arguments $always '(-n --limit)'{-n,--limit}'[so many]:n:' '1:calendar:(hourly daily weekly monthly)' ;;
+                esac ;;
             esac ;;
         build)
             _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return

@@ -559,7 +559,9 @@ ctl_ref(const json_t *object, const char *member)
 	if (member != NULL)
 		object = json_object_get(object, member);
 	release = json_get_string(object, "release");
-	if (release != NULL)
+	if (release != NULL && json_get_int(object, "build", 0) == 0)
+		snprintf(text.s, sizeof(text.s), "%.63s", release); /* none yet */
+	else if (release != NULL)
 		snprintf(text.s, sizeof(text.s), "%.63s/%lld", release,
 			 (long long)json_get_int(object, "build", 0));
 	return text;

@@ -35,6 +35,7 @@
 	X(YES,        "yes",         0,   NULL,     "confirmed, where the stage asks for it")      \
 	X(GRACE,      "grace",       0,   "SPAN",   "how late it may still start")                 \
 	X(IF_CHANGED, "if-changed",  0,   "HOW",    "if another build went live meanwhile: hold, run or skip") \
+	X(ON,         "on",          0,   "CALENDAR", "each time: 'Mon..Fri 02:00 Europe/Berlin', '0 2 * * 1-5' …") \
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
 	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \

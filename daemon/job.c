@@ -133,6 +133,7 @@ job_clear(struct job *job)
 	free(job->failed_step);
 	free(job->hold_reason);
 	free(job->cancel_by);
+	free(job->wanted);
 	json_decref(job->ahead);
 	json_decref(job->variables);
 	memset(job, 0, sizeof(*job));

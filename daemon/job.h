@@ -81,6 +81,9 @@ struct job {
 	int attempts;			/* starts that did not happen in a row */
 	int64_t event_seq;		/* last event recorded */
 	bool began;			/* a step began */
+	int64_t schedule;		/* whose occurrence it is; 0: none */
+	int64_t occurrence_us;		/* the recurring time that it stands for; 0 without a schedule */
+	char *wanted;			/* "live" or a release: its build is chosen when it starts. NULL: it is fixed */
 	char *cancel_by;		/* a running job that is being cancelled, by whom; NULL */
 	bool cancel_now;
 };

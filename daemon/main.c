@@ -18,6 +18,7 @@
 #include "artifact/objects.h"
 #include "common/conf.h"
 #include "common/xalloc.h"
+#include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/launch.h"
 #include "daemon/log.h"
@@ -87,6 +88,21 @@ check_fixed(const struct conf *old, const struct conf *new, struct err *err)
 	return r;
 }
 
+/* The queue gets CONF and the schedules in it, or keeps what it has. */
+static int
+sections(struct daemon *daemon, const struct conf *conf, bool whole, struct err *err)
+{
+	int r;
+
+	queue_set_conf(daemon->queue, conf);
+	r = turn_begin(daemon->turn, err);
+	if (r >= 0)
+		r = queue_sections(daemon->queue, whole, clock_now_us(), err);
+	if (r < 0)
+		queue_set_conf(daemon->queue, daemon->conf);
+	return r;
+}
+
 static int
 reload(void *arg, json_t **ret_warnings, struct err *err)
 {
@@ -110,7 +126,11 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 		conf_free(conf);
 		return r;
 	}
-	queue_set_conf(daemon->queue, conf);
+	r = sections(daemon, conf, true, err);
+	if (r < 0) {
+		conf_free(conf);
+		return r;
+	}
 	control_reload(daemon->control, conf);
 	methods_set_problems(daemon->methods, NULL);
 	conf_free(daemon->conf);
@@ -261,8 +281,15 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
 	raise_files();
 	r = sched_recover(daemon->sched, err);
+	if (r >= 0)
+		r = sections(daemon, daemon->conf, json_array_size(problems) == 0, err);
+	if (r == -ENOSPC) { /* what runs and what waits goes on without them */
+		log_error("the schedules of the configuration were not read: %s", err->text);
+		r = 0;
+	}
 	if (r < 0)
 		return r;
+	turn_end(daemon->turn);
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
 				      reload, daemon);
 	methods_set_problems(daemon->methods, problems);

@@ -108,9 +108,11 @@ queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *
 			       (long long)job->id, job_state_shown(from), job_state_shown(to));
 	job->state = to;
 	r = store_job_update(queue->store, job, from, NULL, err);
-	if (r < 0)
+	if (r < 0) {
 		job->state = from;
-	return r;
+		return r;
+	}
+	return queue_schedule_moved(queue, job, from, err);
 }
 
 int

@@ -103,6 +103,36 @@ int queue_find_application(struct queue *queue, const char *name, const struct c
 int queue_find_stage(struct queue *queue, const char *application, const char *stage, const struct conf_application **ret_application,
 		     const struct conf_stage **ret_stage, struct err *err);
 
+/* Recurring deployments. At most one job of a schedule waits: the next occurrence, put into the queue in the transaction in which
+   the one before began or ended. */
+struct queue_recurring {
+	const char *application, *stage;
+	const char *wanted;		/* "live", a release, or release/number */
+	const char *calendar, *zone;	/* zone: that of the client, for a calendar without one */
+	const char *reason;
+	const json_t *variables;	/* object or NULL */
+	bool confirmed;
+	int64_t grace_us;		/* < 0: the configuration's */
+	bool has_if_changed;
+	enum job_if_changed if_changed; /* else: run */
+};
+int queue_schedule_add(struct queue *queue, const struct queue_recurring *asked, const struct queue_who *who, int64_t now_us,
+		       struct store_schedule *ret_schedule, struct err *err);
+/* By its number; or (ID 0) by its name, APPLICATION NULL: of any. */
+int queue_schedule_find(struct queue *queue, int64_t id, const char *application, const char *name, struct store_schedule *ret_schedule,
+			struct err *err);
+/* RET_CANCELLED: its job that waited, or 0. Its job that runs goes on. */
+int queue_schedule_remove(struct queue *queue, const struct store_schedule *schedule, const char *reason, const struct queue_who *who,
+			  int64_t now_us, int64_t *ret_cancelled, struct err *err);
+int queue_schedule_pause(struct queue *queue, struct store_schedule *schedule, const char *reason, const struct queue_who *who,
+			 int64_t now_us, int64_t *ret_cancelled, struct err *err);
+int queue_schedule_resume(struct queue *queue, struct store_schedule *schedule, const struct queue_who *who, int64_t now_us,
+			  struct err *err);
+json_t *queue_schedule_json(struct queue *queue, const struct store_schedule *schedule, int64_t now_us);
+/* Makes the schedules of the database those of the configuration's sections, and sees to it that each has its next job. WHOLE: all
+   of its files could be read; else what is missing in it stays as it was. */
+int queue_sections(struct queue *queue, bool whole, int64_t now_us, struct err *err);
+
 /*
  * Looks at everything at NOW: due jobs become queued, late ones missed, guarded ones held or superseded; the jobs
  * that may start now are handed to START in order (the callee calls queue_starting() for each). RET_NEXT_US: when to look again even if

@@ -11,6 +11,7 @@
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/queue_private.h"
+#include "daemon/schedule.h"
 
 #define FREED_MAX    1000	  /* a call: it is one turn of the loop */
 #define LISTED_BYTES (640 * 1024) /* of the reply's list: it is kept under the request's key */
@@ -189,6 +190,46 @@ keep_jobs(struct collect *collect)
 	return r;
 }
 
+/* What a schedule would deploy if it came now; also while it is paused. */
+static int
+keep_schedule(const struct store_schedule *schedule, void *arg)
+{
+	struct jobs *jobs = arg;
+	struct collect *collect = jobs->collect;
+	enum schedule_wants wants;
+	int64_t builds, active, succeeded;
+	struct build_ref ref;
+	int r = schedule_wanted(schedule->wanted, &wants, &ref, NULL);
+
+	jobs->n++;
+	jobs->last_id = schedule->id;
+	if (r == 0 && wants == SCHEDULE_WANTS_RELEASE) {
+		r = store_release_look(collect->queue->store, schedule->application, ref.release,
+				       NULL, &builds, &active, &succeeded, collect->err);
+		if (r < 0)
+			return r;
+		ref.number = active;
+	}
+	if (r == 0 && ref.number > 0)
+		keep(collect, &ref, RULE_WAITING, "schedule %lld deploys it to %s",
+		     (long long)schedule->id, schedule->stage);
+	return 0;
+}
+
+static int
+keep_schedules(struct collect *collect)
+{
+	struct jobs jobs = {.collect = collect};
+	int r;
+
+	do {
+		jobs.n = 0;
+		r = store_schedule_each(collect->queue->store, collect->application->name, NULL,
+					jobs.last_id, PAGE, keep_schedule, &jobs, collect->err);
+	} while (r == 0 && jobs.n == PAGE);
+	return r;
+}
+
 /* ---- one build ---- */
 
 /* The rule that decides, and its words. free() */
@@ -303,6 +344,8 @@ collect_application(struct collect *collect, const struct conf_application *appl
 	r = keep_stages(collect);
 	if (r == 0)
 		r = keep_jobs(collect);
+	if (r == 0)
+		r = keep_schedules(collect);
 	do {
 		collect->page = 0;
 		if (r == 0)

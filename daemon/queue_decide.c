@@ -194,8 +194,11 @@ static int
 check_still_good(struct queue *queue, const struct job *job, struct err *err)
 {
 	struct store_build build;
-	int r = store_build_get(queue->store, job->application, &job->build, &build, err);
+	int r;
 
+	if (job->wanted) /* its build is chosen when it starts */
+		return 0;
+	r = store_build_get(queue->store, job->application, &job->build, &build, err);
 	if (r < 0)
 		return r;
 	r = queue_check_rejected(&build, err);
@@ -462,6 +465,8 @@ reject_job(const struct job *job, void *arg)
 	rejecting->last_id = job->id;
 	if (!names_build_equal(&job->build, &rejecting->build->build))
 		return 0;
+	if (job->wanted && job->state != JOB_RUNNING && job->state != JOB_STARTING)
+		return 0; /* another may have its turn */
 	if (rejecting->reason && (job->state == JOB_SCHEDULED || job->state == JOB_QUEUED))
 		return hold_rejected(rejecting, job);
 	if (rejecting->reason && job->state != JOB_HELD)

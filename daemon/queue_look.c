@@ -135,14 +135,20 @@ static int
 make_due(struct look *look, struct job *job)
 {
 	struct history history;
-	int r;
+	int r = queue_schedule_overdue(look->queue, job, look->now_us, look->err);
 
+	if (r < 0)
+		return r;
 	if (expired(job, look->now_us))
-		return miss(look, job, "bmd was not running then, or the machine was asleep");
+		return miss(look, job,
+			    job->schedule > 0 && job->message
+				? job->message
+				: "bmd was not running then, or the machine was asleep");
 	r = queue_history_get(look->queue, job->application, job->stage, &history,
 			      look->err);
 	if (r < 0)
 		return r;
+	(void)queue_schedule_resolve(look->queue, job, &history, NULL); /* asked again at the start */
 	if (held_by_failure(look->queue, job, &history)) {
 		r = hold_for_failure(look, job, &history);
 	} else {
@@ -214,10 +220,14 @@ head_good(struct look *look, struct job *job)
 	if (r < 0)
 		return r;
 	r = guard(look, job, &history);
-	history_clear(&history);
-	if (r != 0)
+	if (r != 0) {
+		history_clear(&history);
 		return r < 0 ? r : 0;
-	r = queue_check_start(look->queue, job, look->now_us, &why);
+	}
+	r = queue_schedule_resolve(look->queue, job, &history, &why);
+	history_clear(&history);
+	if (r == 0)
+		r = queue_check_start(look->queue, job, look->now_us, &why);
 	if (r == 0)
 		return 1;
 	if (r == STORE_BROKEN && why.code == ERR_UNKNOWN_OUTCOME) {

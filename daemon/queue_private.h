@@ -2,8 +2,8 @@
 /*
  * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?),
  * queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
- * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run), queue_show.c
- * (JSON).
+ * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
+ * queue_schedule.c and queue_section.c (recurring deployments), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_PRIVATE_H
@@ -33,6 +33,7 @@ struct queue {
 	int64_t *slept;
 	size_t nslept, room_slept;
 	int64_t down_us;
+	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */
 };
 
 void queue_tell(struct queue *queue, const char *format, ...) _printf_(2, 3);
@@ -110,6 +111,23 @@ json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct
 /* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);
+
+/* queue_schedule.c, queue_section.c (schedules of the configuration) */
+/* Puts the next occurrence of SCHEDULE into the queue, unless it is paused or one waits. LATE: why occurrences that have passed
+   were not started; NULL: bmd was not running. */
+int queue_schedule_next(struct queue *queue, const struct store_schedule *schedule, const char *late, int64_t now_us,
+			struct err *err);
+/* Cancels the job of SCHEDULE that waits; its occurrence is not done with. RET_JOB: 0 if there was none, or it is being started. */
+int queue_schedule_withdraw(struct queue *queue, int64_t schedule, const char *by, const char *why, int64_t now_us, int64_t *ret_job,
+			    struct err *err);
+/* JOB has left the state FROM: when it waits no more, its occurrence is done with, and the next one comes. */
+int queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state from, struct err *err);
+/* JOB is due: of several occurrences that have passed, it stands for the last. */
+int queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, struct err *err);
+/* The build that JOB would deploy if it started now. */
+int queue_schedule_resolve(struct queue *queue, struct job *job, const struct history *history, struct err *err);
+/* The same for one that waits, for those who look; JOB stays as it is when there is none. */
+void queue_schedule_show(struct queue *queue, const struct job *job, struct build_ref *ret_build);
 
 json_t *queue_ref_json(const struct build_ref *ref); /* null for an empty one */
 

@@ -505,7 +505,7 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	  struct err *err)
 {
 	const struct history_entry *live = history_live(history);
-	int r = check_room(queue, err);
+	int r = job->schedule > 0 ? 0 : check_room(queue, err); /* schedules are counted themselves */
 
 	if (r < 0)
 		return r;
@@ -513,7 +513,8 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	job->created_us = job->asked_us = now_us;
 	job->grace_from_us = job->due_us;
 	job->expected = live ? live->build : (struct build_ref){0};
-	job->state = job->due_us > now_us ? JOB_SCHEDULED : JOB_QUEUED;
+	/* An occurrence that has passed is looked at as one that is due. */
+	job->state = job->due_us > now_us || job->schedule > 0 ? JOB_SCHEDULED : JOB_QUEUED;
 	r = queue_ahead(queue, job, history, &job->ahead, err);
 	return r < 0 ? r : store_job_add(queue->store, job, err);
 }

@@ -426,11 +426,13 @@ static int
 hold_other(const struct job *row, void *arg)
 {
 	struct holding *holding = arg;
+	struct build_ref build = row->build;
 	struct job job;
 	int r;
 
+	queue_schedule_show(holding->queue, row, &build);
 	if (row->automatic ||
-	    (holding->way_back && names_build_equal(&row->build, holding->way_back)))
+	    (holding->way_back && names_build_equal(&build, holding->way_back)))
 		return 0;
 	r = store_job_get(holding->queue->store, row->id, &job, holding->err);
 	if (r < 0)

@@ -48,8 +48,11 @@ waits(const char *kind, const char *format, ...)
 static json_t *
 waits_for_time(const struct job *job, int64_t now_us)
 {
-	return waits("time", "%s (%s)", when_local(job->due_us, job->zone[0] ? job->zone : "UTC").s,
-		     when_distance(job->due_us, now_us).s);
+	return waits("time", "%s (%s)%s%s",
+		     when_local(job->due_us, job->zone[0] ? job->zone : "UTC").s,
+		     when_distance(job->due_us, now_us).s,
+		     job->schedule > 0 && job->message ? "; " : "",
+		     job->schedule > 0 && job->message ? job->message : "");
 }
 
 /* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them.
@@ -182,19 +185,22 @@ add_run(json_t *object, const struct job *job)
 json_t *
 queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int64_t now_us)
 {
+	struct build_ref build = job->build;
 	json_t *steps = NULL, *object;
 
+	queue_schedule_show(queue, job, &build);
 	object = json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, "
-			   "s:b, s:s, s:I, s:O}",
+			   "s:b, s:s, s:I, s:O, s:o, s:o}",
 			   "id", (json_int_t)job->id, "state", job_state_shown(job->state),
-			   "application", job->application, "release", job->build.release, "build",
-			   (json_int_t)job->build.number, "stage", job->stage, "plan", job->plan,
+			   "application", job->application, "release", build.release, "build",
+			   (json_int_t)build.number, "stage", job->stage, "plan", job->plan,
 			   "reason", json_text(job->reason), "requested_by", job->requested_by,
 			   "uid", (json_int_t)job->uid, "created", json_time(job->created_us),
 			   "due", json_time(job->due_us), "due_text", json_text(job->due_text),
 			   "zone", json_text(job->zone[0] ? job->zone : NULL), "redeploy",
 			   job->redeploy, "if_changed", job_if_changed_name(job->if_changed),
-			   "grace_us", (json_int_t)job->grace_us, "variables", job->variables);
+			   "grace_us", (json_int_t)job->grace_us, "variables", job->variables, "schedule",
+			   id_json(job->schedule), "wanted", json_text(job->wanted));
 	add_run(object, job);
 	(void)json_object_set_new(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {

@@ -196,6 +196,38 @@ int store_stages(struct store *store, const char *application, json_t **ret_stag
 int store_live_each(struct store *store, const char *application,
 		    int (*back)(const char *application, const char *stage, const struct history_entry *live, void *arg), void *arg, struct err *err);
 
+/* Schedules: recurring deployments. */
+struct store_schedule {
+	int64_t id;
+	char application[64], stage[64];
+	char *name, *file;		/* of a section of the configuration; NULL for one that was added by command */
+	int64_t line;
+	char *wanted;			/* "live", a release, or release/number */
+	char *calendar;			/* as it was typed, see common/calendar.h */
+	char zone[64];			/* that it is read in; a zone written in it counts first */
+	char *reason;			/* NULL when none */
+	int64_t grace_us;		/* < 0: the configuration's */
+	enum job_if_changed if_changed;
+	json_t *variables;		/* object */
+	int64_t created_us, uid;
+	char created_by[64];
+	char *paused_by, *pause_reason; /* NULL unless paused; without a reason when none was given */
+	int64_t paused_us;
+	int64_t after_us;		/* occurrences up to this moment are done with */
+};
+void store_schedule_clear(struct store_schedule *schedule);
+int store_schedule_add(struct store *store, struct store_schedule *schedule, struct err *err); /* makes its id */
+int store_schedule_get(struct store *store, int64_t id, struct store_schedule *ret_schedule, struct err *err); /* -ENOENT (NO_SUCH_SCHEDULE) */
+int store_schedule_put(struct store *store, const struct store_schedule *schedule, struct err *err);
+int store_schedule_remove(struct store *store, int64_t id, struct err *err);
+/* In order of ids, behind AFTER_ID; APPLICATION, NAME NULL: all. */
+int store_schedule_each(struct store *store, const char *application, const char *name, int64_t after_id, int limit,
+			int (*back)(const struct store_schedule *schedule, void *arg), void *arg, struct err *err);
+int store_schedule_count(struct store *store, int64_t *ret_count, struct err *err);
+/* Its job that waits (also while it is being started), other than EXCEPT; its newest job that does not. 0: none. */
+int store_schedule_waiting(struct store *store, int64_t id, int64_t except, int64_t *ret_job, struct err *err);
+int store_schedule_last(struct store *store, int64_t id, int64_t *ret_job, struct err *err);
+
 /* For tests: EXPLAIN QUERY PLAN of every prepared statement, as "SQL\nplan\n" lines. free(). */
 char *store_explain(struct store *store);
 

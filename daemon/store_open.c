@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  3
+#define SCHEMA		  4
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
@@ -41,7 +41,7 @@ static const char *const migrations[SCHEMA + 1] = {
 	"CREATE TABLE artifacts (build INTEGER NOT NULL REFERENCES builds, name TEXT NOT NULL, digest TEXT NOT NULL,"
 	" files INTEGER NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (build, name)) STRICT, WITHOUT ROWID;"
 
-	"CREATE TABLE jobs (id INTEGER PRIMARY KEY, " STORE_JOB_COLUMNS(COLUMN_DECLARE)
+	"CREATE TABLE jobs (id INTEGER PRIMARY KEY, " STORE_JOB_COLUMNS_1(COLUMN_DECLARE)
 	" final INTEGER NOT NULL, expires_us INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX jobs_scheduled ON jobs (due_us, id) WHERE state = 'scheduled';"
 	"CREATE INDEX jobs_queued ON jobs (application, stage, due_us, id, state) WHERE state = 'queued';"
@@ -88,6 +88,21 @@ static const char *const migrations[SCHEMA + 1] = {
 	" STRICT, WITHOUT ROWID;",
 
 	[3] = "ALTER TABLE builds ADD COLUMN signature TEXT;",
+
+	/* Recurring deployments. A number is never given twice: jobs keep it for ever. */
+	[4] =
+	"CREATE TABLE schedules (id INTEGER PRIMARY KEY, application TEXT NOT NULL, stage TEXT NOT NULL, name TEXT,"
+	" file TEXT, line INTEGER NOT NULL, wanted TEXT NOT NULL, calendar TEXT NOT NULL, zone TEXT NOT NULL, reason TEXT,"
+	" grace_us INTEGER NOT NULL, if_changed TEXT NOT NULL, variables TEXT, created_us INTEGER NOT NULL,"
+	" created_by TEXT NOT NULL, uid INTEGER NOT NULL, paused_us INTEGER NOT NULL, paused_by TEXT, pause_reason TEXT,"
+	" after_us INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX schedules_name ON schedules (name, application);"
+	"INSERT INTO meta VALUES ('last_schedule', 0);"
+	"ALTER TABLE jobs ADD COLUMN schedule INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE jobs ADD COLUMN occurrence_us INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE jobs ADD COLUMN wanted TEXT;"
+	"CREATE INDEX jobs_schedule ON jobs (schedule, id) WHERE schedule > 0;"
+	"CREATE INDEX jobs_schedule_open ON jobs (schedule, id, state) WHERE schedule > 0 AND final = 0;",
 };
 // clang-format on
 

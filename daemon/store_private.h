@@ -20,8 +20,9 @@
 #include "daemon/store.h"
 
 // clang-format off
-/* Columns of jobs but id, final and expires_us: name, type in SQL, how it is bound and read, field of struct job. */
-#define STORE_JOB_COLUMNS(X)                                                                             \
+/* Columns of jobs but id, final and expires_us: name, type in SQL, how it is bound and read, field of struct job. First those
+   that version 1 made, then those that later versions added. */
+#define STORE_JOB_COLUMNS_1(X)                                                                             \
 	X(state,	  "TEXT NOT NULL",    STATE,   state)					   \
 	X(application,	  "TEXT NOT NULL",    ARRAY,   application)				   \
 	X(stage,	  "TEXT NOT NULL",    ARRAY,   stage)					   \
@@ -68,6 +69,11 @@
 	X(began,	  "INTEGER NOT NULL", FLAG,    began)					   \
 	X(cancel_by,	  "TEXT",	      STRING,  cancel_by)				   \
 	X(cancel_now,	  "INTEGER NOT NULL", FLAG,    cancel_now)
+#define STORE_JOB_COLUMNS(X)                                                                             \
+	STORE_JOB_COLUMNS_1(X)                                                                           \
+	X(schedule,	  "INTEGER NOT NULL", INT,     schedule)				   \
+	X(occurrence_us,  "INTEGER NOT NULL", INT,     occurrence_us)				   \
+	X(wanted,	  "TEXT",	      STRING,  wanted)
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"
@@ -80,7 +86,8 @@
 	X(build)       \
 	X(job)         \
 	X(step)        \
-	X(history)
+	X(history)     \
+	X(schedule)
 
 enum store_part {
 #define X(name) STORE_PART_##name,

@@ -45,6 +45,21 @@ what(const json_t *job)
 	return mode != NULL ? mode : json_get_bool(job, "redeploy") ? "redeploy" : "deploy";
 }
 
+/* The build; of one that is chosen when it starts, by what: "live (now 1.0.2/3)". free() */
+static char *
+build_of(const json_t *job)
+{
+	const char *wanted = json_get_string(job, "wanted");
+	bool chosen = json_get_string(job, "started") != NULL ||
+		      json_get_string(job, "finished") != NULL;
+
+	if (wanted == NULL || chosen)
+		return xstrdup(ctl_ref(job, NULL).s);
+	if (json_get_int(job, "build", 0) == 0)
+		return xasprintf("%s (now none)", wanted);
+	return xasprintf("%s (now %s)", wanted, ctl_ref(job, NULL).s);
+}
+
 static void
 print_queue(const struct ctl *ctl, const json_t *jobs)
 {
@@ -64,10 +79,10 @@ print_queue(const struct ctl *ctl, const json_t *jobs)
 	json_array_foreach (jobs, i, job) {
 		_cleanup_free_ char *id = xasprintf("%" PRId64, json_get_int(job, "id", 0));
 		_cleanup_free_ char *due = ctl_moment(ctl, job, "due");
-		_cleanup_free_ char *why = text_why(job);
+		_cleanup_free_ char *why = text_why(job), *build = build_of(job);
 
 		table_row(table, id, json_get_string(job, "state"), what(job),
-			  json_get_string(job, "application"), ctl_ref(job, NULL).s,
+			  json_get_string(job, "application"), build,
 			  json_get_string(job, "stage"), due, json_get_string(job, "requested_by"),
 			  why);
 	}
@@ -223,16 +238,30 @@ print_variables(const json_t *variables)
 		table_line(stdout, "%-14s %s=%s", "variable", name, json_string_value(value));
 }
 
+/* What a job of a schedule says of its build. */
+static const char *
+wanted_text(const json_t *job)
+{
+	const char *wanted = json_get_string(job, "wanted");
+
+	if (wanted == NULL)
+		return NULL;
+	return strcmp(wanted, "live") == 0
+		   ? "what is live when it starts"
+		   : "the newest of the release that is not rejected, when it starts";
+}
+
 static void
 print_job(const struct ctl *ctl, const json_t *job)
 {
-	_cleanup_free_ char *why = text_why(job);
+	_cleanup_free_ char *why = text_why(job), *build = build_of(job);
 	int64_t id = json_get_int(job, "id", 0);
 
 	table_line(stdout, "job %" PRId64 ": %s %s %s to %s: %s", id, what(job),
-		   json_get_string(job, "application"), ctl_ref(job, NULL).s,
+		   json_get_string(job, "application"), build,
 		   json_get_string(job, "stage"), json_get_string(job, "state"));
 	field(json_is_object(json_object_get(job, "waits_for")) ? "waits for" : "end", why);
+	field("build", wanted_text(job));
 	field("plan", json_get_string(job, "plan"));
 	field("from", ctl_ref(job, "from").s);
 	field("asked by", json_get_string(job, "requested_by"));

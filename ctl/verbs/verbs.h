@@ -97,8 +97,24 @@
 	  "bmctl settle shop production 1.0.2/3 --reason 'looked at the site'")                       \
 	X(at,            "at",            "TIME",                                         1, 4, 0,   \
 	  "what a time means; queues nothing and asks nobody", "bmctl at 'fri 22:00'")                \
-	X(schedule_preview, "schedule preview", "EXPRESSION [-n N]",                      1, 6,      \
-	  OPTION_BIT(LIMIT), "when a recurring time comes; asks nobody",                              \
+	X(schedule_add,  "schedule add",  "APP BUILD|RELEASE|live --to STAGE --on CALENDAR [OPTION...]", 2, 2, \
+	  OPTION_BIT(TO) | OPTION_BIT(ON) | OPTION_BIT(REASON) | OPTION_BIT(VARIABLE) |               \
+	      OPTION_BIT(YES) | OPTION_BIT(GRACE) | OPTION_BIT(IF_CHANGED),                           \
+	  "deploy again and again; live is what is live then",                                        \
+	  "bmctl schedule add shop live --to production --on 'Mon..Fri 02:00 Europe/Berlin'")         \
+	X(schedule_list, "schedule list", "[APP]",                                        0, 1, 0,   \
+	  "recurring deployments: when they come next and how the last one ended",                    \
+	  "bmctl schedule list")                                                                      \
+	X(schedule_remove, "schedule remove", "ID|NAME",                                  1, 1,      \
+	  OPTION_BIT(REASON), "end a schedule; its waiting job is cancelled",                         \
+	  "bmctl schedule remove 3")                                                                  \
+	X(schedule_pause, "schedule pause", "ID|NAME",                                    1, 1,      \
+	  OPTION_BIT(REASON), "let a schedule rest; its waiting job is cancelled",                    \
+	  "bmctl schedule pause nightly --reason inventory")                                          \
+	X(schedule_resume, "schedule resume", "ID|NAME",                                  1, 1,      \
+	  OPTION_BIT(REASON), "let a paused schedule go on", "bmctl schedule resume nightly")         \
+	X(schedule_preview, "schedule preview", "CALENDAR|ID|NAME [-n N]",                1, 6,      \
+	  OPTION_BIT(LIMIT), "when a recurring time comes; for a CALENDAR nobody is asked",           \
 	  "bmctl schedule preview 'Mon..Fri 02:00 Europe/Berlin'")                                    \
 	X(check,         "check",         "[PATH]",                                       0, 1, 0,   \
 	  "is the configuration right, and could a bare redeploy go live right now",                  \

@@ -36,6 +36,12 @@
 	X(Cancel,          OPERATOR, MUTATE)                                                       \
 	X(Reschedule,      OPERATOR, MUTATE)                                                       \
 	X(Release,         OPERATOR, MUTATE)                                                       \
+	X(AddSchedule,     OPERATOR, MUTATE)                                                       \
+	X(ListSchedules,   VIEWER,   READ)                                                         \
+	X(GetSchedule,     VIEWER,   READ)                                                         \
+	X(RemoveSchedule,  OPERATOR, MUTATE)                                                       \
+	X(PauseSchedule,   OPERATOR, MUTATE)                                                       \
+	X(ResumeSchedule,  OPERATOR, MUTATE)                                                       \
 	X(Lock,            OPERATOR, MUTATE)                                                       \
 	X(Unlock,          OPERATOR, MUTATE)                                                       \
 	X(Settle,          OPERATOR, MUTATE)                                                       \

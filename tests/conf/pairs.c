@@ -104,6 +104,18 @@ print_application(FILE *out, const struct conf_application *application)
 		print_variables(out, &stage->variables);
 		fputc('\n', out);
 	}
+	for (size_t i = 0; i < application->nschedules; i++) {
+		static const char *const if_changed[] = {"run", "hold", "skip"};
+		const struct conf_schedule *schedule = &application->schedules[i];
+
+		fprintf(out, "  schedule %s: on=[%s] build=%s to=%s if-changed=%s grace=%lld line=%d",
+			schedule->name, schedule->on, schedule->build, schedule->to,
+			if_changed[schedule->if_changed], (long long)schedule->grace_us,
+			schedule->line);
+		print_text(out, "reason", schedule->reason);
+		print_variables(out, &schedule->variables);
+		fputc('\n', out);
+	}
 }
 
 static void

@@ -172,7 +172,7 @@ START_TEST(test_find)
 	    {__LINE__, {"build"}, 1, NULL, 0, "one of add, list"},
 	    {__LINE__, {"build", "xyzzy"}, 2, NULL, 0, "there are add, list"},
 	    {__LINE__, {"schedule", "preview", "daily"}, 3, "schedule preview", 2, NULL},
-	    {__LINE__, {"schedul"}, 1, NULL, 0, "did you mean bmctl schedule preview?"},
+	    {__LINE__, {"schedul"}, 1, NULL, 0, "did you mean bmctl schedule?"},
 	    {__LINE__, {"xyzzyplugh"}, 1, NULL, 0, "bmctl --help"},
 	    {__LINE__, {""}, 1, NULL, 0, "bmctl --help"},
 	};

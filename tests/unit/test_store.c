@@ -155,7 +155,7 @@ START_TEST(test_refused)
 
 	sql("PRAGMA user_version = 99");
 	refused("newer bmd");
-	sql("PRAGMA user_version = 3; PRAGMA application_id = 7");
+	sql("PRAGMA user_version = 4; PRAGMA application_id = 7");
 	refused("another program");
 	sql("PRAGMA application_id = 1651336241");
 	store_close(open_store());
@@ -480,19 +480,9 @@ fill(void)
 	OK(store_commit(store, 1, &err));
 	store_close(store);
 	sql("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;"
-	    "CREATE TEMP TABLE t AS SELECT * FROM jobs;"
+	    "CREATE TEMP TABLE t AS SELECT * FROM jobs; ALTER TABLE t DROP COLUMN id;"
 	    "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)"
-	    " INSERT INTO jobs SELECT n.i, t.* FROM n, (SELECT state, application, stage, plan, "
-	    "release, number, redeploy,"
-	    " timed, automatic, mode, from_release, from_number, reason, requested_by, uid, "
-	    "created_us, due_us, due_text,"
-	    " zone, boot, boot_due_us, grace_us, grace_from_us, asked_us, started_us, finished_us, "
-	    "ended_by, message,"
-	    " failed_step, hold_reason, exit_code, if_changed, expected_release, expected_number, "
-	    "ahead, variables, run,"
-	    " boot_run, request_digest, plan_digest, not_before_us, attempts, event_seq, began, "
-	    "cancel_by, cancel_now,"
-	    " final, expires_us FROM t) AS t; DROP TABLE t;");
+	    " INSERT INTO jobs SELECT n.i, t.* FROM n, t; DROP TABLE t;");
 }
 
 START_TEST(test_many_finished)
@@ -767,7 +757,7 @@ START_TEST(test_from_version_1)
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
-	ck_assert_str_eq(version, "3");
+	ck_assert_str_eq(version, "4");
 	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
 	ck_assert_str_eq(copied, "1");
 	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
