@@ -68,6 +68,7 @@ take(const struct scan *scan, const char *at, const struct zone_instants *instan
 	if (in_bounds(scan, at, us) < 0)
 		return -EINVAL;
 	ret->at_us = us;
+	ret->wall_s = wall_s;
 	when_note(instants, index, wall_s, fraction_us, ret->zone, ret->note);
 	return 0;
 }
@@ -168,9 +169,13 @@ resolve(const struct scan *scan, const char *at, const struct wall *wall, struct
 		r = resolve_near(scan, at, wall, today, &when);
 		break;
 	}
-	if (r == 0)
-		*ret = when;
-	return r;
+	if (r < 0)
+		return r;
+	/* An offset says which instant; without one the clocks of a place do. */
+	if (wall->has_offset || strcmp(when.zone, "UTC") == 0)
+		when.wall_s = 0;
+	*ret = when;
+	return 0;
 }
 
 /* ---- the forms */
@@ -195,6 +200,7 @@ resolve_span(const struct scan *scan, const char *at, const struct span *span, c
 			return -EINVAL;
 	}
 	when.at_us += sign * span->elapsed_us;
+	when.wall_s = 0;
 	if (in_bounds(scan, at, when.at_us) < 0)
 		return -EINVAL;
 	*ret = when;

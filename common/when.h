@@ -21,6 +21,7 @@ struct when {
 	int64_t at_us;
 	bool relative;		  /* "+2h30min": elapsed time from now */
 	char zone[WHEN_ZONE_MAX]; /* that it was read in, and is shown in */
+	int64_t wall_s;		  /* what the clocks of ZONE shall show (zone.h), if that is all that was said; 0: an instant */
 	char note[WHEN_NOTE_MAX]; /* daylight-saving warning, typable; "" if there is none */
 };
 

@@ -19,7 +19,8 @@
 #include "common/when.h"
 #include "common/xalloc.h"
 
-#define ZONEINFO "/usr/share/zoneinfo/"
+#define ZONEINFO   "/usr/share/zoneinfo"
+#define FOLDER_MAX 1024
 
 /* Days of 400 years, and from 0000-03-01 to 1970-01-01: years are counted from March, so that the
  * leap day is the last. */
@@ -92,6 +93,22 @@ well_formed(const char *zone)
 	return strncmp(zone, "posix/", 6) != 0 && strncmp(zone, "right/", 6) != 0;
 }
 
+const char *
+zone_folder(void)
+{
+	const char *folder = getenv("TZDIR");
+
+	return folder && folder[0] == '/' && strlen(folder) < FOLDER_MAX ? folder : ZONEINFO;
+}
+
+char *
+zone_path(const char *zone)
+{
+	return strcmp(zone, "UTC") != 0 && well_formed(zone)
+		   ? xasprintf("%s/%s", zone_folder(), zone)
+		   : NULL;
+}
+
 /* What the C library has loaded. A package upgrade may exchange the file below a daemon that runs
  * for months. */
 static struct {
@@ -152,7 +169,7 @@ forget_loaded(void)
 bool
 zone_valid(const char *zone)
 {
-	char path[sizeof(ZONEINFO) + WHEN_ZONE_MAX], magic[4];
+	char path[FOLDER_MAX + WHEN_ZONE_MAX], magic[4];
 	_cleanup_close_ int fd = -1;
 	struct stat st;
 
@@ -160,7 +177,7 @@ zone_valid(const char *zone)
 		return true;
 	if (!well_formed(zone))
 		return false;
-	snprintf(path, sizeof(path), ZONEINFO "%s", zone);
+	snprintf(path, sizeof(path), "%s/%s", zone_folder(), zone);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
 	    read(fd, magic, sizeof(magic)) != sizeof(magic) || memcmp(magic, "TZif", 4) != 0)
@@ -174,7 +191,8 @@ zone_valid(const char *zone)
 bool
 zone_suggest(const char *word, char *ret_zone, size_t size)
 {
-	_cleanup_fclose_ FILE *file = fopen(ZONEINFO "zone.tab", "re");
+	_cleanup_free_ char *path = xasprintf("%s/zone.tab", zone_folder());
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
 	char line[512], near[WHEN_ZONE_MAX] = "";
 
 	while (file && fgets(line, sizeof(line), file)) {
@@ -199,7 +217,7 @@ zone_suggest(const char *word, char *ret_zone, size_t size)
 int
 zone_offset(const char *zone, int64_t utc_s)
 {
-	char tz[sizeof(ZONEINFO) + WHEN_ZONE_MAX + 1];
+	char tz[FOLDER_MAX + WHEN_ZONE_MAX + 1];
 	_cleanup_free_ char *saved = NULL;
 	time_t t = (time_t)utc_s;
 	struct tm tm;
@@ -207,7 +225,7 @@ zone_offset(const char *zone, int64_t utc_s)
 
 	if (!strcmp(zone, "UTC") || !well_formed(zone))
 		return 0;
-	snprintf(tz, sizeof(tz), ":" ZONEINFO "%s", zone);
+	snprintf(tz, sizeof(tz), ":%s/%s", zone_folder(), zone);
 	if (strcmp(loaded.zone, zone) != 0)
 		remember_loaded(zone, tz + 1);
 	enter(tz, &saved);

@@ -30,6 +30,11 @@ int64_t zone_days(int64_t year, int month, int day); /* since 1970-01-01; may be
 int zone_month_length(int64_t year, int month);
 struct civil zone_civil(int64_t wall_s);
 
+/* The file of the tz database that ZONE is read from, in $TZDIR or where the C library has it: free(). NULL for UTC and for what is
+   no name. The database's folder: borrowed until the environment changes. */
+char *zone_path(const char *zone);
+const char *zone_folder(void);
+
 /* "UTC", or a name with '/' whose file in the tz database is one. Nothing else reaches the C library. */
 bool zone_valid(const char *zone);
 /* The zone that was probably meant by "europe/berlin", "Europe/Berlinn" or "Berlin"; false if none is near. */

@@ -290,7 +290,9 @@ text_why(const json_t *job)
 	const char *by = json_get_string(job, "ended_by");
 
 	if (strcmp(text_of(waits_for, "kind"), "time") == 0)
-		return xstrdup("its time");
+		return text_of(job, "message")[0] == '\0'
+			   ? xstrdup("its time")
+			   : xasprintf("its time; %s", text_of(job, "message"));
 	if (waits != NULL)
 		return xstrdup(waits);
 	if (state_is(job, "failed"))

@@ -30,6 +30,7 @@ queue_free(struct queue *queue)
 	if (!queue)
 		return;
 	free(queue->slept);
+	json_decref(queue->walk.zones);
 	free(queue);
 }
 

@@ -134,6 +134,12 @@ json_t *queue_schedule_json(struct queue *queue, const struct store_schedule *sc
 int queue_sections(struct queue *queue, bool whole, int64_t now_us, struct err *err);
 
 /*
+ * Has the tz database changed under jobs that wait? Those that were given as wall time in a named zone, and occurrences of schedules,
+ * move to where its clocks show that time now, and say so. One call does a bounded amount of work: RET_MORE: call again.
+ */
+int queue_zones(struct queue *queue, int64_t now_us, bool *ret_more, struct err *err);
+
+/*
  * Looks at everything at NOW: due jobs become queued, late ones missed, guarded ones held or superseded; the jobs
  * that may start now are handed to START in order (the callee calls queue_starting() for each). RET_NEXT_US: when to look again even if
  * nothing happens (INT64_MAX: never).

@@ -156,6 +156,11 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 	job->asked_us = now_us;
 	job->not_before_us = 0;
 	job->attempts = 0;
+	free(job->message);
+	job->message = NULL;
+	r = queue_zone_note(queue, job, err);
+	if (r < 0)
+		return r;
 	to = job->due_us > now_us ? JOB_SCHEDULED : JOB_QUEUED;
 	if (to == job->state)
 		return store_job_update(queue->store, job, to, NULL, err);

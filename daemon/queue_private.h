@@ -3,7 +3,8 @@
  * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?),
  * queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
  * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
- * queue_schedule.c and queue_section.c (recurring deployments), queue_show.c (JSON).
+ * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
+ * changed), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_PRIVATE_H
@@ -33,6 +34,10 @@ struct queue {
 	int64_t *slept;
 	size_t nslept, room_slept;
 	int64_t down_us;
+	struct queue_walk { /* over the jobs in zones whose clocks changed */
+		json_t *zones; /* name → digest; NULL: nobody walks */
+		int64_t due_us, id; /* where it is */
+	} walk;
 	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */
 };
 
@@ -111,6 +116,9 @@ json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct
 /* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);
+
+/* queue_zone.c: notes what the tz database says of the zone in which JOB was given. */
+int queue_zone_note(struct queue *queue, const struct job *job, struct err *err);
 
 /* queue_schedule.c, queue_section.c (schedules of the configuration) */
 /* Puts the next occurrence of SCHEDULE into the queue, unless it is paused or one waits. LATE: why occurrences that have passed

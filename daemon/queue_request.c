@@ -122,6 +122,7 @@ set_at(struct job *job, const struct queue_when *when, int64_t now_us, struct er
 		return r;
 	}
 	job->due_us = when->at_us;
+	job->wall_s = read.wall_s;
 	job->due_text = xstrdup(when->text);
 	(void)snprintf(job->zone, sizeof(job->zone), "%s", read.zone);
 	if ((when->relative || read.relative) && when->boot) {
@@ -137,7 +138,7 @@ queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, s
 	free(job->due_text);
 	job->due_text = NULL;
 	job->zone[0] = job->boot[0] = '\0';
-	job->boot_due_us = 0;
+	job->boot_due_us = job->wall_s = 0;
 	job->timed = !when->now;
 	job->due_us = now_us;
 	return when->now ? 0 : set_at(job, when, now_us, err);
@@ -516,6 +517,8 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	/* An occurrence that has passed is looked at as one that is due. */
 	job->state = job->due_us > now_us || job->schedule > 0 ? JOB_SCHEDULED : JOB_QUEUED;
 	r = queue_ahead(queue, job, history, &job->ahead, err);
+	if (r == 0)
+		r = queue_zone_note(queue, job, err);
 	return r < 0 ? r : store_job_add(queue->store, job, err);
 }
 

@@ -51,8 +51,7 @@ waits_for_time(const struct job *job, int64_t now_us)
 	return waits("time", "%s (%s)%s%s",
 		     when_local(job->due_us, job->zone[0] ? job->zone : "UTC").s,
 		     when_distance(job->due_us, now_us).s,
-		     job->schedule > 0 && job->message ? "; " : "",
-		     job->schedule > 0 && job->message ? job->message : "");
+		     job->message ? "; " : "", job->message ? job->message : "");
 }
 
 /* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them.

@@ -26,6 +26,7 @@
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/tend.h"
+#include "daemon/zones.h"
 
 #define AGAIN_SECONDS	  5.0
 #define HEARTBEAT_SECONDS 120.0
@@ -78,6 +79,9 @@ struct sched {
 		pid_t pids[IMPORTS_MAX];
 		size_t n;
 	} imports, verifies;
+
+	struct zones *zones;
+	bool clocks; /* the tz database may have changed: asked before the next look */
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;
@@ -405,7 +409,11 @@ look_now(struct sched *sched, struct err *err)
 	char application[64] = "", stage[64] = "";
 	int waits, r = turn_begin(sched->host.turn, err);
 
-	if (r >= 0)
+	if (r >= 0 && sched->clocks)
+		r = queue_zones(sched->host.queue, now_us, &sched->clocks, err);
+	if (r >= 0 && sched->clocks)
+		next_us = now_us; /* nothing starts by times that may be wrong */
+	else if (r >= 0)
 		r = queue_look(sched->host.queue, now_us, start, sched, &next_us, err);
 	if (r < 0)
 		return r;
@@ -568,6 +576,15 @@ sched_recover(struct sched *sched, struct err *err)
 }
 
 static void
+on_zones(void *arg)
+{
+	struct sched *sched = arg;
+
+	sched->clocks = true;
+	sched_kick(sched);
+}
+
+static void
 say(const char *text, void *arg)
 {
 	(void)arg;
@@ -613,6 +630,8 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	ev_init(&sched->grown_soon, on_grown_soon);
 	sched->look.data = sched->due.data = sched->again.data = sched;
 	sched->heartbeat.data = sched->grown_soon.data = sched->grown.data = sched;
+	sched->zones = zones_new(loop, on_zones, sched);
+	sched->clocks = true;
 	sched->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (sched->inotify >= 0) {
 		ev_io_init(&sched->grown, on_grown, sched->inotify, EV_READ);
@@ -631,6 +650,7 @@ sched_free(struct sched *sched)
 		return;
 	loop = sched->host.loop;
 	sched->stopping = true;
+	zones_free(sched->zones);
 	ev_clear_pending(loop, &sched->look);
 	ev_periodic_stop(loop, &sched->due);
 	ev_timer_stop(loop, &sched->again);
@@ -661,6 +681,7 @@ sched_free(struct sched *sched)
 void
 sched_reload(struct sched *sched)
 {
+	sched->clocks = true;
 	sched_kick(sched);
 }
 

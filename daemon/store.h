@@ -228,6 +228,11 @@ int store_schedule_count(struct store *store, int64_t *ret_count, struct err *er
 int store_schedule_waiting(struct store *store, int64_t id, int64_t except, int64_t *ret_job, struct err *err);
 int store_schedule_last(struct store *store, int64_t id, int64_t *ret_job, struct err *err);
 
+/* Zones in which waiting jobs were given, and the digest of the file that their times were reckoned by. */
+int store_zone_get(struct store *store, const char *zone, char ret_digest[65], struct err *err); /* 1, or 0: not noted */
+int store_zone_put(struct store *store, const char *zone, const char *digest, struct err *err);
+int store_zone_each(struct store *store, int (*back)(const char *zone, const char *digest, void *arg), void *arg, struct err *err);
+
 /* For tests: EXPLAIN QUERY PLAN of every prepared statement, as "SQL\nplan\n" lines. free(). */
 char *store_explain(struct store *store);
 

@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  4
+#define SCHEMA		  5
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
@@ -103,6 +103,11 @@ static const char *const migrations[SCHEMA + 1] = {
 	"ALTER TABLE jobs ADD COLUMN wanted TEXT;"
 	"CREATE INDEX jobs_schedule ON jobs (schedule, id) WHERE schedule > 0;"
 	"CREATE INDEX jobs_schedule_open ON jobs (schedule, id, state) WHERE schedule > 0 AND final = 0;",
+
+	/* Of each zone in which jobs were given, what the tz database said when their times were reckoned. */
+	[5] =
+	"ALTER TABLE jobs ADD COLUMN wall_s INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE zones (name TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT, WITHOUT ROWID;",
 };
 // clang-format on
 

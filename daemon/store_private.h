@@ -73,7 +73,8 @@
 	STORE_JOB_COLUMNS_1(X)                                                                           \
 	X(schedule,	  "INTEGER NOT NULL", INT,     schedule)				   \
 	X(occurrence_us,  "INTEGER NOT NULL", INT,     occurrence_us)				   \
-	X(wanted,	  "TEXT",	      STRING,  wanted)
+	X(wanted,	  "TEXT",	      STRING,  wanted)					   \
+	X(wall_s,	  "INTEGER NOT NULL", INT,     wall_s)
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"
@@ -87,7 +88,8 @@
 	X(job)         \
 	X(step)        \
 	X(history)     \
-	X(schedule)
+	X(schedule)    \
+	X(zone)
 
 enum store_part {
 #define X(name) STORE_PART_##name,

@@ -21,7 +21,7 @@ level() {
     daemon/history) echo 40 ;;
     daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
-    daemon/log|daemon/notify|daemon/clock) echo 25 ;;
+    daemon/log|daemon/notify|daemon/clock|daemon/zones) echo 25 ;;
     */main|ctl/verbs/*) echo 90 ;;
     ctl/table|ctl/upload) echo 60 ;;
     ctl/*|runner/*|import/*) echo 70 ;;
