@@ -595,11 +595,11 @@ wall_matches(int64_t wall_s)
 
 /* What the C library says of each minute, asked before anything else touches the zone. */
 static void
-read_offsets(const char *zone, int64_t from_s, int *offsets)
+read_offsets(const char *zone, int64_t from_s, int minutes, int *offsets)
 {
 	setenv("TZ", zone, 1);
 	tzset();
-	for (int i = 0; i < YEAR_MINUTES; i++) {
+	for (int i = 0; i < minutes; i++) {
 		time_t t = from_s + i * 60;
 		struct tm tm;
 
@@ -611,15 +611,15 @@ read_offsets(const char *zone, int64_t from_s, int *offsets)
 /* The rule, word by word: a wall time happens when it is shown for the first time; what was skipped
  * happens when the clocks that ran before would have shown it. */
 static void
-walk(const char *zone)
+walk(const char *zone, int64_t from_s, int minutes)
 {
 	static int offsets[YEAR_MINUTES];
-	int64_t from_s = at("2026-01-01T00:00:00Z") / WHEN_SECOND, latest_wall, skip_until = 0;
+	int64_t latest_wall, skip_until = 0;
 	struct calendar calendars[N_WALKS];
 	int64_t next[N_WALKS];
 	int skip_offset = 0;
 
-	read_offsets(zone, from_s, offsets);
+	read_offsets(zone, from_s, minutes, offsets);
 	latest_wall = from_s + offsets[0] - 60;
 	for (size_t k = 0; k < N_WALKS; k++) {
 		calendars[k] = parse(__LINE__, walk_texts[k]);
@@ -627,7 +627,7 @@ walk(const char *zone)
 					       &next[k], NULL),
 				 0);
 	}
-	for (int i = 0; i < YEAR_MINUTES; i++) {
+	for (int i = 0; i < minutes; i++) {
 		int64_t t = from_s + i * 60, wall = t + offsets[i];
 		unsigned set = 0;
 
@@ -656,11 +656,58 @@ walk(const char *zone)
 }
 
 static const char *const walk_zones[] = {
-    "UTC", BERLIN, YORK, LORD_HOWE, "Europe/Dublin", "Africa/Casablanca", "Pacific/Chatham"};
+    BERLIN,
+    YORK,
+    LORD_HOWE,
+    "Europe/Dublin",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+    "America/Sao_Paulo",
+    "Africa/Casablanca",
+    "UTC",
+    "Pacific/Chatham",
+};
 
 START_TEST(a_walk_over_all_minutes_of_a_year)
 {
-	walk(walk_zones[_i]);
+	walk(walk_zones[_i], at("2026-01-01T00:00:00Z") / WHEN_SECOND, YEAR_MINUTES);
+}
+END_TEST
+
+/* Two days on either side of every change from 2024 to 2032; and of a day that does not exist, and
+ * of changes at midnight, which are longer ago. */
+START_TEST(a_walk_around_every_change)
+{
+	static const struct {
+		const char *zone, *change;
+	} older[] = {{"Pacific/Apia", "2011-12-30T10:00:00Z"},
+		     {"America/Sao_Paulo", "2017-10-15T03:00:00Z"},
+		     {"America/Sao_Paulo", "2018-02-18T02:00:00Z"}};
+	const int64_t first = at("2024-01-01T00:00:00Z") / WHEN_SECOND,
+		      last = at("2033-01-01T00:00:00Z") / WHEN_SECOND;
+	static int days[9 * 366 + 1];
+	const char *zone = walk_zones[_i];
+	int n = (int)((last - first) / ZONE_DAY), changes = 0;
+
+	setenv("TZ", zone, 1);
+	tzset();
+	for (int i = 0; i <= n; i++) {
+		time_t t = first + i * ZONE_DAY;
+		struct tm tm;
+
+		localtime_r(&t, &tm);
+		days[i] = (int)tm.tm_gmtoff;
+	}
+	for (int i = 0; i < n; i++)
+		if (days[i] != days[i + 1]) {
+			walk(zone, first + (i - 2) * ZONE_DAY, 5 * 24 * 60);
+			changes++;
+		}
+	for (size_t i = 0; i < ARRAY_SIZE(older); i++)
+		if (strcmp(older[i].zone, zone) == 0)
+			walk(zone, at(older[i].change) / WHEN_SECOND - 2 * ZONE_DAY, 4 * 24 * 60);
+	if (strcmp(zone, BERLIN) == 0)
+		ck_assert_int_eq(changes, 18);
 }
 END_TEST
 
@@ -678,6 +725,7 @@ main(void)
 	tcase_add_test(tcase, whatever_is_printed_is_parsed_again);
 	tcase_add_test(tcase, next_is_consistent);
 	tcase_add_loop_test(tcase, a_walk_over_all_minutes_of_a_year, 0, ARRAY_SIZE(walk_zones));
+	tcase_add_loop_test(tcase, a_walk_around_every_change, 0, ARRAY_SIZE(walk_zones));
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/zone.h"
 #include "common/json.h"
@@ -586,6 +587,100 @@ START_TEST(whatever_is_printed_can_be_typed)
 }
 END_TEST
 
+/* ---- a walk over the minutes ---- */
+
+#define WALK_DAYS    366
+#define WALK_MINUTES (WALK_DAYS * 24 * 60)
+
+static int walk_offsets[WALK_MINUTES];	 /* of the minutes from WALK_FROM on, as the C library says */
+static int64_t walk_shown[WALK_MINUTES][2]; /* of each wall minute: when the clocks show it; 0: not */
+
+/* What the clocks show, minute by minute, and the other way round. Wall times are counted as if they were UTC. */
+static void
+walk_clocks(const char *zone, int64_t from_s, int minutes)
+{
+	setenv("TZ", zone, 1);
+	tzset();
+	memset(walk_shown, 0, sizeof(walk_shown));
+	for (int i = 0; i < minutes; i++) {
+		time_t t = from_s + i * 60;
+		struct tm tm;
+		int64_t wall;
+
+		localtime_r(&t, &tm);
+		walk_offsets[i] = (int)tm.tm_gmtoff;
+		wall = (t + walk_offsets[i] - from_s) / 60;
+		if (wall < 0 || wall >= minutes)
+			continue;
+		walk_shown[wall][walk_shown[wall][0] ? 1 : 0] = t;
+	}
+	unsetenv("TZ");
+	tzset();
+}
+
+/* The instant of a wall minute that is never shown: what the clocks that ran before would have made it. */
+static int64_t
+walk_skipped(int wall)
+{
+	int before = wall;
+
+	while (!walk_shown[before][0])
+		before--;
+	return walk_shown[before][walk_shown[before][1] ? 1 : 0] + (int64_t)(wall - before) * 60;
+}
+
+static void
+walk_one(const char *zone, int64_t from_s, int wall)
+{
+	struct when_text text = when_local((from_s + wall * 60) * WHEN_SECOND, "UTC");
+	int64_t first = walk_shown[wall][0], second = walk_shown[wall][1];
+	struct when when = {0};
+
+	text.s[19] = '\0';
+	if (when_parse(text.s, (from_s - 86400) * WHEN_SECOND, zone, &when, NULL) < 0)
+		ck_abort_msg("%s %s is refused", text.s, zone);
+	if (!first) {
+		if (when.at_us != walk_skipped(wall) * WHEN_SECOND ||
+		    !strstr(when.note, "does not exist"))
+			ck_abort_msg("%s %s is skipped, and is %s: %s", text.s, zone,
+				     when_utc(when.at_us).s, when.note);
+		return;
+	}
+	if (when.at_us != first * WHEN_SECOND ||
+	    (second ? !strstr(when.note, "comes twice") : when.note[0] != '\0'))
+		ck_abort_msg("%s %s is %s: %s", text.s, zone, when_utc(when.at_us).s, when.note);
+	if (when.wall_s != (strcmp(zone, "UTC") ? from_s + wall * 60 : 0))
+		ck_abort_msg("%s %s: wall time %lld", text.s, zone, (long long)when.wall_s);
+	if (second && (when_parse(text.s, first * WHEN_SECOND + 1, zone, &when, NULL) < 0 ||
+		       when.at_us != second * WHEN_SECOND))
+		ck_abort_msg("%s %s: the second is %s", text.s, zone, when_utc(when.at_us).s);
+}
+
+/* Every minute of the hours around each change from 2024 to 2032; one in so many of the days around them, and of a
+ * whole year. */
+START_TEST(a_walk_over_the_minutes)
+{
+	const int64_t first = zone_days(2024, 1, 1) * ZONE_DAY, last = zone_days(2033, 1, 1) * ZONE_DAY;
+	const char *zone = zones[_i];
+	int changes = 0;
+
+	for (int64_t day = first; day < last; day += ZONE_DAY) {
+		if (zone_offset(zone, day) == zone_offset(zone, day + ZONE_DAY))
+			continue;
+		changes++;
+		walk_clocks(zone, day - 2 * ZONE_DAY, 5 * 24 * 60);
+		for (int wall = 24 * 60; wall < 4 * 24 * 60; wall++)
+			if (walk_offsets[wall - 300] != walk_offsets[wall + 300] || wall % 17 == 0)
+				walk_one(zone, day - 2 * ZONE_DAY, wall);
+	}
+	if (strcmp(zone, BERLIN) == 0)
+		ck_assert_int_eq(changes, 18);
+	walk_clocks(zone, first, WALK_MINUTES);
+	for (int wall = 24 * 60; wall < WALK_MINUTES - 24 * 60; wall += 97)
+		walk_one(zone, first, wall);
+}
+END_TEST
+
 START_TEST(local_times_are_shown)
 {
 	ck_assert_str_eq(when_local(at(NOW), BERLIN).s, "2026-11-23 02:00:00+01:00 Europe/Berlin");
@@ -634,6 +729,21 @@ START_TEST(the_environment_is_left_alone)
 }
 END_TEST
 
-UNIT_MAIN("when", utc_is_read_strictly, utc_is_printed_and_read_again, spans_have_units,
-	  spans_and_distances_are_shown, every_form, every_refusal, the_callers_zone_is_checked,
-	  whatever_is_printed_can_be_typed, local_times_are_shown, the_environment_is_left_alone)
+int
+main(void)
+{
+	const TTest *const tests[] = {
+	    utc_is_read_strictly, utc_is_printed_and_read_again, spans_have_units,
+	    spans_and_distances_are_shown, every_form, every_refusal, the_callers_zone_is_checked,
+	    whatever_is_printed_can_be_typed, local_times_are_shown, the_environment_is_left_alone,
+	};
+	Suite *suite = suite_create("when");
+	TCase *tcase = tcase_create("when");
+
+	tcase_set_timeout(tcase, 60);
+	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
+		tcase_add_test(tcase, tests[i]);
+	tcase_add_loop_test(tcase, a_walk_over_the_minutes, 0, ARRAY_SIZE(zones));
+	suite_add_tcase(suite, tcase);
+	return unit_run(suite);
+}
