@@ -251,7 +251,8 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 		return 0;
 	job->due_us = job->occurrence_us = job->grace_from_us = due_us;
 	free(job->message);
-	job->message = late_text(passed + 1, "bmd was not running then, or the machine was asleep");
+	job->message = late_text(passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed,
+				 "bmd was not running then, or the machine was asleep");
 	queue_tell(queue, "job %lld: %s: %s", (long long)job->id, queue_job_text(job).s,
 		   job->message);
 	return 0;

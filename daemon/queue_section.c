@@ -160,16 +160,52 @@ update(struct sections *sections, const struct store_schedule *row, struct store
 	return r < 0 ? r : queue_schedule_next(queue, fresh, NULL, sections->now_us, sections->err);
 }
 
+/* Something ended while the clock was far ahead, and the clock was put back: what lies between
+ * would never come. ROW is written anew; where a job of a later time was cancelled or brought
+ * forward, that is meant. */
 static int
-compare(const struct store_schedule *row, void *arg)
+put_back(struct sections *sections, struct store_schedule *row)
+{
+	struct queue *queue = sections->queue;
+	int64_t id = 0, occurrence_us = 0, withdrawn;
+	struct job last;
+	int r;
+
+	if (row->after_us <= sections->now_us)
+		return 0;
+	r = store_schedule_last(queue->store, row->id, &id, sections->err);
+	if (r == 0 && id > 0)
+		r = store_job_get(queue->store, id, &last, sections->err);
+	if (r == 0 && id > 0) {
+		occurrence_us = last.occurrence_us;
+		job_clear(&last);
+	}
+	if (r < 0 || occurrence_us >= row->after_us)
+		return r;
+	queue_tell(queue, "schedule %lld (%s to %s) goes on from now: the clock was ahead, at %s",
+		   (long long)row->id, row->application, row->stage, when_utc(row->after_us).s);
+	row->after_us = sections->now_us;
+	r = queue_schedule_withdraw(queue, row->id, "bmd", "the clock was put back",
+				    sections->now_us, &withdrawn, sections->err);
+	return r < 0 ? r : store_schedule_put(queue->store, row, sections->err);
+}
+
+static int
+compare(const struct store_schedule *read, void *arg)
 {
 	struct sections *sections = arg;
+	struct store_schedule copy = *read, *row = &copy; /* borrows what it owns */
 	const struct conf_application *application;
 	const struct conf_schedule *section;
 	_cleanup_(store_schedule_clear) struct store_schedule fresh = {0};
 
+	int r;
+
 	sections->n++;
 	sections->last_id = row->id;
+	r = put_back(sections, row);
+	if (r < 0)
+		return r;
 	if (!row->name)
 		return queue_schedule_next(sections->queue, row, NULL, sections->now_us,
 					   sections->err);

@@ -22,7 +22,7 @@
 /* In Europe/Dublin and Pacific/Chatham systemd 252 loses times just after a change that do exist:
  * there test_calendar.c walks over the minutes instead. */
 static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York",
-				    "Australia/Lord_Howe", "Asia/Kathmandu"};
+				    "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"};
 
 /* Just before clocks change in Berlin, New York and Lord Howe; and before a leap day. */
 static const char *const bases[] = {"2026-03-28T20:00:00Z", "2026-10-31T20:00:00Z",

@@ -997,6 +997,79 @@ START_TEST(test_sections_after_a_restart)
 }
 END_TEST
 
+/* A clock that was years ahead when somebody cancelled a job, and is put back: the schedule does
+ * not sleep until then. */
+START_TEST(test_clock_put_back)
+{
+	int64_t id, job;
+
+	set_up();
+	id = add("1.0", "02:00", NULL);
+	now = at("2098-01-01T12:00:00Z");
+	cancel(waiting(id));
+	TEXT(of(waiting(id), "due"), "2098-01-02T02:00:00.000000Z");
+	now = T0 + HOUR;
+	sections(true);
+	job = waiting(id);
+	TEXT(of(job, "due"), "2026-11-23T02:00:00.000000Z");
+	HAS(told, "the clock was ahead, at 2098-01-01T12:00:00.000000Z");
+	/* One that was cancelled before its time stays so. */
+	cancel(job);
+	sections(true);
+	TEXT(of(waiting(id), "due"), "2026-11-24T02:00:00.000000Z");
+	tear_down();
+}
+END_TEST
+
+/* hold: what somebody deployed in between is not overwritten, and what the schedule itself did is
+ * no surprise to it. */
+START_TEST(test_guard)
+{
+	struct queue_recurring asked = {.application = "shop",
+					.stage = "production",
+					.wanted = "1.0",
+					.calendar = "02:00",
+					.zone = "UTC",
+					.grace_us = -1,
+					.has_if_changed = true,
+					.if_changed = JOB_HOLD};
+	struct queue_request request = {.application = "shop",
+					.release = "1.0",
+					.build = 1,
+					.stage = "production",
+					.when.now = true,
+					.has_when = true,
+					.grace_us = -1};
+	struct queue_answer answer;
+	struct store_schedule schedule;
+	int64_t id, job;
+
+	set_up();
+	OK(queue_schedule_add(queue, &asked, &ana, now, &schedule, &err));
+	id = schedule.id;
+	store_schedule_clear(&schedule);
+	for (int day = 0; day < 2; day++) {
+		now = at("2026-11-23T02:00:00Z") + day * DAY;
+		job = waiting(id);
+		look();
+		TEXT(of(job, "state"), "running");
+		add_build(day ? "1.0/4" : "1.0/3"); /* what it deploys is another one each time */
+		end(job, "succeeded");
+	}
+	now += HOUR;
+	OK(queue_request(queue, &request, &ana, now, &answer, &err));
+	look();
+	end(answer.job.id, "succeeded");
+	queue_answer_clear(&answer);
+	now = at("2026-11-25T02:00:00Z");
+	job = waiting(id);
+	look();
+	TEXT(of(job, "state"), "held");
+	HAS(of(job, "waits_for"), "1.0/1 went live");
+	tear_down();
+}
+END_TEST
+
 int
 main(void)
 {
@@ -1026,6 +1099,8 @@ main(void)
 	tcase_add_test(plays, test_sections);
 	tcase_add_test(plays, test_section_with_other_times);
 	tcase_add_test(plays, test_sections_after_a_restart);
+	tcase_add_test(plays, test_clock_put_back);
+	tcase_add_test(plays, test_guard);
 	suite_add_tcase(suite, plays);
 	return unit_run(suite);
 }
