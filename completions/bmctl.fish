@@ -38,7 +38,7 @@ complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb remove pause resum
 complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy gc diff queue history lock unlock settle add list show manifest reject restore pin unpin verify repair' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_verb lock unlock settle' -a '(__bmctl_names stage)'
 complete -c bmctl -n '__bmctl_verb show log wait cancel reschedule release; and not __bmctl_verb build' -a '(__bmctl_jobs)'
-complete -c bmctl -n '__bmctl_verb check add repair' -F
+complete -c bmctl -n '__bmctl_verb check repair; or begin; __bmctl_verb build; and __bmctl_verb add; end' -F
 
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l now -d 'due now'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l at -x -d 'due at a time'
@@ -54,8 +54,8 @@ complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l grace -x -d 'how
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle reload' -l reason -x -d why
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l number -x -d 'its number'
-complete -c bmctl -n '__bmctl_verb add' -l signature -r -F -d 'by minisign'
-complete -c bmctl -n '__bmctl_verb add' -l note -x -d 'a note'
+complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l signature -r -F -d 'by minisign'
+complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l note -x -d 'a note'
 complete -c bmctl -n '__bmctl_verb list' -l release -x -d 'only of this release'
 complete -c bmctl -n '__bmctl_verb history' -l stage -x -a '(__bmctl_names stage)' -d 'only this stage'
 complete -c bmctl -n '__bmctl_verb history preview' -s n -l limit -x -d 'at most'

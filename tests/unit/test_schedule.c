@@ -540,6 +540,23 @@ START_TEST(test_nothing_to_deploy_is_held)
 	ck_assert_int_eq(open_jobs(), 1);
 	cancel(job);
 	TEXT(of(waiting(id), "due"), "2026-11-27T02:00:00.000000Z");
+	/* Let go once there is something: it runs, and the next one comes. */
+	job = waiting(id);
+	now = at("2026-11-27T02:00:00Z");
+	look();
+	TEXT(of(job, "state"), "held");
+	{
+		struct build_ref one = {"1.0", 1};
+		struct job released;
+
+		OK(queue_settle(queue, "shop", "production", &one, "looked", &ana, now, &err));
+		OK(queue_release(queue, job, &ana, now, &released, &err));
+		job_clear(&released);
+	}
+	look();
+	TEXT(of(job, "state"), "running");
+	TEXT(of(job, "build"), "1");
+	TEXT(of(waiting(id), "due"), "2026-11-28T02:00:00.000000Z");
 	tear_down();
 }
 END_TEST
@@ -933,6 +950,7 @@ START_TEST(test_sections)
 
 		ck_assert_int_eq(unlink(path), 0);
 		OK(conf_load(main_path, 0, &empty, &problems));
+		conf_problems_clear(&problems);
 		queue_set_conf(queue, empty);
 		sections(false);
 		ck_assert_int_eq(waiting(schedule.id), job);
@@ -956,12 +974,13 @@ START_TEST(test_section_with_other_times)
 
 	set_up_with("", NIGHTLY(""));
 	sections(true);
-	/* New times count from the reload on: 22:30 was never promised. */
-	load("", "schedule \"nightly\" { on = \"22:30 UTC\" build = \"1.0\" to = \"production\" }");
+	/* New times count from the reload on: the 23:30 that has just passed was never promised. */
+	now = T0 + HOUR;
+	load("", "schedule \"nightly\" { on = \"23:30 UTC\" build = \"1.0\" to = \"production\" }");
 	sections(true);
 	schedule = named("nightly");
 	job = waiting(schedule.id);
-	TEXT(of(job, "due"), "2026-11-23T22:30:00.000000Z");
+	TEXT(of(job, "due"), "2026-11-23T23:30:00.000000Z");
 	store_schedule_clear(&schedule);
 	tear_down();
 }
@@ -993,6 +1012,42 @@ START_TEST(test_sections_after_a_restart)
 	TEXT(of(job, "state"), "running");
 	TEXT(of(job, "due"), "2026-11-24T02:00:00.000000Z");
 	store_schedule_clear(&schedule);
+	tear_down();
+}
+END_TEST
+
+/* keep-builds leaves what a schedule would deploy, also while it is paused. */
+START_TEST(test_builds_are_kept)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	struct store_schedule schedule;
+	int64_t cancelled;
+	size_t i;
+	json_t *build;
+
+	set_up_with("", "keep-builds = 1");
+	add_build("0.9/1");
+	add_build("0.9/2");
+	add_build("2.0/1");
+	for (int64_t id = 1; id <= 2; id++) {
+		ck_assert_int_eq(add(id == 1 ? "1.0/1" : "0.9", "02:00", NULL), id);
+		schedule = get(id);
+		OK(queue_schedule_pause(queue, &schedule, NULL, &ana, now, &cancelled, &err));
+		store_schedule_clear(&schedule);
+	}
+	OK(queue_collect(queue, "shop", true, &ana, now, &reply, &err));
+	json_array_foreach (json_object_get(reply, "builds"), i, build) {
+		struct build_ref ref = {.number = json_get_int(build, "build", 0)};
+		bool kept;
+
+		snprintf(ref.release, sizeof(ref.release), "%s", json_get_string(build, "release"));
+		kept = strcmp(names_build_text(&ref).s, "1.0/1") == 0 ||
+		       strcmp(names_build_text(&ref).s, "0.9/2") == 0 ||
+		       strcmp(names_build_text(&ref).s, "2.0/1") == 0;
+		ck_assert_msg(json_get_bool(build, "freed") == !kept, "%s: %s",
+			      names_build_text(&ref).s, json_get_string(build, "text"));
+	}
+	ck_assert_uint_eq(i, 5);
 	tear_down();
 }
 END_TEST
@@ -1101,6 +1156,7 @@ main(void)
 	tcase_add_test(plays, test_sections_after_a_restart);
 	tcase_add_test(plays, test_clock_put_back);
 	tcase_add_test(plays, test_guard);
+	tcase_add_test(plays, test_builds_are_kept);
 	suite_add_tcase(suite, plays);
 	return unit_run(suite);
 }
