@@ -570,6 +570,7 @@ conf_free(struct conf *conf)
 	free(conf->state_directory);
 	free(conf->socket);
 	free(conf->run_directory);
+	free(conf->verify_every);
 	free(conf->default_application);
 	free(conf->user);
 	variables_clear(&conf->variables);
@@ -625,6 +626,7 @@ defaults(const char *path)
 	conf->state_directory = xstrdup("/var/lib/bmd");
 	conf->socket = xstrdup("/run/bmd/control");
 	conf->run_directory = xstrdup("");
+	conf->verify_every = xstrdup("");
 	conf->default_application = xstrdup("");
 	conf->user = xstrdup("");
 	conf->max_running = 4;

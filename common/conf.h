@@ -109,6 +109,7 @@ struct conf {
 	int64_t upload_bytes, upload_file;
 	int upload_files, upload_depth, upload_path, upload_ratio;
 	int64_t verify_rate;		/* bytes that `build verify` reads in a second */
+	char *verify_every;		/* when all stored files are verified, for every_parse(); "": never */
 	char *default_application;	/* "" when none */
 	char *user;
 	struct conf_variables variables;

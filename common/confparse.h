@@ -38,6 +38,7 @@ enum conf_type {
 	CONF_TRUTH,	/* bool */
 	CONF_SPAN,	/* int64_t, µs */
 	CONF_SIZE,	/* int64_t, bytes */
+	CONF_EVERY,	/* char *, "" or for every_parse() */
 	CONF_CHOICE,	/* enum, by its place in the words */
 	CONF_LIST,	/* struct conf_strings; from here on lists */
 	CONF_VARIABLES, /* struct conf_variables */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/confparse.h"
+#include "common/every.h"
 #include "common/names.h"
 #include "common/signature.h"
 #include "common/when.h"
@@ -88,6 +89,7 @@ static const struct conf_rule main_rules[] = {
 	{"upload-path",         CONF_NUMBER,    FIELD(conf, upload_path),         1, 4095, "4095"},
 	{"upload-ratio",        CONF_NUMBER,    FIELD(conf, upload_ratio),        1, 1000000, "1000"},
 	{"verify-rate",         CONF_SIZE,      FIELD(conf, verify_rate),         1 << 20, 1024 * SIZE_TIB, "\"256MiB\""},
+	{"verify-every",        CONF_EVERY,     FIELD(conf, verify_every),        0, 0, "\"Sun 03:00\""},
 	{"default-application", CONF_TEXT,      FIELD(conf, default_application), 0, 0, "\"shop\""},
 	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
 	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
@@ -421,6 +423,17 @@ read_text(const struct conf_key *key, char **field)
 }
 
 static void
+read_every(struct reader *reader, const struct conf_key *key, char **field)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct every every;
+
+	read_text(key, field);
+	if (**field != '\0' && every_parse(*field, &every, &err) < 0)
+		BAD(reader, key->line, "%s = %s", key->rule->name, err.text);
+}
+
+static void
 read_name(struct reader *reader, const struct conf_key *key, char **field)
 {
 	read_text(key, field);
@@ -461,6 +474,9 @@ read_keys(struct reader *reader, const struct conf_node *node, void *base)
 			break;
 		case CONF_SIZE:
 			read_size(reader, key, field);
+			break;
+		case CONF_EVERY:
+			read_every(reader, key, field);
 			break;
 		case CONF_CHOICE:
 			read_choice(reader, key, field);

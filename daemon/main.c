@@ -24,6 +24,7 @@
 #include "daemon/log.h"
 #include "daemon/methods/methods.h"
 #include "daemon/notify.h"
+#include "daemon/patrol.h"
 #include "daemon/queue.h"
 #include "daemon/sched.h"
 #include "daemon/store.h"
@@ -39,6 +40,7 @@ struct daemon {
 	struct turn *turn;
 	struct queue *queue;
 	struct sched *sched;
+	struct patrol *patrol;
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
@@ -136,6 +138,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	conf_free(daemon->conf);
 	daemon->conf = conf;
 	sched_reload(daemon->sched);
+	patrol_reload(daemon->patrol);
 	*ret_warnings = json_array();
 	return 0;
 }
@@ -293,6 +296,9 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
 				      reload, daemon);
 	methods_set_problems(daemon->methods, problems);
+	daemon->patrol =
+	    patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);
+	methods_set_patrol(daemon->methods, daemon->patrol);
 	return control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
 			   methods_call, daemon->methods, &daemon->control, err);
 }
@@ -318,6 +324,7 @@ stop(struct daemon *daemon)
 {
 	control_free(daemon->control);
 	methods_free(daemon->methods);
+	patrol_free(daemon->patrol);
 	sched_free(daemon->sched);
 	queue_free(daemon->queue);
 	turn_free(daemon->turn);

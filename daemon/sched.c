@@ -34,6 +34,7 @@
 #define HURRIED_MAX	  100000
 #define IMPORTS_MAX	  16
 #define VERIFIES_MAX	  2    /* processes: more would only wait for the same disk */
+#define OWN_MAX		  2    /* of them for bmd itself */
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 struct sched_watch {
@@ -78,7 +79,7 @@ struct sched {
 	struct helpers {
 		pid_t pids[IMPORTS_MAX];
 		size_t n;
-	} imports, verifies;
+	} imports, verifies, own;
 
 	struct zones *zones;
 	bool clocks; /* the tz database may have changed: asked before the next look */
@@ -493,7 +494,8 @@ on_helper_end(pid_t pid, int status, void *arg)
 {
 	struct sched *sched = arg;
 
-	if (forget(&sched->imports, pid) || forget(&sched->verifies, pid))
+	if (forget(&sched->imports, pid) || forget(&sched->verifies, pid) ||
+	    forget(&sched->own, pid))
 		return;
 	for (struct running *running = sched->runs; running; running = running->next)
 		if (tend_pid(running->tend) == pid) {
@@ -751,14 +753,14 @@ helpers_full(struct err *err)
 		       "%d verifications are going on: try again when one has ended", VERIFIES_MAX);
 }
 
-/* A helper that works on stored files, over the channel FD. */
+/* A helper that works on stored files, over the channel FD, counted with those of its kind. */
 static struct sched_verify *
-store_helper(struct sched *sched, int fd, pid_t pid, void (*line)(const json_t *object, void *arg),
-	     void *arg)
+store_helper(struct sched *sched, struct helpers *kind, int fd, pid_t pid,
+	     void (*line)(const json_t *object, void *arg), void *arg)
 {
 	struct sched_verify *helper = xcalloc(1, sizeof(*helper));
 
-	sched->verifies.pids[sched->verifies.n++] = pid;
+	kind->pids[kind->n++] = pid;
 	*helper = (struct sched_verify){.sched = sched, .line = line, .arg = arg};
 	helper->channel =
 	    channel_new(sched->host.loop, fd, on_verify_message, on_verify_closed, helper);
@@ -783,23 +785,39 @@ send_digests(struct sched_verify *helper, const json_t *digests)
 	return 0;
 }
 
+static int
+verify(struct sched *sched, struct helpers *kind, size_t most, const json_t *digests,
+       void (*line)(const json_t *object, void *arg), void *arg, struct sched_verify **ret_verify,
+       struct err *err)
+{
+	pid_t pid;
+	int fd, r;
+
+	if (kind->n == most)
+		return helpers_full(err);
+	r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	if (r < 0)
+		return r;
+	*ret_verify = store_helper(sched, kind, fd, pid, line, arg);
+	(void)send_digests(*ret_verify, digests);
+	channel_end((*ret_verify)->channel);
+	return 0;
+}
+
 int
 sched_verify(struct sched *sched, const json_t *digests,
 	     void (*line)(const json_t *object, void *arg), void *arg,
 	     struct sched_verify **ret_verify, struct err *err)
 {
-	pid_t pid;
-	int fd, r;
+	return verify(sched, &sched->verifies, VERIFIES_MAX, digests, line, arg, ret_verify, err);
+}
 
-	if (sched->verifies.n == VERIFIES_MAX)
-		return helpers_full(err);
-	r = launch_verify(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
-	if (r < 0)
-		return r;
-	*ret_verify = store_helper(sched, fd, pid, line, arg);
-	(void)send_digests(*ret_verify, digests);
-	channel_end((*ret_verify)->channel);
-	return 0;
+int
+sched_verify_own(struct sched *sched, const json_t *digests,
+		 void (*line)(const json_t *object, void *arg), void *arg,
+		 struct sched_verify **ret_verify, struct err *err)
+{
+	return verify(sched, &sched->own, OWN_MAX, digests, line, arg, ret_verify, err);
 }
 
 int
@@ -813,7 +831,7 @@ sched_collect(struct sched *sched, void (*line)(const json_t *object, void *arg)
 		return helpers_full(err);
 	r = launch_collect(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
 	if (r >= 0)
-		*ret_collect = store_helper(sched, fd, pid, line, arg);
+		*ret_collect = store_helper(sched, &sched->verifies, fd, pid, line, arg);
 	return r;
 }
 

@@ -44,6 +44,9 @@ int sched_import(struct sched *sched, const char *kind, int client_fd, struct er
 struct sched_verify;
 int sched_verify(struct sched *sched, const json_t *digests, void (*line)(const json_t *object, void *arg), void *arg,
 		 struct sched_verify **ret_verify, struct err *err);
+/* The same for bmd itself: clients neither wait for it nor it for them. */
+int sched_verify_own(struct sched *sched, const json_t *digests, void (*line)(const json_t *object, void *arg), void *arg,
+		     struct sched_verify **ret_verify, struct err *err);
 /* bmd-import --gc (import/collect.h), the same way; once it has the store, tell it what to keep. -E2BIG: more than a list can hold. */
 int sched_collect(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
 		  struct sched_verify **ret_collect, struct err *err);

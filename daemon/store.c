@@ -25,6 +25,8 @@
 	X(RELEASE,	  "RELEASE request") \
 	X(ROLLBACK_TO,	  "ROLLBACK TO request") \
 	X(ALIVE_SET,	  "UPDATE meta SET value = ?1 WHERE name = 'last_alive'") \
+	X(META_GET,	  "SELECT value FROM meta WHERE name = ?1") \
+	X(META_PUT,	  "INSERT OR REPLACE INTO meta VALUES (?1, ?2)") \
 	X(KEY_FIND,	  "SELECT digest, reply FROM keys WHERE uid = ?1 AND key = ?2") \
 	X(KEY_ADD,	  "INSERT INTO keys (uid, key, digest, reply, added_us) VALUES (?1, ?2, ?3, ?4, ?5)") \
 	X(KEYS_SURPLUS,	  "DELETE FROM keys WHERE serial <= (SELECT max(serial) FROM keys) - ?1") \
@@ -128,6 +130,25 @@ int64_t
 store_last_alive(struct store *store)
 {
 	return store->alive_us;
+}
+
+int
+store_number_get(struct store *store, const char *name, int64_t *ret_value, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_META_GET);
+
+	store_bind_text(st, 1, name);
+	return store_number(store, st, 0, ret_value, err);
+}
+
+int
+store_number_put(struct store *store, const char *name, int64_t value, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_META_PUT);
+
+	store_bind_text(st, 1, name);
+	store_bind_int(st, 2, value);
+	return store_run(store, st, err);
 }
 
 /* ---- keys ---- */

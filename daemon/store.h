@@ -37,6 +37,9 @@ int store_savepoint(struct store *store, struct err *err);
 int store_release(struct store *store, struct err *err);
 void store_rollback_savepoint(struct store *store);
 int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
+/* A number that is kept under a NAME of the program's; 0 when it was never put. */
+int store_number_get(struct store *store, const char *name, int64_t *ret_value, struct err *err);
+int store_number_put(struct store *store, const char *name, int64_t value, struct err *err);
 /* A whole copy as the file PATH: checked, synced, renamed. Outside of transactions. */
 int store_backup(struct store *store, const char *path, struct err *err);
 
@@ -93,6 +96,8 @@ int store_build_collected(struct store *store, const char *application, const st
 int store_manifest_each(struct store *store, const char *after, int limit, int (*back)(const char *digest, void *arg), void *arg, struct err *err);
 /* Does a build name this manifest? */
 int store_manifest_used(struct store *store, const char *digest, bool *ret_used, struct err *err);
+/* The builds that name it, the newest LIMIT of them: {application, release, build, artifact}. New array. */
+int store_manifest_builds(struct store *store, const char *digest, int limit, json_t **ret_builds, struct err *err);
 /* Newest first, below AFTER_ID (0: from the newest). RELEASE NULL: all. Calls BACK until it returns non-zero. */
 int store_build_each(struct store *store, const char *application, const char *release, int64_t after_id, int limit,
 		     int (*back)(const struct store_build *build, void *arg), void *arg, struct err *err);

@@ -28,6 +28,8 @@
 	X(COLLECTED,	  "SELECT collected_us FROM collected WHERE application = ?1 AND release = ?2 AND number = ?3") \
 	X(MANIFESTS,	  "SELECT DISTINCT digest FROM artifacts WHERE digest > ?1 ORDER BY digest LIMIT ?2") \
 	X(MANIFEST_USED,  "SELECT 1 FROM artifacts WHERE digest = ?1 LIMIT 1") \
+	X(MANIFEST_BUILDS, "SELECT b.application, b.release, b.number, a.name FROM artifacts a" \
+			  " JOIN builds b ON b.id = a.build WHERE a.digest = ?1 ORDER BY a.build DESC LIMIT ?2") \
 	X(BUILDS,	  "SELECT * FROM builds WHERE application = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3") \
 	X(BUILDS_RELEASE, "SELECT * FROM builds WHERE application = ?1 AND id < ?2 AND release = ?4" \
 			  " ORDER BY id DESC LIMIT ?3") \
@@ -306,6 +308,28 @@ store_manifest_used(struct store *store, const char *digest, bool *ret_used, str
 	r = store_number(store, st, 0, &n, err);
 	if (r == 0)
 		*ret_used = n > 0;
+	return r;
+}
+
+int
+store_manifest_builds(struct store *store, const char *digest, int limit, json_t **ret_builds,
+		      struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_MANIFEST_BUILDS);
+	_cleanup_json_ json_t *builds = json_array();
+	int r;
+
+	store_bind_text(st, 1, digest);
+	store_bind_int(st, 2, limit);
+	while ((r = store_row(store, st, err)) == 1)
+		(void)json_array_append_new(
+		    builds,
+		    json_pack("{s:s, s:s, s:I, s:s}", "application", sqlite3_column_text(st, 0),
+			      "release", sqlite3_column_text(st, 1), "build",
+			      (json_int_t)store_read_int(st, 2), "artifact",
+			      sqlite3_column_text(st, 3)));
+	if (r == 0)
+		*ret_builds = TAKE(builds);
 	return r;
 }
 

@@ -210,6 +210,10 @@ conclude(struct verify *verify, const char *digest, const struct damages *damage
 	for (size_t i = 0; i < damages->n && r >= 0; i++)
 		r = tell_problem(verify, digest, damages->v[i].path, damages->v[i].digest,
 				 damages->v[i].problem);
+	if (r >= 0)
+		r = tell(verify, json_pack("{s:s, s:I, s:I}", "checked", digest, "files",
+					   (json_int_t)verify->files, "bytes",
+					   (json_int_t)verify->bytes));
 	return r;
 }
 

@@ -207,6 +207,42 @@ print_warnings(const struct ctl *ctl, const json_t *warnings)
 			alarm_line(ctl, "warning:", json_string_value(warning));
 }
 
+/* The last pass over all stored files, in words. free() */
+static char *
+verified_text(const struct ctl *ctl, const json_t *verification)
+{
+	const json_t *last = json_object_get(verification, "last");
+	int64_t damaged = json_get_int(last, "damaged", 0);
+
+	if (!json_is_object(last))
+		return xstrdup("not verified yet");
+	return xasprintf("%" PRId64 " verified %s (%s), %" PRId64 " damaged",
+			 json_get_int(last, "files", 0), ctl_local(ctl, last, "ended").s,
+			 when_distance(ctl_us(last, "ended"), ctl->now_us).s, damaged);
+}
+
+static void
+print_verification(const struct ctl *ctl, const json_t *verification)
+{
+	const json_t *running = json_object_get(verification, "running");
+	_cleanup_free_ char *last = NULL, *then = NULL;
+
+	if (!json_is_object(verification))
+		return;
+	last = verified_text(ctl, verification);
+	if (json_is_object(running))
+		then = xasprintf("; verifying since %s, %" PRId64 " so far",
+				 ctl_local(ctl, running, "began").s,
+				 json_get_int(running, "files", 0));
+	else if (json_get_string(verification, "next") != NULL)
+		then = xasprintf("; next %s", ctl_local(ctl, verification, "next").s);
+	if (json_get_bool(verification, "damaged"))
+		alarm_line(ctl, "damaged",
+			   "stored files: bmctl build verify names them and their builds, bmctl "
+			   "build repair restores them");
+	table_line(stdout, "stored files: %s%s", last, then != NULL ? then : "");
+}
+
 int
 verb_status(struct ctl *ctl, struct err *err)
 {
@@ -235,6 +271,7 @@ verb_status(struct ctl *ctl, struct err *err)
 	json_array_foreach (stages, i, stage)
 		print_alarms(ctl, stage, jobs);
 	print_held(ctl, jobs);
+	print_verification(ctl, json_object_get(reply, "verification"));
 	print_warnings(ctl, json_object_get(reply, "warnings"));
 	return CTL_DONE;
 }

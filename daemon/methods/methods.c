@@ -377,3 +377,9 @@ methods_set_problems(struct methods *methods, json_t *problems)
 	json_decref(methods->problems);
 	methods->problems = json_incref(problems);
 }
+
+void
+methods_set_patrol(struct methods *methods, const struct patrol *patrol)
+{
+	methods->patrol = patrol;
+}

@@ -8,6 +8,7 @@
 #define DAEMON_METHODS_H
 
 #include "daemon/control.h"
+#include "daemon/patrol.h"
 #include "daemon/sched.h"
 
 /*   method            role      kind: READ, MUTATE (key, savepoint, stored answer), STREAM (more), UPGRADE */
@@ -53,6 +54,8 @@ struct methods;
 struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
 			    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg);
 void methods_free(struct methods *methods);
+/* What GetStatus says of timed verification; without it, nothing. */
+void methods_set_patrol(struct methods *methods, const struct patrol *patrol);
 /* Problems of a tolerant start, which GetStatus warns of: array of texts, borrowed; NULL: none. */
 void methods_set_problems(struct methods *methods, json_t *problems);
 control_handler methods_call; /* its ARG is a struct methods * */

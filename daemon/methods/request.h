@@ -17,6 +17,7 @@ struct methods {
 	struct sched *sched;
 	struct turn *turn;
 	struct objects *objects;
+	const struct patrol *patrol; /* NULL: none */
 	struct store *store;
 	struct varlink_interface *control, *service;
 	json_t *problems; /* of the configuration at start; NULL: none */

@@ -142,6 +142,8 @@ print_conf(FILE *out, const struct conf *conf)
 	print_number(out, "upload-path", conf->upload_path, 4095);
 	print_number(out, "upload-ratio", conf->upload_ratio, 1000);
 	print_number(out, "verify-rate", conf->verify_rate, INT64_C(256) << 20);
+	if (*conf->verify_every)
+		print_text(out, "verify-every", conf->verify_every);
 	print_text(out, "default-application", conf->default_application);
 	print_text(out, "user", conf->user);
 	print_strings(out, "operators", &conf->operators);
