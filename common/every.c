@@ -34,7 +34,8 @@ every_next(const struct every *every, int64_t after_us, const char *zone)
 	int64_t next_us;
 
 	if (every->span_us > 0)
-		return after_us > INT64_MAX - every->span_us ? INT64_MAX : after_us + every->span_us;
+		return after_us > INT64_MAX - every->span_us ? INT64_MAX
+							     : after_us + every->span_us;
 	return calendar_next(&every->calendar, after_us, zone, &next_us, NULL) < 0 ? INT64_MAX
 										   : next_us;
 }

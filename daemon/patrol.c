@@ -26,17 +26,17 @@
 #define BUILDS_MAX   10	  /* builds that a line names */
 
 /* What is kept: the name in the database, and the field. */
-#define NUMBERS(X)                                                                              \
-	X("verify-since", since_us)	      /* what the next time is reckoned from; 0: off */ \
-	X("verify-began", now.began_us)	      /* of the pass under way; 0: none is */           \
-	X("verify-cursor", cursor)	      /* its last whole manifest: 60 bits of the digest */ \
-	X("verify-files", now.files)                                                            \
-	X("verify-bytes", now.bytes)                                                            \
-	X("verify-damaged", now.damaged)                                                        \
-	X("verified-began", last.began_us)    /* of the last whole pass; 0: there was none */   \
-	X("verified-ended", last.ended_us)                                                      \
-	X("verified-files", last.files)                                                         \
-	X("verified-bytes", last.bytes)                                                         \
+#define NUMBERS(X)                                                                           \
+	X("verify-since", since_us)	/* what the next time is reckoned from; 0: off */    \
+	X("verify-began", now.began_us) /* of the pass under way; 0: none is */              \
+	X("verify-cursor", cursor)	/* its last whole manifest: 60 bits of the digest */ \
+	X("verify-files", now.files)                                                         \
+	X("verify-bytes", now.bytes)                                                         \
+	X("verify-damaged", now.damaged)                                                     \
+	X("verified-began", last.began_us) /* of the last whole pass; 0: there was none */   \
+	X("verified-ended", last.ended_us)                                                   \
+	X("verified-files", last.files)                                                      \
+	X("verified-bytes", last.bytes)                                                      \
 	X("verified-damaged", last.damaged)
 
 struct pass {
@@ -159,10 +159,10 @@ builds_text(const json_t *builds)
 			text = xasprintf("%s and more", before);
 			break;
 		}
-		text = xasprintf("%s%s%s %s/%" PRId64, before ? before : "", before ? ", " : "",
-				 json_get_string(build, "application"),
-				 json_get_string(build, "release"),
-				 json_get_int(build, "build", 0));
+		text =
+		    xasprintf("%s%s%s %s/%" PRId64, before ? before : "", before ? ", " : "",
+			      json_get_string(build, "application"),
+			      json_get_string(build, "release"), json_get_int(build, "build", 0));
 	}
 	return text;
 }
@@ -330,8 +330,8 @@ list_left(struct patrol *patrol, json_t *digests, struct err *err)
 
 	do {
 		list.n = 0;
-		r = store_manifest_each(queue_store(patrol->queue), list.last, PAGE, list_one, &list,
-					err);
+		r = store_manifest_each(queue_store(patrol->queue), list.last, PAGE, list_one,
+					&list, err);
 	} while (r >= 0 && list.n == PAGE);
 	return r;
 }
@@ -356,7 +356,8 @@ go_on(struct patrol *patrol)
 		return;
 	}
 	if (r >= 0)
-		r = sched_verify_own(patrol->sched, digests, on_line, patrol, &patrol->helper, &err);
+		r = sched_verify_own(patrol->sched, digests, on_line, patrol, &patrol->helper,
+				     &err);
 	if (r < 0)
 		try_again(patrol, err.text);
 }
@@ -488,11 +489,12 @@ patrol_status(const struct patrol *patrol)
 
 	if (!patrol || (*patrol->text == '\0' && patrol->last.began_us == 0))
 		return json_null();
-	running = patrol->now.began_us == 0
-		      ? json_null()
-		      : json_pack("{s:s, s:I}", "began", when_utc(patrol->now.began_us).s, "files",
-				  (json_int_t)(patrol->helper ? patrol->base.files + patrol->read_files
-							      : patrol->now.files));
+	running =
+	    patrol->now.began_us == 0
+		? json_null()
+		: json_pack("{s:s, s:I}", "began", when_utc(patrol->now.began_us).s, "files",
+			    (json_int_t)(patrol->helper ? patrol->base.files + patrol->read_files
+							: patrol->now.files));
 	next = at_us == INT64_MAX || patrol->now.began_us > 0 ? json_null()
 							      : json_string(when_utc(at_us).s);
 	status = json_pack("{s:o, s:o, s:o, s:o, s:b}", "every",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The caged reader of archives. A tar is read in two layers: the first only takes off gzip, xz or
- * zstd and counts what comes out, the second reads tar from that. Hence the first can be read to
+ * The caged reader of archives. A tar is read in two layers: the first only takes off gzip
+ * (gunzip.c), xz or zstd and counts what comes out, the second reads tar from that. Hence the first can be read to
  * its very end, where a cut stream shows, and the second's last position tells whether the two
  * blocks of zeros that end a tar are there: libarchive itself is content with less. A zip is read
  * by seeking, after a look at whether its directory and the headers in its body tell the same
@@ -29,6 +29,7 @@
 
 #include "common/entry.h"
 #include "common/xalloc.h"
+#include "import/gunzip.h"
 #include "import/reader.h"
 #include "import/zip.h"
 
@@ -39,10 +40,14 @@
 
 struct reader {
 	int in, out;
-	struct archive *outer, *archive; /* outer: takes off the compression; NULL for zip */
+	struct archive *archive;
+	struct gunzip *gunzip; /* these take off a tar's compression; NULL: the other does, or zip */
+	struct archive *outer;
+	size_t held;  /* bytes in RAW that were read to see what it is, and not handed on yet */
 	int64_t total,
 	    zeros; /* bytes of the tar so far, and where its run of zeros at the end begins */
-	bool any;  /* came in at all */
+	bool any;	 /* came in at all */
+	bool tar_format; /* else zip */
 	bool outer_ended;
 	int written;	 /* -errno of what could not be written */
 	char raw[BLOCK]; /* of the archive itself */
@@ -109,16 +114,19 @@ static ssize_t
 read_outer(struct archive *archive, void *arg, const void **ret_bytes)
 {
 	struct reader *reader = arg;
+	const char *why = NULL;
 	ssize_t n;
 
 	if (reader->outer_ended)
 		return 0;
-	n = archive_read_data(reader->outer, reader->tar, sizeof(reader->tar));
+	if (reader->gunzip != NULL)
+		n = gunzip_read(reader->gunzip, reader->tar, sizeof(reader->tar), &why);
+	else
+		n = archive_read_data(reader->outer, reader->tar, sizeof(reader->tar));
 	if (n < 0) {
-		const char *why = archive_error_string(reader->outer);
-
-		archive_set_error(archive, archive_errno(reader->outer), "%s",
-				  why != NULL ? why : "damaged compression");
+		if (reader->gunzip == NULL)
+			why = archive_error_string(reader->outer);
+		archive_set_error(archive, EBADMSG, "%s", why != NULL ? why : "damaged compression");
 		return ARCHIVE_FATAL;
 	}
 	if (n == 0)
@@ -128,21 +136,59 @@ read_outer(struct archive *archive, void *arg, const void **ret_bytes)
 	return n;
 }
 
+static ssize_t
+read_raw(struct reader *reader, size_t from)
+{
+	ssize_t n;
+
+	do
+		n = read(reader->in, reader->raw + from, sizeof(reader->raw) - from);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+/* The next bytes of the archive, in RAW. */
+static ssize_t
+take_raw(struct reader *reader)
+{
+	ssize_t n = (ssize_t)reader->held;
+
+	reader->held = 0;
+	return n > 0 ? n : read_raw(reader, 0);
+}
+
+/* Reads as much of the beginning as tells what it is. */
+static bool
+begins_gzip(struct reader *reader)
+{
+	ssize_t n;
+
+	while (reader->held < 2 && (n = read_raw(reader, reader->held)) > 0)
+		reader->held += (size_t)n;
+	return gunzip_is(reader->raw, reader->held);
+}
+
 /* The archive itself, as it comes in. */
 static ssize_t
 read_in(struct archive *archive, void *arg, const void **ret_bytes)
 {
 	struct reader *reader = arg;
-	ssize_t n;
+	ssize_t n = take_raw(reader);
 
-	do
-		n = read(reader->in, reader->raw, sizeof(reader->raw));
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		archive_set_error(archive, errno, "it cannot be read");
 	reader->any |= n > 0;
 	*ret_bytes = reader->raw;
 	return n < 0 ? ARCHIVE_FATAL : n;
+}
+
+static ssize_t
+fill_gunzip(void *arg, const char **ret_bytes)
+{
+	struct reader *reader = arg;
+
+	*ret_bytes = reader->raw;
+	return take_raw(reader);
 }
 
 static int64_t
@@ -155,17 +201,16 @@ seek_in(struct archive *archive, void *arg, int64_t offset, int whence)
 	return at < 0 ? ARCHIVE_FATAL : at;
 }
 
+/* What takes off xz or zstd, or nothing. */
 static bool
-open_tar(struct reader *reader)
+open_outer(struct reader *reader)
 {
 	struct archive_entry *entry;
 	int r;
 
 	reader->outer = archive_read_new();
-	reader->archive = archive_read_new();
-	if (reader->outer == NULL || reader->archive == NULL)
+	if (reader->outer == NULL)
 		xalloc_die();
-	archive_read_support_filter_gzip(reader->outer);
 	archive_read_support_filter_xz(reader->outer);
 	archive_read_support_filter_zstd(reader->outer);
 	archive_read_support_format_raw(reader->outer);
@@ -176,10 +221,21 @@ open_tar(struct reader *reader)
 		give_up(reader, NULL, "the archive is empty");
 		return false;
 	}
-	if (r != ARCHIVE_OK) {
+	if (r != ARCHIVE_OK)
 		give_up_archive(reader, reader->outer, NULL);
+	return r == ARCHIVE_OK;
+}
+
+static bool
+open_tar(struct reader *reader)
+{
+	if (begins_gzip(reader))
+		reader->gunzip = gunzip_new(fill_gunzip, reader);
+	else if (!open_outer(reader))
 		return false;
-	}
+	reader->archive = archive_read_new();
+	if (reader->archive == NULL)
+		xalloc_die();
 	archive_read_support_format_tar(reader->archive);
 	if (archive_read_open(reader->archive, reader, NULL, read_outer, NULL) != ARCHIVE_OK) {
 		give_up_archive(reader, reader->archive, NULL);
@@ -260,7 +316,7 @@ send_content(struct reader *reader, struct archive_entry *entry, const char *pat
 		done += n;
 	}
 	/* A hole at the end of a sparse file. */
-	while (reader->outer != NULL && done < size && reader->written == 0) {
+	while (reader->tar_format && done < size && reader->written == 0) {
 		size_t n = size - done < BLOCK ? (size_t)(size - done) : BLOCK;
 
 		put(reader, entry_write(reader->out, ENTRY_CONTENT, zero, n));
@@ -325,7 +381,7 @@ send_entries(struct reader *reader)
 		give_up_archive(reader, reader->archive, NULL);
 	else if (archive_read_has_encrypted_entries(reader->archive) > 0)
 		give_up(reader, NULL, "the archive is encrypted; pack it without a password");
-	else if (reader->outer == NULL || end_tar(reader))
+	else if (!reader->tar_format || end_tar(reader))
 		put(reader, entry_write(reader->out, ENTRY_END, NULL, 0));
 }
 
@@ -336,10 +392,12 @@ reader_read(enum reader_kind kind, int in, int out)
 
 	reader->in = in;
 	reader->out = out;
+	reader->tar_format = kind == READER_TAR;
 	if (kind == READER_TAR ? open_tar(reader) : open_zip(reader))
 		send_entries(reader);
 	archive_read_free(reader->archive);
 	archive_read_free(reader->outer);
+	gunzip_free(reader->gunzip);
 	free(reader);
 }
 

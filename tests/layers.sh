@@ -79,6 +79,7 @@ door archive_entry.h import/reader.c
 door openssl/sha.h common/digest.c
 door openssl/evp.h common/sigverify.c
 door openssl/sha.h common/digest.c
+door zlib.h import/gunzip.c
 door seccomp.h import/reader.c import/cage.c
 forks=$(grep -lE '(^|[^a-z_])v?fork\(\)' common/*.c artifact/*.c import/*.c daemon/*.c daemon/methods/*.c \
     runner/*.c ctl/*.c ctl/verbs/*.c 2>/dev/null)

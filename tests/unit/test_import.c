@@ -557,6 +557,85 @@ START_TEST(compressed)
 }
 END_TEST
 
+/* One bit of a packed archive turns over: it is refused, or (in a date of its header) means nothing. */
+START_TEST(flipped)
+{
+	static const char *const programs[] = {"gzip -n", "xz", "zstd -q --check"};
+	struct bytes tar = {0};
+	_cleanup_free_ char *expected = NULL;
+	char content[3000];
+	unsigned x = 1;
+
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (char)((x = x * 1103515245 + 12345) >> 24);
+	tar_header(&tar, "data", '0', 0644, "", sizeof(content));
+	tar_content(&tar, content, sizeof(content));
+	add_zeros(&tar, 1024);
+	expected = manifest_of(__LINE__, import("tar", &tar));
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		struct bytes packed = through(programs[i], &tar);
+		int seen = 0, all = 0;
+
+		for (size_t n = 0; n < packed.n; n += n < 24 || n + 24 > packed.n ? 1 : 61) {
+			json_t *answer;
+
+			packed.v[n] ^= 1 << (n % 8);
+			answer = import("tar", &packed);
+			packed.v[n] ^= 1 << (n % 8);
+			all++;
+			if (json_object_get(answer, "digest") == NULL) {
+				json_decref(answer);
+				seen++;
+			} else {
+				_cleanup_free_ char *text = manifest_of(__LINE__, answer);
+
+				ck_assert_msg(strcmp(text, expected) == 0,
+					      "%s: byte %zu turned unseen", programs[i], n);
+			}
+		}
+		ck_assert_msg(packed.n == 0 || seen > all * 3 / 4, "%s: %d of %d refused",
+			      programs[i], seen, all);
+		free(packed.v);
+	}
+	free(tar.v);
+}
+END_TEST
+
+/* Several members are one stream; what is no member behind the last is refused, but for zeros. */
+START_TEST(gzip_members)
+{
+	struct bytes tar = tar_of("fone=content of one|xlast=x"), first, second, whole = {0};
+	struct bytes half = {tar.v, 700, 0}, rest = {tar.v + 700, tar.n - 700, 0};
+	_cleanup_free_ char *expected = manifest_of(__LINE__, import("tar", &tar)), *text = NULL,
+			    *padded = NULL;
+
+	first = through("gzip -n", &half);
+	second = through("gzip -n", &rest);
+	ck_assert_uint_gt(first.n, 0);
+	add(&whole, first.v, first.n);
+	add(&whole, second.v, second.n);
+	text = manifest_of(__LINE__, import("tar", &whole));
+	ck_assert_str_eq(text, expected);
+	/* The checksum and the length of a member that is not the last count, too. */
+	forget();
+	for (size_t n = first.n - 8; n < first.n; n++) {
+		whole.v[n] ^= 1;
+		check_refused((int)n, import("tar", &whole), "damaged");
+		whole.v[n] ^= 1;
+	}
+	add_zeros(&whole, 100);
+	padded = manifest_of(__LINE__, import("tar", &whole));
+	ck_assert_str_eq(padded, expected);
+	forget();
+	add(&whole, "x", 1);
+	check_refused(__LINE__, import("tar", &whole), "behind the end of the gzip");
+	free(whole.v);
+	free(second.v);
+	free(first.v);
+	free(tar.v);
+}
+END_TEST
+
 START_TEST(formats)
 {
 	/* Formats and filters that are not enabled, and things that are no archive. */
@@ -793,6 +872,70 @@ START_TEST(zips)
 		ck_assert_ptr_nonnull(strstr(text, "\ta\n0755\t"));
 	}
 	free(zip.v);
+}
+END_TEST
+
+/* As zip(1) packs: stored or deflated, with the sizes before or behind the content. */
+START_TEST(flipped_zip)
+{
+	static const char *const programs[] = {"zip -q -0 - -", "zip -q -9 - -"};
+	struct bytes data = {0};
+	char content[3000];
+
+	for (size_t i = 0; i < sizeof(content); i++)
+		content[i] = (char)("0123456789abcdef"[i * 7 % 13] ^ (i / 97));
+	add(&data, content, sizeof(content));
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		struct bytes packed = through(programs[i], &data);
+		_cleanup_free_ char *expected = NULL;
+		int seen = 0, all = 0;
+
+		if (packed.n == 0)
+			continue;
+		expected = manifest_of(__LINE__, import("zip", &packed));
+		/* Behind the header of the member and its name. */
+		for (size_t n = 80; n + 120 < packed.n; n += 37, all++) {
+			json_t *answer;
+
+			packed.v[n] ^= 1 << (n % 8);
+			answer = import("zip", &packed);
+			packed.v[n] ^= 1 << (n % 8);
+			if (json_object_get(answer, "digest") == NULL) {
+				json_decref(answer);
+				seen++;
+			} else {
+				_cleanup_free_ char *text = manifest_of(__LINE__, answer);
+
+				ck_assert_msg(strcmp(text, expected) == 0,
+					      "%s: byte %zu turned unseen", programs[i], n);
+			}
+		}
+		ck_assert_msg(seen > all * 3 / 4, "%s: %d of %d refused", programs[i], seen,
+			      all);
+		free(packed.v);
+	}
+	free(data.v);
+}
+END_TEST
+
+/* So many entries are taken, and the limit is met at the very one that is too many. */
+START_TEST(hundred_thousand)
+{
+	struct bytes tar = {0};
+	char name[32];
+	json_t *answer;
+
+	for (int i = 0; i < 100000; i++) {
+		sprintf(name, "d%d/f%d", i % 300, i);
+		tar_header(&tar, name, '0', 0644, "", 0);
+	}
+	add_zeros(&tar, 1024);
+	answer = import_with("tar", "files=100000", &tar);
+	ck_assert_msg(json_get_int(answer, "files", 0) == 100000, "%s", message(answer));
+	json_decref(answer);
+	forget();
+	check_refused(__LINE__, import_with("tar", "files=99999", &tar), "more than 99999 files");
+	free(tar.v);
 }
 END_TEST
 
@@ -1112,7 +1255,7 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
+	    flipped, flipped_zip,    gzip_members, hundred_thousand, taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
 	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, broken_off,
 	    killed,  hostile_client, warnings, twice_at_once,  verifying,    orphaned,
 	    long_names};
