@@ -36,6 +36,7 @@ struct queue {
 	int64_t down_us;
 	struct queue_walk { /* over the jobs in zones whose clocks changed */
 		json_t *zones; /* name → digest; NULL: nobody walks */
+		enum job_state state; /* scheduled, then held */
 		int64_t due_us, id; /* where it is */
 	} walk;
 	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */

@@ -132,7 +132,7 @@ move(struct queue *queue, struct job *job, int64_t to_us, int64_t now_us, struct
 	    xasprintf("moved from %s to %s, because the tz database has other clocks for "
 		      "%s now",
 		      when_utc(from_us).s, when_local(to_us, job->zone).s, job->zone);
-	r = store_job_update(queue->store, job, JOB_SCHEDULED, NULL, err);
+	r = store_job_update(queue->store, job, job->state, NULL, err);
 	return r < 0 ? r : say(queue, job, now_us, err);
 }
 
@@ -159,6 +159,8 @@ check_job(const struct job *row, void *arg)
 	queue->walk.id = row->id;
 	if (!json_object_get(queue->walk.zones, row->zone) || !zone_valid(row->zone))
 		return 0;
+	if (row->state == JOB_HELD && row->due_us <= checking->now_us)
+		return 0; /* was due, whatever the clocks say now */
 	if (row->wall_s != 0)
 		to_us = instant_of(row, checking->now_us);
 	else if (row->schedule > 0 && row->due_us == row->occurrence_us)
@@ -196,7 +198,8 @@ note_changed(const char *zone, const char *noted, void *arg)
 static int
 begin(struct queue *queue, struct err *err)
 {
-	queue->walk = (struct queue_walk){.zones = json_object(), .due_us = INT64_MIN};
+	queue->walk = (struct queue_walk){
+	    .zones = json_object(), .state = JOB_SCHEDULED, .due_us = INT64_MIN};
 	return store_zone_each(queue->store, note_changed, queue, err);
 }
 
@@ -222,8 +225,15 @@ queue_zones(struct queue *queue, int64_t now_us, bool *ret_more, struct err *err
 	int r = queue->walk.zones ? 0 : begin(queue, err);
 
 	if (r == 0 && json_object_size(queue->walk.zones) > 0)
-		r = store_job_each_state(queue->store, JOB_SCHEDULED, INT64_MAX, queue->walk.due_us,
-					 queue->walk.id, BATCH, check_job, &checking, err);
+		r = store_job_each_state(queue->store, queue->walk.state, INT64_MAX,
+					 queue->walk.due_us, queue->walk.id, BATCH, check_job,
+					 &checking, err);
+	if (r == 0 && checking.n < BATCH && queue->walk.state == JOB_SCHEDULED &&
+	    json_object_size(queue->walk.zones) > 0) {
+		queue->walk.state = JOB_HELD;
+		queue->walk.due_us = INT64_MIN;
+		checking.n = BATCH;
+	}
 	if (r == 0 && checking.n == BATCH) {
 		*ret_more = true;
 		return 0;

@@ -43,6 +43,10 @@ days=$(TZ=Test/Town new +2d)
 expect 0 bmctl schedule add app 1.0 --to testing --on "$day 04:00 Test/Town"
 added=$(bmctl --json schedule list | jq '.schedules[-1].waiting.job')
 section=$(bmctl --json schedule list | jq '.schedules[0].waiting.job')
+bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"
+held=$(bmctl --json deploy app 1.0/2 --to testing --at "$day 02:00 Test/Town" --no-follow | jq .job.id)
+expect 0 bmctl build reject app 1.0/2 --reason bad
+is "a rejected one" held "$(state "$held")"
 is "wall time" "${day}T01:00:00.000000Z" "$(job "$wall" due)"
 is "wall time, the client's zone" "${day}T01:00:30.000000Z" "$(job "$client" due)"
 is "wall time, another zone" "${day}T07:00:00.000000Z" "$(job "$far" due)"
@@ -56,6 +60,8 @@ moved() { [ "$(job "$wall" due)" = "$(date -ud "$day - 30 minutes" +%FT%T).00000
 retry moved || FAIL "the tz database changed, and $(job "$wall" due) stays"
 is "wall time, the client's zone" "$(date -ud "$day - 30 minutes" +%FT%H:%M):30.000000Z" "$(job "$client" due)"
 is "schedule" "${day}T01:30:00.000000Z" "$(job "$added" due)"
+held_moved() { [ "$(job "$wall" due)" = "$(job "$held" due)" ]; }
+retry held_moved || FAIL "a held one stays: $(job "$held" due)"
 is "section" "$(date -ud "$before - 90 minutes" +%FT%T).000000Z" "$(job "$section" due)"
 for job in $offset $utc $epoch $span $days $far; do job "$job" due; done | cmp - "$HOME_DIR/still" || FAIL "what was given as an instant moved"
 expect 0 bmctl show "$wall"
@@ -90,3 +96,7 @@ is "what moved" "$said" "$(grep -c 'moved from' "$HOME_DIR/bmd.log")"
 is "its job" "${day}T07:00:00.000000Z" "$(job "$far" due)"
 bmd_stop
 OK "no change of clocks"
+if command -v sqlite3 >/dev/null; then
+    is "audit" "$said" "$(sqlite3 "$HOME_DIR/state/bmd.db" "SELECT count(*) FROM audit WHERE what = 'tz database' AND text LIKE 'moved from%'")"
+    OK "the audit says so"
+fi
