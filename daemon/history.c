@@ -83,6 +83,20 @@ nothing(const struct history *history, struct err *err)
 }
 
 static int
+nothing_for_damage(const struct history *history, struct err *err)
+{
+	int r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
+			"the record of job %lld changed on disk, so %s has no default build on %s: name one, or "
+			"bmctl settle %s %s BUILD --reason TEXT",
+			(long long)history->damaged_job, history->application, history->stage,
+			history->application, history->stage);
+
+	err_field(err, "application", json_string(history->application));
+	err_field(err, "stage", json_string(history->stage));
+	return r;
+}
+
+static int
 refuse_running_rollback(const struct history *history, struct err *err)
 {
 	int r =
@@ -103,6 +117,8 @@ history_default(const struct history *history, struct build_ref *ret_build, stru
 	const struct history_run *unfinished = &history->unfinished;
 	const struct history_entry *entry;
 
+	if (history->damaged_job != 0)
+		return nothing_for_damage(history, err);
 	if (history->busy && history->running.mode == JOB_MODE_ROLLBACK)
 		return refuse_running_rollback(history, err);
 	if (history->busy) {

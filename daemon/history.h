@@ -38,6 +38,7 @@ struct history {
 	struct history_run unfinished; /* of a dirty stage */
 	bool busy;
 	struct history_run running;
+	int64_t damaged_job;	     /* a record of it that changed on disk: no default build before settle */
 };
 void history_clear(struct history *history);
 

@@ -263,6 +263,16 @@ raise_files(void)
 	}
 }
 
+static void
+log_notes(const json_t *notes)
+{
+	json_t *note;
+	size_t i;
+
+	json_array_foreach (notes, i, note)
+		log_error("%s", json_string_value(note));
+}
+
 static int
 start(struct daemon *daemon, json_t *problems, struct err *err)
 {
@@ -272,6 +282,8 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 		r = make_folders(daemon->conf, err);
 	if (r >= 0)
 		r = store_open(daemon->conf->state_directory, &daemon->store, err);
+	if (r >= 0)
+		log_notes(store_notes(daemon->store));
 	if (r >= 0)
 		r = objects_open(daemon->conf->state_directory, true, &daemon->objects, err);
 	if (r >= 0)
@@ -295,6 +307,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	turn_end(daemon->turn);
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
 				      reload, daemon);
+	(void)json_array_extend(problems, (json_t *)(uintptr_t)store_notes(daemon->store));
 	methods_set_problems(daemon->methods, problems);
 	daemon->patrol =
 	    patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);

@@ -411,6 +411,8 @@ queue_settle(struct queue *queue, const char *application, const char *stage,
 	if (r == 0)
 		r = store_stage_put(queue->store, &at, err);
 	if (r == 0)
+		r = store_damage_settle(queue->store, application, stage, err);
+	if (r == 0)
 		r = audit(queue, who, now_us, build ? "settle" : "settle --unknown", application,
 			  stage, 0, reason, err);
 	history_clear(&history);

@@ -184,6 +184,7 @@ add_run(json_t *object, const struct job *job)
 json_t *
 queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int64_t now_us)
 {
+	_cleanup_free_ char *damaged = store_damage_job(queue->store, job->id);
 	struct build_ref build = job->build;
 	json_t *steps = NULL, *object;
 
@@ -206,6 +207,7 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 		steps = json_array();
 		(void)store_step_each(queue->store, job->id, add_step, steps, NULL);
 	}
+	(void)json_object_set_new(object, "damaged", json_text(damaged));
 	(void)json_object_set_new(object, "steps", steps ? steps : json_null());
 	return object;
 }
@@ -254,6 +256,11 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 				    "bmctl settle %s %s BUILD --reason TEXT",
 				    (long long)stage->occupied_job, stage->application,
 				    stage->stage);
+	if (history->damaged_job != 0)
+		return json_sprintf("the record of job %lld changed on disk: bmctl show %lld, then bmctl "
+				    "settle %s %s BUILD --reason TEXT",
+				    (long long)history->damaged_job, (long long)history->damaged_job,
+				    stage->application, stage->stage);
 	if (stage->dirty && !history->busy && stage->dirty_job == 0)
 		return json_sprintf(
 		    "what is live is not known: bmctl redeploy %s --to %s --now, or bmctl settle",

@@ -74,6 +74,8 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 			store->alive_us = now_us;
 	}
 	if (r == 0)
+		r = store_seals_write(store, err);
+	if (r == 0)
 		r = store_run(store, statement(store, S_COMMIT), err);
 	if (r < 0)
 		store_rollback(store);
@@ -93,6 +95,7 @@ store_rollback(struct store *store)
 		(void)sqlite3_step(st);
 		(void)sqlite3_reset(st);
 	}
+	store_seals_back(store, 0);
 	store->open = false;
 	store->spoiled = false;
 	store_touch(store);
@@ -107,7 +110,9 @@ store_in_transaction(const struct store *store)
 int
 store_savepoint(struct store *store, struct err *err)
 {
-	return store_run(store, statement(store, S_SAVEPOINT), err);
+	int r = store_seals_savepoint(store, err);
+
+	return r == 0 ? store_run(store, statement(store, S_SAVEPOINT), err) : r;
 }
 
 int
@@ -122,6 +127,7 @@ store_rollback_savepoint(struct store *store)
 	if (store->spoiled)
 		return;
 	(void)store_run(store, statement(store, S_ROLLBACK_TO), NULL);
+	store_seals_savepoint_back(store);
 	(void)store_run(store, statement(store, S_RELEASE), NULL);
 	store_touch(store);
 }

@@ -43,6 +43,18 @@ int store_number_put(struct store *store, const char *name, int64_t value, struc
 /* A whole copy as the file PATH: checked, synced, renamed. Outside of transactions. */
 int store_backup(struct store *store, const char *path, struct err *err);
 
+/* What the opening found and did not refuse: sentences for the log and for status. Borrowed; NULL: nothing. */
+const json_t *store_notes(const struct store *store);
+/* A record of what is over on a stage changed on disk, and no human has settled the stage since: 1, or 0. */
+struct store_damage {
+	int64_t job;	  /* 0: none */
+	int64_t since_us; /* when bmd was known to be alive before it found that */
+	char text[128];
+};
+int store_damage_stage(struct store *store, const char *application, const char *stage, struct store_damage *ret, struct err *err);
+char *store_damage_job(struct store *store, int64_t job); /* what became of its record; NULL: nothing. free() */
+int store_damage_settle(struct store *store, const char *application, const char *stage, struct err *err);
+
 /* What a human decided and no job row tells: who, when, why. */
 struct store_audit {
 	int64_t at_us, uid;

@@ -148,6 +148,7 @@ static int
 load_history(struct store *store, const char *application, const char *stage,
 	     struct history *history, struct err *err)
 {
+	struct store_damage damage;
 	struct store_stage at;
 	struct job job;
 	int r;
@@ -166,6 +167,10 @@ load_history(struct store *store, const char *application, const char *stage,
 	store_stage_clear(&at);
 	if (r < 0)
 		return r;
+	r = store_damage_stage(store, application, stage, &damage, err);
+	if (r < 0)
+		return r;
+	history->damaged_job = r == 1 ? damage.job : 0;
 	r = store_job_active(store, application, stage, &job, err);
 	if (r <= 0)
 		return r;

@@ -17,7 +17,8 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  5
+#define SCHEMA		  6
+#define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
 
@@ -108,13 +109,22 @@ static const char *const migrations[SCHEMA + 1] = {
 	[5] =
 	"ALTER TABLE jobs ADD COLUMN wall_s INTEGER NOT NULL DEFAULT 0;"
 	"CREATE TABLE zones (name TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT, WITHOUT ROWID;",
+
+	/* A digest of each row, and the rows that did not agree with theirs. */
+	[6] =
+	"CREATE TABLE seals (part INTEGER NOT NULL, key INTEGER NOT NULL, digest INTEGER NOT NULL, identity INTEGER NOT NULL,"
+	" PRIMARY KEY (part, key)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE damaged (id INTEGER PRIMARY KEY, found_us INTEGER NOT NULL, job INTEGER NOT NULL,"
+	" application TEXT NOT NULL, stage TEXT NOT NULL, text TEXT NOT NULL, open INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX damaged_stage ON damaged (application, stage, open, id);"
+	"CREATE INDEX damaged_job ON damaged (job, id);",
 };
 // clang-format on
 
 /* ---- opening ---- */
 
-static int
-damaged(struct store *store, const char *what, struct err *err)
+int
+store_damaged(struct store *store, const char *what, struct err *err)
 {
 	return err_set(err, ERR_FAILED,
 		       "the database %s is damaged: %s: bmd does not replace it; move it away or "
@@ -122,8 +132,8 @@ damaged(struct store *store, const char *what, struct err *err)
 		       store->path, what);
 }
 
-static int
-open_failed(struct store *store, int code, struct err *err)
+int
+store_open_failed(struct store *store, int code, struct err *err)
 {
 	switch (code & 0xff) {
 	case SQLITE_BUSY:
@@ -133,7 +143,7 @@ open_failed(struct store *store, int code, struct err *err)
 			       store->path);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return damaged(store, sqlite3_errmsg(store->db), err);
+		return store_damaged(store, sqlite3_errmsg(store->db), err);
 	case SQLITE_FULL:
 		return err_set(err, ERR_NO_SPACE,
 			       "no space left for the database %s: make room and start again",
@@ -149,7 +159,7 @@ execute(struct store *store, const char *sql, struct err *err)
 {
 	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 
-	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
+	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
 }
 
 /* The first column of the first row of SQL as text. */
@@ -171,7 +181,7 @@ ask(struct store *store, const char *sql, char *ret, size_t size, struct err *er
 		code = SQLITE_OK;
 	}
 	(void)sqlite3_finalize(st);
-	return code == SQLITE_OK ? 0 : open_failed(store, code, err);
+	return code == SQLITE_OK ? 0 : store_open_failed(store, code, err);
 }
 
 static int
@@ -243,7 +253,7 @@ connect_file(struct store *store, const char *path, int flags, struct err *err)
 	    path, &store->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | flags, NULL);
 	if (code != SQLITE_OK)
-		return open_failed(store, code, err);
+		return store_open_failed(store, code, err);
 	(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on);
 	(void)sqlite3_limit(store->db, SQLITE_LIMIT_ATTACHED, 1); /* VACUUM INTO needs one */
 	r = set(store, "locking_mode", "EXCLUSIVE", "exclusive", err);
@@ -310,7 +320,7 @@ store_backup(struct store *store, const char *path, struct err *err)
 	(void)sqlite3_finalize(st);
 	(void)umask(mask);
 	if (code != SQLITE_DONE)
-		r = open_failed(store, code, err);
+		r = store_open_failed(store, code, err);
 	else
 		r = check_copy(temporary, err);
 	if (r == 0 && rename(temporary, path) < 0)
@@ -339,6 +349,8 @@ migrate_to(struct store *store, int64_t to, struct err *err)
 		r = execute(store, "BEGIN EXCLUSIVE", err);
 	if (r == 0)
 		r = execute(store, migrations[to], err);
+	if (r == 0 && to >= SEALED)
+		r = store_seals_all(store, err);
 	if (r == 0)
 		r = execute(store, end, err);
 	if (r < 0 && !sqlite3_get_autocommit(store->db))
@@ -381,15 +393,49 @@ identify(struct store *store, int64_t *ret_version, struct err *err)
 			       "knows %d): install that bmd again",
 			       store->path, (long long)version, SCHEMA);
 	if (version < 1 || tables == 0)
-		return damaged(store, "its tables are missing", err);
+		return store_damaged(store, "its tables are missing", err);
 	*ret_version = version;
 	return 0;
+}
+
+/* Is TEXT, of a check, about an index that does not agree with its table? Tables can be judged row by row. */
+static bool
+about_index(const char *text)
+{
+	return strstr(text, "missing from index") || strstr(text, "entries in index") ||
+	       strstr(text, "entry in index") || strstr(text, " of index ");
+}
+
+static int
+check_whole(struct store *store, bool *ret_indexes, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(store->db, "PRAGMA integrity_check(1000)", -1, &st, NULL);
+	int r = 0;
+
+	while (r == 0 && code != SQLITE_DONE) {
+		const char *text;
+
+		if (code == SQLITE_OK || code == SQLITE_ROW)
+			code = sqlite3_step(st);
+		if (code == SQLITE_DONE)
+			break;
+		text = code == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+		if (code != SQLITE_ROW)
+			r = store_open_failed(store, code, err);
+		else if (text && about_index(text))
+			*ret_indexes = true;
+		else if (!text || strcmp(text, "ok") != 0)
+			r = store_damaged(store, text ? text : "its check says nothing", err);
+	}
+	(void)sqlite3_finalize(st);
+	return r;
 }
 
 /* A whole check reads the whole file; of a large one only what decides is checked: a start must not
  * take minutes. */
 static int
-check(struct store *store, int64_t size, struct err *err)
+check(struct store *store, int64_t size, int64_t version, bool *ret_indexes, struct err *err)
 {
 	static const char *const small[] = {"meta",   "builds", "artifacts",
 					    "stages", "stack",	"successes"};
@@ -397,14 +443,16 @@ check(struct store *store, int64_t size, struct err *err)
 	int r = 0;
 
 	if (size <= CHECK_WHOLE_BYTES) {
-		r = ask(store, "PRAGMA quick_check(1)", got, sizeof(got), err);
-		return r == 0 && strcmp(got, "ok") != 0 ? damaged(store, got, err) : r;
+		r = check_whole(store, ret_indexes, err);
+		return r == 0 && *ret_indexes && version < SEALED
+			   ? store_damaged(store, "an index does not agree with its table", err)
+			   : r;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(small) && r == 0; i++) {
 		(void)snprintf(sql, sizeof(sql), "PRAGMA quick_check('%s')", small[i]);
 		r = ask(store, sql, got, sizeof(got), err);
 		if (r == 0 && strcmp(got, "ok") != 0)
-			r = damaged(store, got, err);
+			r = store_damaged(store, got, err);
 	}
 	return r;
 }
@@ -465,6 +513,7 @@ create(struct store *store, struct err *err)
 	r = connect_file(store, temporary, SQLITE_OPEN_CREATE, err);
 	if (r == 0)
 		r = migrate(store, 0, err);
+	store_seals_forget(store);
 	(void)sqlite3_close(store->db);
 	store->db = NULL;
 	if (r == 0)
@@ -489,7 +538,7 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 		if (errno != ENOENT)
 			return err_errno(err, errno, "cannot look at %s", store->path);
 		if (lstat(wal, &st) == 0 && st.st_size > 0)
-			return damaged(store, "it is gone, but its -wal file is still there", err);
+			return store_damaged(store, "it is gone, but its -wal file is still there", err);
 		*ret_size = 0;
 		return create(store, err);
 	}
@@ -502,7 +551,7 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 			       "back with chown",
 			       store->path, st.st_uid, geteuid());
 	if (st.st_size == 0)
-		return damaged(store, "it is empty", err);
+		return store_damaged(store, "it is empty", err);
 	if ((st.st_mode & 07777) != 0600 && chmod(store->path, 0600) < 0)
 		return err_errno(err, errno, "cannot set the mode of %s", store->path);
 	*ret_size = st.st_size;
@@ -527,9 +576,9 @@ prepare_part(struct store *store, unsigned part, struct err *err)
 					      &store->statements[part][i], NULL);
 
 		if ((code & 0xff) == SQLITE_ERROR)
-			return damaged(store, sqlite3_errmsg(store->db), err);
+			return store_damaged(store, sqlite3_errmsg(store->db), err);
 		if (code != SQLITE_OK)
-			return open_failed(store, code, err);
+			return store_open_failed(store, code, err);
 	}
 	return 0;
 }
@@ -556,10 +605,32 @@ finalize(struct store *store)
 
 /* ---- the whole ---- */
 
+void
+store_note(struct store *store, const char *format, ...)
+{
+	_cleanup_free_ char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		xalloc_die();
+	va_end(args);
+	if (!store->notes)
+		store->notes = json_array();
+	(void)json_array_append_new(store->notes, json_string(text));
+}
+
+const json_t *
+store_notes(const struct store *store)
+{
+	return store->notes;
+}
+
 static int
 open_database(struct store *store, struct err *err)
 {
 	int64_t size = 0, version = 0;
+	bool indexes = false;
 	int r;
 
 	r = find_file(store, &size, err);
@@ -570,9 +641,17 @@ open_database(struct store *store, struct err *err)
 	if (r == 0)
 		r = settle_settings(store, err);
 	if (r == 0)
-		r = check(store, size, err);
+		r = check(store, size, version, &indexes, err);
+	if (r == 0 && version >= SEALED)
+		r = store_seals_watch(store, err);
+	if (r == 0 && version >= SEALED)
+		r = store_damage_look(store, indexes, err);
 	if (r == 0)
 		r = migrate(store, version, err);
+	if (r == 0 && version < SCHEMA)
+		r = store_seals_watch(store, err);
+	if (r == 0)
+		r = ask_number(store, "SELECT count(*) FROM damaged", &store->ndamaged, err);
 	if (r == 0)
 		r = prepare(store, err);
 	if (r == 0)
@@ -611,7 +690,9 @@ store_close(struct store *store)
 	if (!store)
 		return;
 	finalize(store);
+	store_seals_forget(store);
 	(void)sqlite3_close(store->db);
+	json_decref(store->notes);
 	for (size_t i = 0; i < store->ncache; i++)
 		history_clear(&store->cache[i].history);
 	free(store->cache);

@@ -15,6 +15,7 @@
 #ifndef DAEMON_STORE_PRIVATE_H
 #define DAEMON_STORE_PRIVATE_H
 
+#define SQLITE_ENABLE_PREUPDATE_HOOK /* for its declarations; configure asks the library */
 #include <sqlite3.h>
 
 #include "daemon/store.h"
@@ -83,6 +84,7 @@
 
 /* Every file that has statements. */
 #define STORE_PARTS(X) \
+	X(damage)      \
 	X(base)        \
 	X(build)       \
 	X(job)         \
@@ -126,6 +128,8 @@ struct store_cached {
 	struct history history;
 };
 
+struct store_seals; /* store_seal.c */
+
 struct store {
 	char *path;
 	int folder_fd; /* holds the lock */
@@ -134,6 +138,9 @@ struct store {
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
 	int changes_at_begin;
+	struct store_seals *seals; /* NULL before the tables are known */
+	int64_t ndamaged;	   /* rows of that table */
+	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
 	int keys_added;
 	uint64_t generation;
@@ -142,6 +149,40 @@ struct store {
 	int64_t written[STORE_WRITTEN_MAX]; /* jobs, since somebody asked last */
 	size_t nwritten; /* one more than fits: too many to name */
 };
+
+/* store_open.c: sentences for a file that cannot be used, and for what the opening found. */
+int store_open_failed(struct store *store, int code, struct err *err);
+int store_damaged(struct store *store, const char *what, struct err *err);
+void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
+
+/* store_seal.c. Reads which tables there are, and watches what is written to them. */
+int store_seals_watch(struct store *store, struct err *err);
+void store_seals_forget(struct store *store);
+/* What was told and is not yet written: how much, back to that, and into the table. */
+size_t store_seals_waiting(const struct store *store);
+void store_seals_back(struct store *store, size_t n);
+int store_seals_write(struct store *store, struct err *err);
+int store_seals_savepoint(struct store *store, struct err *err); /* before it is set */
+void store_seals_savepoint_back(struct store *store);
+int store_seals_all(struct store *store, struct err *err); /* every row, anew; watches */
+enum store_finding_kind { STORE_ROW_CHANGED, STORE_ROW_GONE, STORE_ROW_STRANGE };
+struct store_finding {
+	const char *table;
+	enum store_finding_kind what;
+	int64_t key;	  /* its rowid, if it has one */
+	int64_t identity; /* of a row that is gone */
+	bool known;	  /* what tells whose row it is did not change */
+	sqlite3_stmt *row; /* SELECT *, unless it is gone */
+};
+/* Compares every row with its seal. BACK's negative answer ends it. */
+int store_seals_check(struct store *store, int (*back)(const struct store_finding *finding, void *arg),
+		      void *arg, struct err *err);
+int64_t store_seal_job_identity(struct store *store, const char *application, const char *stage); /* of a final job */
+int store_seal_drop(struct store *store, const char *table, int64_t key, struct err *err);
+int64_t store_seal_digest(const unsigned char *p, size_t n);
+
+/* store_damage.c. Judges what the seals say; INDEXES: some index does not agree with its table. */
+int store_damage_look(struct store *store, bool indexes, struct err *err);
 
 /* store_row.c. What a result code of SQLite means to callers; a full disk in a sentence. */
 int store_failed(struct store *store, int code, struct err *err);

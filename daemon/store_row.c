@@ -125,6 +125,7 @@ store_read_json(sqlite3_stmt *st, int i, bool list)
 int
 store_run(struct store *store, sqlite3_stmt *st, struct err *err)
 {
+	size_t waiting = store_seals_waiting(store);
 	int code;
 
 	if (store->spoiled) {
@@ -133,7 +134,10 @@ store_run(struct store *store, sqlite3_stmt *st, struct err *err)
 	}
 	code = sqlite3_step(st);
 	(void)sqlite3_reset(st);
-	return code == SQLITE_DONE || code == SQLITE_ROW ? 0 : store_failed(store, code, err);
+	if (code == SQLITE_DONE || code == SQLITE_ROW)
+		return 0;
+	store_seals_back(store, waiting);
+	return store_failed(store, code, err);
 }
 
 /* 1 and a row, 0 at the end (and reset), or an error (and reset). */

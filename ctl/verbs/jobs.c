@@ -273,6 +273,7 @@ print_job(const struct ctl *ctl, const json_t *job)
 	time_field(ctl, "finished", job, "finished");
 	field("took", text_duration(job).s);
 	field("ended by", json_get_string(job, "ended_by"));
+	field("damaged", json_get_string(job, "damaged"));
 	print_variables(json_object_get(job, "variables"));
 	print_steps(ctl, json_object_get(job, "steps"));
 	if (json_get_string(job, "started") != NULL)

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Bits that rot in a database at rest. Each round flips one (or, one round in eight, wipes some bytes)
+ * in a copy of a real file and opens the copy as bmd does. Fair are: it is refused with a sentence that names the
+ * file; something is reported; or no row differs from before, by table and by index. Else the answers would be silently other ones.
+ *
+ *	flips DATABASE FOLDER ROUNDS SEED
+ */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/xalloc.h"
+#include "daemon/store.h"
+
+static unsigned long long state;
+
+static unsigned long long
+dice(void)
+{
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}
+
+static void
+die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+static char *
+load(const char *path, size_t *ret_n)
+{
+	FILE *file = fopen(path, "re");
+	struct stat st;
+	char *bytes;
+
+	if (!file || fstat(fileno(file), &st) < 0)
+		die(path);
+	bytes = xcalloc((size_t)st.st_size, 1);
+	if (fread(bytes, 1, (size_t)st.st_size, file) != (size_t)st.st_size)
+		die(path);
+	fclose(file);
+	*ret_n = (size_t)st.st_size;
+	return bytes;
+}
+
+static void
+save(const char *path, const char *bytes, size_t n)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file || fwrite(bytes, 1, n, file) != n || fclose(file) != 0 || chmod(path, 0600) < 0)
+		die(path);
+}
+
+/* What SQL answers, all columns and rows in a line each. */
+static void
+ask(sqlite3 *db, const char *sql, FILE *out)
+{
+	sqlite3_stmt *st = NULL;
+	int code = sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+
+	while (code == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
+		for (int i = 0; i < sqlite3_column_count(st); i++)
+			fprintf(out, "%d:%s|", sqlite3_column_type(st, i), sqlite3_column_text(st, i));
+		fputc('\n', out);
+	}
+	if (code != SQLITE_OK)
+		fprintf(out, "cannot read: %s\n", sqlite3_errmsg(db));
+	sqlite3_finalize(st);
+}
+
+/* Every row of every table but those that tell of damage, and whether the indexes agree. */
+static char *
+content(const char *path)
+{
+	_cleanup_free_ char *names = NULL;
+	char *text = NULL, *name, *rest;
+	size_t n = 0, nnames = 0;
+	FILE *out = open_memstream(&text, &n), *list = open_memstream(&names, &nnames);
+	sqlite3 *db;
+	sqlite3_stmt *st;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
+		die(path);
+	sqlite3_prepare_v2(db,
+			   "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('seals',"
+			   " 'damaged') AND name NOT LIKE 'sqlite_%' ORDER BY name",
+			   -1, &st, NULL);
+	while (sqlite3_step(st) == SQLITE_ROW)
+		fprintf(list, "%s\n", sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	fclose(list);
+	for (name = strtok_r(names, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
+		_cleanup_free_ char *sql = xasprintf("SELECT '%s', * FROM %s NOT INDEXED", name, name);
+
+		ask(db, sql, out);
+	}
+	ask(db, "SELECT type, name, sql FROM sqlite_schema ORDER BY name", out);
+	ask(db, "PRAGMA integrity_check", out);
+	fclose(out);
+	sqlite3_close(db);
+	return text;
+}
+
+static void
+spoil(char *bytes, size_t n)
+{
+	size_t at = dice() % n, many = dice() % 8 == 0 ? 1 + dice() % 64 : 0;
+
+	if (many == 0) {
+		int bit = (int)(dice() % 8);
+
+		bytes[at] ^= (char)(1 << bit);
+		printf("bit %d of byte %zu: ", bit, at);
+		return;
+	}
+	printf("%zu bytes at %zu: ", many, at);
+	for (; many > 0 && at < n; many--)
+		bytes[at++] = 0;
+}
+
+static int
+bad_round(unsigned long round, const char *why)
+{
+	printf("VIOLATION round %lu: %s\n", round, why);
+	return 1;
+}
+
+int
+main(int argc, char **argv)
+{
+	unsigned long rounds, refused = 0, reported = 0, same = 0, bad = 0;
+	_cleanup_free_ char *path = NULL, *wal = NULL, *bytes = NULL, *before = NULL, *copy = NULL;
+	size_t n;
+
+	if (argc != 5)
+		return 2;
+	rounds = strtoul(argv[3], NULL, 10);
+	state = strtoull(argv[4], NULL, 10) * 2654435761ULL + 88172645463325252ULL;
+	path = xasprintf("%s/bmd.db", argv[2]);
+	wal = xasprintf("%s-wal", path);
+	bytes = load(argv[1], &n);
+	save(path, bytes, n);
+	before = content(path);
+	copy = xcalloc(n, 1);
+	for (unsigned long round = 1; round <= rounds; round++) {
+		struct err err = ERR_INIT;
+		struct store *store = NULL;
+		int r;
+
+		memcpy(copy, bytes, n);
+		spoil(copy, n);
+		(void)unlink(wal);
+		save(path, copy, n);
+		r = store_open(argv[2], &store, &err);
+		if (r < 0) {
+			printf("refused: %s\n", err.text);
+			refused++;
+			if (!strstr(err.text, "bmd.db"))
+				bad += (unsigned long)bad_round(round, "the refusal does not name the file");
+			err_clear(&err);
+			continue;
+		}
+		if (store_notes(store)) {
+			printf("reported: %s\n",
+			       json_string_value(json_array_get(store_notes(store), 0)));
+			reported++;
+			store_close(store);
+		} else {
+			_cleanup_free_ char *after = NULL;
+
+			store_close(store);
+			after = content(path);
+			puts("nothing differs");
+			same++;
+			if (strcmp(before, after) != 0)
+				bad += (unsigned long)bad_round(round, "rows differ, and nobody said so");
+		}
+	}
+	printf("%lu rounds: %lu refused, %lu reported, %lu without effect, %lu silently different\n",
+	       rounds, refused, reported, same, bad);
+	return bad > 0;
+}
