@@ -234,11 +234,45 @@ record(struct judging *judging, struct err *err)
 	return r;
 }
 
+/* Who mends rows by hand deletes the seals: no rot empties a table and leaves it whole. */
+static int
+seals_deleted(struct store *store, struct err *err)
+{
+	sqlite3_stmt *st = NULL;
+	int code, r = prepare(store, "SELECT 1 FROM seals LIMIT 1", &st, err);
+
+	if (r < 0)
+		return r;
+	code = sqlite3_step(st);
+	(void)sqlite3_finalize(st);
+	return code == SQLITE_DONE ? 1 : code == SQLITE_ROW ? 0 : store_open_failed(store, code, err);
+}
+
+static int
+seal_anew(struct store *store, struct err *err)
+{
+	int r = execute(store, "BEGIN IMMEDIATE; REINDEX", err);
+
+	if (r == 0)
+		r = store_seals_all(store, err);
+	if (r == 0)
+		r = execute(store, "COMMIT", err);
+	if (r < 0 && !sqlite3_get_autocommit(store->db))
+		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+	if (r == 0)
+		store_note(store, "the seals of the database were deleted: every row is taken as it is");
+	return r;
+}
+
 int
 store_damage_look(struct store *store, bool indexes, struct err *err)
 {
 	struct judging judging = {.store = store, .err = err};
-	int r = store_seals_check(store, on_finding, &judging, err);
+	int r = seals_deleted(store, err);
+
+	if (r != 0)
+		return r < 0 ? r : seal_anew(store, err);
+	r = store_seals_check(store, on_finding, &judging, err);
 
 	if (r == 0 && (judging.n > 0 || indexes))
 		r = record(&judging, err);

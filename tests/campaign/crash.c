@@ -43,6 +43,8 @@ struct campaign {
 	bool armed; /* bmd may die of a failpoint */
 	int64_t ready_us, ready_max_us;
 	int readies;
+	const char *power; /* the hook of power cuts; NULL: SIGKILL */
+	int cuts;
 };
 
 static _Noreturn void
@@ -268,6 +270,8 @@ bmd_start(struct campaign *campaign)
 	if (campaign->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(campaign->log, STDERR_FILENO);
+		if (getenv("CAMPAIGN_PRELOAD"))
+			setenv("LD_PRELOAD", getenv("CAMPAIGN_PRELOAD"), 1);
 		execl(campaign->bmd, "bmd", "-c", campaign->conf, (char *)NULL);
 		err(99, "cannot execute %s", campaign->bmd);
 	}
@@ -567,10 +571,103 @@ cycle_work(struct campaign *campaign)
 		campaign->together++;
 }
 
+/* The hook that cuts the power of the disk below the state folder, and gives it back. */
+static void
+power(struct campaign *campaign, const char *what)
+{
+	pid_t pid = fork();
+	int status = 1;
+
+	if (pid == 0) {
+		execl("/bin/sh", "sh", campaign->power, what, (char *)NULL);
+		_exit(99);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+		errx(99, "%s %s does not work", campaign->power, what);
+}
+
+static void
+await_stop(pid_t pid)
+{
+	char text[512], *end;
+
+	for (int i = 0; i < 20000; i++) {
+		if (proc_read(pid, "stat", text, sizeof(text)) <= 0)
+			return;
+		end = strrchr(text, ')');
+		if (end && (end[2] == 'T' || end[2] == 'Z'))
+			return;
+		usleep(500);
+	}
+}
+
+/* All that would end with the power: this bmd, each bmd-run, their steps. */
+static void
+all_of(struct campaign *campaign, struct pids *ret)
+{
+	struct pids children = {0};
+
+	children_of(campaign->pid, &children);
+	children_of(getpid(), &children);
+	ret->n = 0;
+	if (campaign->pid)
+		ret->v[ret->n++] = campaign->pid;
+	for (int i = 0; i < children.n; i++)
+		if (job_of(children.v[i]) > 0)
+			ret->v[ret->n++] = children.v[i];
+	steps_of(campaign, 0, ret);
+}
+
+/* Everything stands still, so that whatever was told was synced before; then the disk loses what was not, and all end. */
+static void
+cycle_power(struct campaign *campaign)
+{
+	struct pids all = {0};
+
+	bmd_start(campaign);
+	bmd_ready(campaign);
+	settle(campaign);
+	moment(campaign, 250);
+	for (int before = -1; before != all.n;) { /* who was started meanwhile */
+		before = all.n;
+		all_of(campaign, &all);
+		for (int i = 0; i < all.n; i++) {
+			kill(all.v[i], SIGSTOP);
+			await_stop(all.v[i]);
+		}
+	}
+	for (int i = 0; i < all.n; i++)
+		if (job_of(all.v[i]) > 0)
+			ledger_line(campaign->ledger,
+				    json_pack("{s:s, s:I, s:i}", "did", "kill-run", "job",
+					      (json_int_t)job_of(all.v[i]), "pid", (int)all.v[i]));
+	power(campaign, "cut");
+	for (int i = 0; i < all.n; i++)
+		if (all.v[i] != campaign->pid)
+			kill(all.v[i], SIGKILL);
+	bmd_end(campaign, SIGKILL);
+	for (int i = 0; i < 2000; i++) {
+		reap(campaign);
+		all_of(campaign, &all);
+		if (all.n == 0)
+			break;
+		for (int k = 0; k < all.n; k++)
+			kill(all.v[k], SIGKILL);
+		usleep(2000);
+	}
+	power(campaign, "restore");
+	campaign->cuts++;
+}
+
 static void
 cycle(struct campaign *campaign)
 {
 	int what = below(&campaign->dice, 100);
+
+	if (campaign->power) {
+		cycle_power(campaign);
+		return;
+	}
 
 	if (what < 20)
 		cycle_recovery(campaign);
@@ -625,6 +722,7 @@ main(int argc, char **argv)
 	campaign.conf = argv[2];
 	campaign.socket = argv[3];
 	campaign.folder = argv[4];
+	campaign.power = getenv("CAMPAIGN_POWER");
 	campaign.dice = strtoull(argv[5], NULL, 10);
 	cycles = atoi(argv[6]);
 	campaign.ledger = ledger_open(campaign.folder, "A");
@@ -644,10 +742,10 @@ main(int argc, char **argv)
 	nothing_left(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	printf(
-	    "cycles %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
+	    "cycles %d, power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
 	    "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
 	    "ms\n",
-	    cycles, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
+	    cycles, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
 	    campaign.together, campaign.run_points, campaign.stopped,
 	    (double)campaign.ready_us / 1000 / campaign.readies,
 	    (double)campaign.ready_max_us / 1000);

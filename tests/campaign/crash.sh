@@ -3,6 +3,7 @@
 #
 #   N=     cycles (default 15 in `make check`, 200 in `make check-crash`)
 #   SEED=  the decisions of clients, driver and steps (default: the clock); printed, so that a run can be done again
+#   POWER= ext4 or xfs: instead of kills the power of a loop-mounted disk is cut (see power.sh)
 #   KEEP=  a folder that the ledgers are copied to, always; without it, after a violation, their place is printed
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
@@ -33,6 +34,27 @@ for program in daemon/bmd runner/bmd-run import/bmd-import; do
     cp "$here/${program##*/}" "$HOME_DIR/tree/$program"
 done
 PATH=$HOME_DIR/tree/daemon:$PATH
+kind="crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers"
+if [ -n "${POWER:-}" ]; then
+    kind="power campaign, $POWER | the power is cut under $CLIENTS clients"
+    truncate -s 400M "$HOME_DIR/disk" && "mkfs.$POWER" -q "$HOME_DIR/disk" && mkdir "$HOME_DIR/state" &&
+        mount -o loop "$HOME_DIR/disk" "$HOME_DIR/state" 2>"$HOME_DIR/err" ||
+        SKIP "no loop-mounted $POWER here: $(cat "$HOME_DIR/err")"
+    at_exit "umount -l '$HOME_DIR/state'"
+    cat >"$HOME_DIR/power" <<HOOK
+case \$1 in
+cut) exec xfs_io -x -c shutdown "$HOME_DIR/state" ;;
+restore)
+    n=0
+    until umount "$HOME_DIR/state"; do
+        n=\$((n + 1)); [ \$n -lt 200 ] || exit 1
+        sleep 0.05
+    done
+    exec mount -o loop "$HOME_DIR/disk" "$HOME_DIR/state" ;;
+esac
+HOOK
+    export CAMPAIGN_POWER="$HOME_DIR/power"
+fi
 bmd_start
 for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
 bmd_stop
@@ -49,12 +71,12 @@ integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || i
 [ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity"; checked=1; }
 violations=$(cat "$ledgers/crash.out" "$ledgers/check.out" | grep -c '^VIOLATION')
 bound=$([ "$violations" = 0 ] && awk "BEGIN { printf \"%.2g %%\", 300 / $N }" || echo -)
-echo "| crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - begin)) s |"
+echo "| $kind | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - begin)) s |"
 [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -r "$ledgers"/. "$KEEP"; }
 if [ $drove != 0 ] || [ $checked != 0 ]; then
     keep_ledgers=yes
     cp -r "$HOME_DIR/state" "$ledgers/" 2>/dev/null
-    echo "look into $ledgers; again: make check-crash SEED=$SEED N=$N"
+    echo "look into $ledgers; again: ${POWER:+POWER=$POWER }make check-crash SEED=$SEED N=$N"
     exit 1
 fi
 OK "nothing lost, nothing twice, every end true"

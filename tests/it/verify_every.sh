@@ -38,7 +38,7 @@ flip=$(object "$HOME_DIR/site1/index.html")
 chmod 644 "$flip"
 printf X | dd of="$flip" bs=1 seek=0 conv=notrunc status=none
 rm "$(object "$HOME_DIR/site2/shared")"
-sqlite3 "$HOME_DIR/state/bmd.db" "UPDATE meta SET value = value - 2 * 86400000000 WHERE name = 'verify-since'"
+sqlite3 "$HOME_DIR/state/bmd.db" "UPDATE meta SET value = value - 2 * 86400000000 WHERE name = 'verify-since'; DELETE FROM seals"
 bmd_start
 retry verification '.last != null'
 verification '.last.files == 4 and .last.damaged == 3 and .damaged and .running == null' >/dev/null ||
@@ -61,7 +61,7 @@ OK "a pass is done once, and names what is damaged"
 expect 0 bmctl build repair app 1.0/1 "site=$HOME_DIR/site1"
 expect 0 bmctl build repair app 1.0/2 "site=$HOME_DIR/site2"
 bmd_stop
-sqlite3 "$HOME_DIR/state/bmd.db" "UPDATE meta SET value = value - 2 * 86400000000 WHERE name = 'verify-since'"
+sqlite3 "$HOME_DIR/state/bmd.db" "UPDATE meta SET value = value - 2 * 86400000000 WHERE name = 'verify-since'; DELETE FROM seals"
 bmd_start
 retry verification '.last.damaged == 0'
 verification '.damaged | not' >/dev/null || FAIL "still damaged"
@@ -72,7 +72,7 @@ bmd_stop
 first=$(sqlite3 "$HOME_DIR/state/bmd.db" "SELECT min(digest) FROM artifacts" | cut -c1-15)
 began=$(($(date +%s) - 60))
 sqlite3 "$HOME_DIR/state/bmd.db" "INSERT OR REPLACE INTO meta VALUES ('verify-began', ${began}000000), ('verify-files', 100),
-    ('verify-cursor', $(printf %d "0x$first")), ('verify-damaged', 7)"
+    ('verify-cursor', $(printf %d "0x$first")), ('verify-damaged', 7); DELETE FROM seals"
 bmd_start
 retry verification '.last.files == 102'
 verification '.last.damaged == 7' >/dev/null || FAIL "what was counted before"
