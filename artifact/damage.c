@@ -275,3 +275,19 @@ damage_heal(const struct objects *objects)
 		if (digest_valid(entry->d_name))
 			heal_one(objects, folder, entry->d_name);
 }
+
+void
+damage_forget(const struct objects *objects, bool (*kept)(const char *manifest, void *arg),
+	      void *arg)
+{
+	_cleanup_close_ int folder = folder_open(objects, false);
+	int copy = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(cleanup_dir) DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+	const struct dirent *entry;
+
+	if (dir == NULL && copy >= 0)
+		close(copy);
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		if (digest_valid(entry->d_name) && !kept(entry->d_name, arg))
+			(void)unlinkat(folder, entry->d_name, 0);
+}

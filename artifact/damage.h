@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What verification found damaged, remembered until it is whole again: STATE/store/damaged/DIGEST for each manifest concerned, a line
- * for each of its files. Written by bmd-import alone, read by bmd and bmd-run before anything moves.
+ * for each of its files. Written by bmd-import, and by bmd on the word of a run; read by bmd and bmd-run before anything moves.
  */
 #ifndef ARTIFACT_DAMAGE_H
 #define ARTIFACT_DAMAGE_H
@@ -34,6 +34,8 @@ int damage_note(const struct objects *objects, const char *manifest, const struc
 bool damage_any(const struct objects *objects);
 /* Is MANIFEST damaged? 1 and its first finding (RET_PATH may be "", free() both; either may be NULL), 0, or -errno. */
 int damage_find(const struct objects *objects, const char *manifest, char **ret_problem, char **ret_path);
+/* Forgets what is remembered of manifests that are not kept any more. */
+void damage_forget(const struct objects *objects, bool (*kept)(const char *manifest, void *arg), void *arg);
 /* An upload has put objects: hashes what is remembered as damaged, and forgets what is whole now. */
 void damage_heal(const struct objects *objects);
 

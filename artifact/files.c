@@ -394,6 +394,7 @@ files_copy(const struct objects *objects, const struct manifest_entry *entry, in
 			"add the build again to heal it",
 			shown, entry->digest);
 		err_field(err, "path", json_string(entry->path));
+		err_field(err, "object", json_string(entry->digest));
 		return r;
 	}
 	return err_errno(err, -r, "%s: cannot be placed", shown);

@@ -93,6 +93,12 @@ result_state_valid(const char *s)
 }
 
 static bool
+digest_or_none(const char *s)
+{
+	return !*s || digest_valid(s);
+}
+
+static bool
 step_or_none(const char *s)
 {
 	return !*s || names_stage(s);
@@ -139,6 +145,7 @@ static const struct field result_fields[] = {
     F_NUMBER(struct run_result, signal, 1, 127),
     F_TEXT(struct run_result, ended_by, NULL),
     F_TEXT(struct run_result, message, NULL),
+    F_TEXT(struct run_result, damaged, digest_or_none),
 };
 
 static const struct field started_fields[] = {

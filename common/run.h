@@ -89,6 +89,7 @@ struct run_result {
 	int exit_code, signal;		/* of the deciding step; -1: none */
 	char ended_by[64];		/* who cancelled; "" else */
 	char message[512];
+	char damaged[65];		/* digest of a stored file that was found missing or damaged; "" for none */
 };
 json_t *run_result_pack(const struct run_result *result);
 int run_result_unpack(const json_t *object, struct run_result *ret_result, struct err *err);

@@ -22,6 +22,7 @@
 #define SAVE_SECONDS 60.0
 #define AGAIN_FIRST  5.0 /* after a helper that broke off: doubled up to … */
 #define AGAIN_LAST   3600.0
+#define SUSPECTS_MAX 1000
 #define NAMED_MAX    1000 /* damaged files of a pass that the log names */
 #define BUILDS_MAX   10	  /* builds that a line names */
 
@@ -61,6 +62,8 @@ struct patrol {
 	struct pass base;	     /* what NOW was when the helper began */
 	int64_t read_files, found;   /* by the helper; damaged, behind the cursor */
 	struct sched_verify *helper; /* NULL: none is at work */
+	struct sched_verify *closer; /* at what runs found; the same */
+	json_t *suspects;	     /* manifests that wait for it */
 	bool done;		     /* the helper read all */
 	int saves;		     /* that wait for their commit */
 	bool freed;		     /* while some do */
@@ -391,6 +394,48 @@ on_again(struct ev_loop *loop, ev_timer *timer, int events)
 	look(timer->data);
 }
 
+/* ---- what a run found */
+
+static void look_closer(struct patrol *patrol);
+
+static void
+on_closer_line(const json_t *object, void *arg)
+{
+	struct patrol *patrol = arg;
+
+	if (object) {
+		if (json_get_string(object, "problem"))
+			(void)name_damage(patrol, object, true);
+		return;
+	}
+	sched_verify_stop(TAKE(patrol->closer));
+	look_closer(patrol);
+}
+
+/* One verification at a time; what cannot begin is left to the next pass, for its mark is there. */
+static void
+look_closer(struct patrol *patrol)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (patrol->closer || json_array_size(patrol->suspects) == 0)
+		return;
+	if (sched_verify_own(patrol->sched, patrol->suspects, on_closer_line, patrol,
+			     &patrol->closer, &err) < 0)
+		log_error("the files of a damaged build are not verified: %s", err.text);
+	json_array_clear(patrol->suspects);
+}
+
+static void
+on_damaged(const json_t *manifests, void *arg)
+{
+	struct patrol *patrol = arg;
+
+	if (json_array_size(patrol->suspects) < SUSPECTS_MAX)
+		json_array_extend(patrol->suspects, (json_t *)(uintptr_t)manifests);
+	look_closer(patrol);
+}
+
 /* ---- the whole */
 
 /* A pass that nobody wants any more. */
@@ -445,6 +490,8 @@ patrol_new(struct sched *sched, struct queue *queue, struct turn *turn,
 	patrol->due.data = patrol->again.data = patrol->save.data = patrol;
 	if (when_zone_local(patrol->zone, NULL) < 0)
 		snprintf(patrol->zone, sizeof(patrol->zone), "UTC");
+	patrol->suspects = json_array();
+	sched_on_damaged(sched, on_damaged, patrol);
 	load(patrol);
 	configure(patrol);
 	return patrol;
@@ -465,6 +512,9 @@ patrol_free(struct patrol *patrol)
 	ev_timer_stop(loop_of(patrol), &patrol->again);
 	ev_timer_stop(loop_of(patrol), &patrol->save);
 	stop_helper(patrol);
+	sched_verify_stop(TAKE(patrol->closer));
+	sched_on_damaged(patrol->sched, NULL, NULL);
+	json_decref(TAKE(patrol->suspects));
 	free(TAKE(patrol->text));
 	patrol->freed = true;
 	if (patrol->saves == 0)

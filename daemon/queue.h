@@ -162,6 +162,8 @@ int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_
 /* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);
 /* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */
+/* A run of JOB found the stored file OBJECT missing or damaged: its build is marked. The manifests concerned, an array of digests. */
+json_t *queue_mark_damaged(struct queue *queue, int64_t job, const char *object);
 json_t *queue_check(struct queue *queue, const char *application, const char *stage, int64_t now_us);
 
 /* In the form of the interface file; NOW for texts such as "in 6 h 20 min". New references. */

@@ -84,6 +84,9 @@ struct sched {
 	struct zones *zones;
 	bool clocks; /* the tz database may have changed: asked before the next look */
 
+	void (*damaged)(const json_t *manifests, void *arg);
+	void *damaged_arg;
+
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;
 	char *status;
@@ -478,6 +481,22 @@ on_over(struct tend *tend, void *arg)
 	sched_kick(sched);
 }
 
+static void
+on_damaged(const json_t *manifests, void *arg)
+{
+	struct sched *sched = arg;
+
+	if (sched->damaged && json_array_size(manifests) > 0)
+		sched->damaged(manifests, sched->damaged_arg);
+}
+
+void
+sched_on_damaged(struct sched *sched, void (*back)(const json_t *manifests, void *arg), void *arg)
+{
+	sched->damaged = back;
+	sched->damaged_arg = arg;
+}
+
 static bool
 forget(struct helpers *helpers, pid_t pid)
 {
@@ -614,6 +633,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	    .turn = turn,
 	    .run_directory = xstrdup(queue_conf(queue)->run_directory),
 	    .changed = on_changed,
+	    .damaged = on_damaged,
 	    .over = on_over,
 	    .arg = sched,
 	};

@@ -32,6 +32,9 @@ void sched_reload(struct sched *sched);
 /* What hinders the work and what a human can do about it: array of sentences. New reference. */
 json_t *sched_warnings(struct sched *sched);
 
+/* BACK is called with the manifests (digests) that a run was found to lack files of. */
+void sched_on_damaged(struct sched *sched, void (*back)(const json_t *manifests, void *arg), void *arg);
+
 /* Watchers of a job: BACK is called after each commit that changed the job (state or event) or when its log may have grown. */
 struct sched_watch;
 struct sched_watch *sched_watch(struct sched *sched, int64_t job, void (*back)(int64_t job, void *arg), void *arg);

@@ -340,6 +340,12 @@ not_started(struct tend *tend, const char *why, bool hold)
 static void
 ended(struct tend *tend, const struct run_result *result)
 {
+	if (*result->damaged) {
+		_cleanup_json_ json_t *manifests =
+		    queue_mark_damaged(tend->host->queue, tend->job, result->damaged);
+
+		tend->host->damaged(manifests, tend->host->arg);
+	}
 	tend->result = *result;
 	end_with(tend, END_RESULT, NULL);
 }

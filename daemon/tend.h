@@ -29,6 +29,8 @@ struct tend_host { /* what all runs share; outlives them */
 	char boot[40];
 	/* After each commit that changed JOB. */
 	void (*changed)(int64_t job, void *arg);
+	/* These manifests are marked as damaged, by what a run said: to be verified. */
+	void (*damaged)(const json_t *manifests, void *arg);
 	/* The run is over, recorded and committed (or never began): the callee forgets it and calls tend_free(). */
 	void (*over)(struct tend *tend, void *arg);
 	void *arg;

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/entry.h"
 #include "common/varlink.h"
@@ -291,11 +292,21 @@ sweep_object(const char *digest, int64_t bytes, int64_t mtime_us, void *arg)
 		       &collect->nobjects, bytes);
 }
 
+static bool
+keeps_manifest(const char *digest, void *arg)
+{
+	const struct collect *collect = arg;
+
+	return set_has(&collect->manifests, digest);
+}
+
 static int
 sweep(struct collect *collect, struct err *err)
 {
 	int r = objects_each(collect->objects, OBJECTS_MANIFESTS, sweep_manifest, collect, err);
 
+	if (r >= 0)
+		damage_forget(collect->objects, keeps_manifest, collect);
 	if (r >= 0 && objects_sync_manifests(collect->objects) < 0)
 		r = err_errno(err, errno, "the store of files cannot be written");
 	if (r >= 0)

@@ -88,10 +88,9 @@ child_user_clear(struct child_user *user)
 	*user = (struct child_user){0};
 }
 
-void
-child_report_error(int report_fd, const char *sentence)
+static void
+report_object(int report_fd, const json_t *object)
 {
-	_cleanup_json_ json_t *object = json_pack("{s:s%}", "error", sentence, strlen(sentence));
 	_cleanup_free_ char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	const char *rest = text ? text : "{\"error\": \"the step could not begin\"}";
 
@@ -102,6 +101,25 @@ child_report_error(int report_fd, const char *sentence)
 			return;
 		rest += n > 0 ? n : 0;
 	}
+}
+
+void
+child_report_error(int report_fd, const char *sentence)
+{
+	_cleanup_json_ json_t *object = json_pack("{s:s%}", "error", sentence, strlen(sentence));
+
+	report_object(report_fd, object);
+}
+
+void
+child_report_failure(int report_fd, const struct err *err)
+{
+	_cleanup_json_ json_t *object = json_pack("{s:s%}", "error", err->text, strlen(err->text));
+	json_t *stored = json_object_get(err->fields, "object");
+
+	if (stored)
+		json_object_set(object, "object", stored);
+	report_object(report_fd, object);
 }
 
 static void __attribute__((noreturn)) _printf_(2, 3) give_up(int report_fd, const char *format, ...)

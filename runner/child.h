@@ -46,5 +46,7 @@ struct child_started {
 int child_start(const struct child *child, struct child_started *ret_started, struct err *err);
 /* For BODY and the checklist: one JSON object {"error": …} to REPORT_FD. */
 void child_report_error(int report_fd, const char *sentence);
+/* The same of what could not be placed: field "object" of ERR names a stored file that is not whole. */
+void child_report_failure(int report_fd, const struct err *err);
 
 #endif

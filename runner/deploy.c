@@ -120,7 +120,7 @@ place_body(void *arg, int report_fd)
 	};
 
 	if (place_deploy(&place, &outcome, &err) < 0) {
-		child_report_error(report_fd, err.text);
+		child_report_failure(report_fd, &err);
 		return 1;
 	}
 	report_outcome(report_fd, &outcome);
@@ -323,7 +323,7 @@ artifacts_body(void *arg, int report_fd)
 
 		if (place_tree(objects, &files->manifest, path, &err) < 0) {
 			err_prefix(&err, "artifact %s", names->v[i]);
-			child_report_error(report_fd, err.text);
+			child_report_failure(report_fd, &err);
 			return 1;
 		}
 	}

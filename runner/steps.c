@@ -48,6 +48,7 @@ struct attempt {
 	bool stopped; /* by a cancel or shutdown, not by itself */
 	int exit_code, signal;
 	char message[512];
+	char damaged[DIGEST_SIZE]; /* a stored file that was found so; "" for none */
 };
 
 static void
@@ -199,14 +200,17 @@ static bool
 judge_report(struct attempt *attempt)
 {
 	_cleanup_json_ json_t *object = NULL;
-	const char *sentence;
+	const char *sentence, *stored;
 
 	if (attempt->report.n == 0 ||
 	    json_parse(attempt->report.text, attempt->report.n, REPORT_MAX, &object, NULL) < 0)
 		return false;
 	sentence = json_get_string(object, "error");
+	stored = json_get_string(object, "object");
 	if (sentence)
 		attempt_fail(attempt, "%s", sentence);
+	if (stored && digest_valid(stored))
+		memcpy(attempt->damaged, stored, sizeof(attempt->damaged));
 	return sentence != NULL;
 }
 
@@ -470,6 +474,7 @@ conclude(struct run *run, const struct attempt *attempt)
 	snprintf(result->state, sizeof(result->state), "%s", step_state(attempt));
 	snprintf(result->failed_step, sizeof(result->failed_step), "%s", attempt->step->name);
 	snprintf(result->message, sizeof(result->message), "%s", attempt->message);
+	memcpy(result->damaged, attempt->damaged, sizeof(result->damaged));
 	result->exit_code = attempt->exit_code;
 	result->signal = attempt->signal;
 	if (attempt->stopped && run->stop == STOP_CANCEL)

@@ -26,6 +26,11 @@ expect 1 bmctl deploy app 1.0/3 --to production --now --wait
 expect 0 bmctl log "$(bmctl --json history app | jq '.jobs[0].id')"
 prints sub/data
 is "current" "page 2" "$(cat "$HOME_DIR/www/current/index.html")"
+# The run's word is a mark at once: nobody deploys that build again before it is whole.
+expect 8 bmctl deploy app 1.0/3 --to production --now
+says "sub/data of artifact site is damaged"
+expect 0 bmctl build show app 1.0/3
+retry grep -q 'sub/data of artifact site is damaged in the store: builds app 1.0/3; ' "$HOME_DIR/bmd.log" || FAIL "log"
 expect 1 bmctl build verify app
 cat "$HOME_DIR/err" >>"$HOME_DIR/out"
 prints sub/data

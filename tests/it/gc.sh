@@ -135,7 +135,13 @@ expect 0 add_orphan k2
 age "$orphan"
 expect 0 add_orphan k3
 exec 8<&-
+# A mark of damage goes with its manifest; of one that stays it stays, until it is verified.
+mkdir -p "$STORE/damaged"
+gone=$(printf gone | sha256sum | cut -d' ' -f1)
+for mark in "$gone" "$orphan"; do printf 'damaged\t%s\t4\tfile\n' "$gone" >"$STORE/damaged/$mark"; done
 expect 0 bmctl gc
+is "marks of damage" "$orphan" "$(ls "$STORE/damaged")"
 expect 0 bmctl build verify shop
+is "marks of damage" "" "$(ls "$STORE/damaged")"
 OK "builds that are added meanwhile"
 bmd_stop
