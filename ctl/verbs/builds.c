@@ -283,6 +283,34 @@ verb_build_show(struct ctl *ctl, struct err *err)
 	return CTL_DONE;
 }
 
+/* The list of files of the artifact NAME, to the byte: its SHA-256 is the digest. */
+static int
+print_files(struct ctl *ctl, const char *name, struct err *err)
+{
+	int64_t after = 0;
+
+	do {
+		_cleanup_json_ json_t *reply = NULL;
+		const json_t *text;
+		json_t *parameters;
+		int r;
+
+		if ((r = for_build(ctl, &parameters, err)) < 0)
+			return r;
+		json_object_set_new(parameters, "artifact", ctl_text(name));
+		json_object_set_new(parameters, "after", json_integer(after));
+		if ((r = ctl_call(ctl, "GetManifest", parameters, &reply, err)) < 0)
+			return r;
+		text = json_object_get(reply, "text");
+		if (ctl->json)
+			ctl_json(ctl, reply);
+		else
+			fwrite(json_string_value(text), 1, json_string_length(text), stdout);
+		after = json_get_int(reply, "next", 0);
+	} while (after > 0);
+	return CTL_DONE;
+}
+
 int
 verb_build_manifest(struct ctl *ctl, struct err *err)
 {
@@ -292,6 +320,8 @@ verb_build_manifest(struct ctl *ctl, struct err *err)
 	json_t *parameters;
 	int r;
 
+	if (ctl_word(ctl, 2) != NULL)
+		return print_files(ctl, ctl_word(ctl, 2), err);
 	if ((r = for_build(ctl, &parameters, err)) < 0 ||
 	    (r = ctl_call(ctl, "GetBuild", parameters, &reply, err)) < 0)
 		return r;

@@ -42,8 +42,9 @@
 	  OPTION_BIT(RELEASE), "the builds, and where each has been", "bmctl build list shop")        \
 	X(build_show,    "build show",    "APP BUILD",                                    2, 2, 0,   \
 	  "one build: its artifacts, digests and every deployment", "bmctl build show shop 1.0.2/3")  \
-	X(build_manifest, "build manifest", "APP BUILD",                                  2, 2, 0,   \
-	  "what to sign of a build", "bmctl build manifest shop 1.0.2/3")                                \
+	X(build_manifest, "build manifest", "APP BUILD [NAME]",                           2, 3, 0,   \
+	  "what to sign of a build; with NAME the files of that artifact",                             \
+	  "bmctl build manifest shop 1.0.2/3")                                                         \
 	X(build_reject,  "build reject",  "APP BUILD --reason TEXT",                      2, 2,      \
 	  OPTION_BIT(REASON), "mark a build as bad: it never starts again",                           \
 	  "bmctl build reject shop 1.0.3/1 --reason 'loses orders'")                                  \

@@ -15,6 +15,7 @@
 
 #define VERIFY_PAGE 1000
 #define PROGRESS_US 250000
+#define MANIFEST_PIECE ((size_t)256 * 1024)
 #define DAMAGED_MAX 1000 /* findings that a reply lists */
 
 int
@@ -64,6 +65,61 @@ method_Upload(struct request *request, struct err *err)
 	snprintf(upload->kind, sizeof(upload->kind), "%s", request_text(request, "kind"));
 	control_upgrade(request->call, json_object(), upload_taken, upload);
 	return 0;
+}
+
+/* ---- GetManifest */
+
+static const struct store_artifact *artifact_of(const struct store_build *build, const char *name);
+
+/* How much of the N bytes at TEXT is told at once: whole lines, and something of what is there. */
+static size_t
+manifest_piece(const char *text, size_t n)
+{
+	const char *end = n > MANIFEST_PIECE ? memrchr(text, '\n', MANIFEST_PIECE) : NULL;
+
+	return end ? (size_t)(end + 1 - text) : n;
+}
+
+static int
+manifest_reply(struct request *request, const struct store_build *build, json_t **ret_reply,
+	       struct err *err)
+{
+	const char *name = request_text(request, "artifact");
+	const struct store_artifact *artifact = artifact_of(build, name);
+	int64_t after = request_int(request, "after", 0);
+	_cleanup_free_ char *text = NULL;
+	size_t n, piece;
+	int r;
+
+	if (!artifact)
+		return err_set(err, ERR_FAILED, "%s %s has no artifact \"%.80s\": bmctl build show",
+			       build->application, names_build_text(&build->build).s, name);
+	r = objects_get_manifest(request->methods->objects, artifact->digest, &text, &n, err);
+	if (r < 0)
+		return r;
+	if (after < 0 || (size_t)after > n || (after > 0 && text[after - 1] != '\n'))
+		return request_invalid(err, "after", "it is not where a line begins");
+	piece = manifest_piece(text + after, n - (size_t)after);
+	*ret_reply = json_pack("{s:s, s:s%, s:o}", "digest", artifact->digest, "text", text + after,
+			       piece, "next",
+			       (size_t)after + piece < n
+				   ? json_integer((json_int_t)((size_t)after + piece))
+				   : json_null());
+	return *ret_reply ? 0 : err_set(err, ERR_FAILED, "the list of files is not a text");
+}
+
+int
+method_GetManifest(struct request *request, json_t **ret_reply, struct err *err)
+{
+	_cleanup_(store_build_clear) struct store_build build = {0};
+	const char *release;
+	int64_t number;
+	int r = request_release(request, &release, &number, err);
+
+	if (r >= 0)
+		r = queue_find_build(request->methods->queue, request_text(request, "application"),
+				     release, number, &build, err);
+	return r < 0 ? r : manifest_reply(request, &build, ret_reply, err);
 }
 
 /* ---- Diff */

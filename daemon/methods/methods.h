@@ -16,6 +16,7 @@
 	X(GetStatus,       VIEWER,   READ)                                                         \
 	X(ListBuilds,      VIEWER,   READ)                                                         \
 	X(GetBuild,        VIEWER,   READ)                                                         \
+	X(GetManifest,     VIEWER,   READ)                                                         \
 	X(Upload,          OPERATOR, UPGRADE)                                                      \
 	X(ListArtifacts,   VIEWER,   READ)                                                         \
 	X(AddBuild,        OPERATOR, MUTATE)                                                       \

@@ -44,6 +44,19 @@ is "the rule" signature "$(jq -r .parameters.rule "$HOME_DIR/out")"
 bmctl build manifest shop 1.0/1 >text
 digest=$(bmctl --json build show shop 1.0/1 | jq -r '.build.artifacts[0].digest')
 is "what to sign" "$(printf 'bmd build 1\napplication shop\nrelease 1.0\nartifact %s site' "$digest")" "$(cat text)"
+# The digest that is signed is that of the list of files, which says what each file is.
+expect 0 bmctl build manifest shop 1.0/1 site
+is "the list's digest" "$digest" "$(sha256sum <"$HOME_DIR/out" | cut -d' ' -f1)"
+is "the list" "$(printf 'bmd manifest 1\n0644\t4\t%s\tindex.html' "$(sha256sum <site/index.html | cut -d' ' -f1)")" "$(cat "$HOME_DIR/out")"
+expect 1 bmctl build manifest shop 1.0/1 nothing
+says 'has no artifact "nothing"'
+mkdir large
+i=0
+while [ $i -lt 4000 ]; do : >"large/a-name-that-is-long-enough-for-several-pieces-of-the-list-$i"; i=$((i + 1)); done
+expect 0 bmctl build add shop large site=large
+expect 0 bmctl build manifest shop large/1 site
+is "the digest of a long list" "$(bmctl --json build show shop large/1 | jq -r '.build.artifacts[0].digest')" "$(sha256sum <"$HOME_DIR/out" | cut -d' ' -f1)"
+is "its pieces" 3 "$(bmctl --json build manifest shop large/1 site | wc -l)"
 sign ana good
 sign ana legacy -l
 sign ben foreign
