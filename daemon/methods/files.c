@@ -16,6 +16,7 @@
 #define VERIFY_PAGE 1000
 #define PROGRESS_US 250000
 #define MANIFEST_PIECE ((size_t)256 * 1024)
+#define KEPT_SECONDS 10.0
 #define DAMAGED_MAX 1000 /* findings that a reply lists */
 
 int
@@ -163,39 +164,110 @@ artifact_of(const struct store_build *build, const char *name)
 	return NULL;
 }
 
-/* NULL: a build without this artifact has no files. */
-static int
-load_manifest(const struct objects *objects, const struct store_artifact *artifact,
-	      struct manifest *ret_manifest, struct err *err)
+/*
+ * The two manifests of the last page stay for a while: the next page is of the same ones, most likely, and a
+ * digest never means another list.
+ */
+struct files_kept {
+	struct ev_loop *loop;
+	ev_timer idle;
+	struct kept {
+		char digest[65]; /* "" in an empty one */
+		struct manifest manifest;
+	} v[2];
+};
+
+static void
+kept_clear(struct kept *kept)
 {
+	manifest_clear(&kept->manifest);
+	*kept = (struct kept){0};
+}
+
+static void
+on_idle(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct files_kept *kept = timer->data;
+
+	(void)events;
+	ev_timer_stop(loop, timer);
+	for (size_t i = 0; i < ARRAY_SIZE(kept->v); i++)
+		kept_clear(&kept->v[i]);
+}
+
+static struct files_kept *
+kept_of(struct methods *methods)
+{
+	struct files_kept *kept = methods->kept;
+
+	if (!kept) {
+		kept = methods->kept = xcalloc(1, sizeof(*kept));
+		kept->loop = sched_loop(methods->sched);
+		ev_timer_init(&kept->idle, on_idle, 0., KEPT_SECONDS);
+		kept->idle.data = kept;
+	}
+	ev_timer_again(kept->loop, &kept->idle);
+	return kept;
+}
+
+void
+request_files_free(struct methods *methods)
+{
+	if (!methods->kept)
+		return;
+	on_idle(methods->kept->loop, &methods->kept->idle, 0);
+	free(TAKE(methods->kept));
+}
+
+/* The list of files of ARTIFACT (NULL: none), borrowed until two others were asked for. BESIDE is one that
+ * must stay. */
+static int
+load_manifest(struct methods *methods, const struct store_artifact *artifact,
+	      const struct manifest *beside, const struct manifest **ret_manifest, struct err *err)
+{
+	static const struct manifest none;
+	struct files_kept *kept = kept_of(methods);
+	struct kept *slot = &kept->v[&kept->v[0].manifest == beside];
 	_cleanup_free_ char *text = NULL;
 	size_t n;
 	int r;
 
+	*ret_manifest = &none;
 	if (!artifact)
 		return 0;
-	r = objects_get_manifest(objects, artifact->digest, &text, &n, err);
-	return r < 0 ? r : manifest_parse(text, n, ret_manifest, err);
+	for (size_t i = 0; i < ARRAY_SIZE(kept->v); i++)
+		if (strcmp(kept->v[i].digest, artifact->digest) == 0) {
+			*ret_manifest = &kept->v[i].manifest;
+			return 0;
+		}
+	kept_clear(slot);
+	r = objects_get_manifest(methods->objects, artifact->digest, &text, &n, err);
+	if (r >= 0)
+		r = manifest_parse(text, n, &slot->manifest, err);
+	if (r < 0)
+		return r;
+	snprintf(slot->digest, sizeof(slot->digest), "%s", artifact->digest);
+	*ret_manifest = &slot->manifest;
+	return 0;
 }
 
 static int
-diff_artifact(struct diff *diff, const struct objects *objects, const struct store_build *a,
+diff_artifact(struct diff *diff, struct methods *methods, const struct store_build *a,
 	      const struct store_build *b, const char *name, struct err *err)
 {
 	const struct store_artifact *old = artifact_of(a, name), *new = artifact_of(b, name);
-	_cleanup_(manifest_clear) struct manifest old_files = {0};
-	_cleanup_(manifest_clear) struct manifest new_files = {0};
+	const struct manifest *old_files, *new_files;
 	int r;
 
-	if (old && new &&strcmp(old->digest, new->digest) == 0)
+	if (old && new && strcmp(old->digest, new->digest) == 0)
 		return 0;
-	r = load_manifest(objects, old, &old_files, err);
+	r = load_manifest(methods, old, NULL, &old_files, err);
 	if (r >= 0)
-		r = load_manifest(objects, new, &new_files, err);
+		r = load_manifest(methods, new, old_files, &new_files, err);
 	if (r < 0)
 		return r;
 	diff->artifact = name;
-	manifest_diff(&old_files, &new_files, diff_entry, diff);
+	manifest_diff(old_files, new_files, diff_entry, diff);
 	return 0;
 }
 
@@ -243,14 +315,14 @@ static int
 diff_builds(struct request *request, const struct store_build *a, const struct store_build *b,
 	    struct diff *diff, struct err *err)
 {
-	const struct objects *objects = request->methods->objects;
+	struct methods *methods = request->methods;
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < a->nartifacts; i++)
-		r = diff_artifact(diff, objects, a, b, a->artifacts[i].name, err);
+		r = diff_artifact(diff, methods, a, b, a->artifacts[i].name, err);
 	for (size_t i = 0; r >= 0 && i < b->nartifacts; i++)
 		if (!artifact_of(a, b->artifacts[i].name))
-			r = diff_artifact(diff, objects, a, b, b->artifacts[i].name, err);
+			r = diff_artifact(diff, methods, a, b, b->artifacts[i].name, err);
 	return r;
 }
 

@@ -20,6 +20,7 @@ struct methods {
 	const struct patrol *patrol; /* NULL: none */
 	struct store *store;
 	struct varlink_interface *control, *service;
+	struct files_kept *kept; /* files.c; NULL: nothing */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
 	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
@@ -80,6 +81,8 @@ bool page_add(struct page *page, json_t *item, int64_t a, int64_t b);
 /* {NAME: items, "next": …}; ends PAGE. */
 json_t *page_reply(struct page *page, const char *name);
 void page_clear(struct page *page);
+
+void request_files_free(struct methods *methods); /* what files.c keeps */
 
 /* In the form of the interface file. New references. */
 json_t *request_live(const struct history_entry *live); /* null for NULL */

@@ -708,6 +708,30 @@ START_TEST(limits)
 }
 END_TEST
 
+/* A gigabyte of zeros in less than a megabyte: the default limits stop it near the beginning. */
+START_TEST(gigabyte)
+{
+	static const char *const programs[] = {"xz -0", "zstd -q"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		_cleanup_free_ char *zeros =
+		    xasprintf("sh -c 'head -c 1073741824 /dev/zero | %s'", programs[i]);
+		struct bytes tar = {0}, packed, rest;
+
+		tar_header(&tar, "zeros", '0', 0644, "", 1073741824);
+		packed = through(programs[i], &tar);
+		rest = through(zeros, &tar);
+		ck_assert_uint_gt(packed.n, 0);
+		ck_assert_uint_lt(rest.n, 1 << 20);
+		add(&packed, rest.v, rest.n);
+		check_refused(__LINE__, import("tar", &packed), "more than 1000 times");
+		free(rest.v);
+		free(packed.v);
+		free(tar.v);
+	}
+}
+END_TEST
+
 /* Hard links cost nothing in the archive, but each is a file where it is placed. */
 START_TEST(hard_link_bomb)
 {
@@ -1255,7 +1279,7 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    flipped, flipped_zip,    gzip_members, hundred_thousand, taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
+	    flipped, flipped_zip,    gzip_members, hundred_thousand, gigabyte, taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
 	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, broken_off,
 	    killed,  hostile_client, warnings, twice_at_once,  verifying,    orphaned,
 	    long_names};

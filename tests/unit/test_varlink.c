@@ -338,6 +338,8 @@ static const struct full {
     {__LINE__, "ListBuilds",
      "{\"application\":\"a\",\"release\":\"1\",\"limit\":1,\"after\":\"x\"}"},
     {__LINE__, "GetBuild", "{" BUILD_FIELDS "}"},
+    {__LINE__, "GetManifest",
+     "{\"application\":\"shop\",\"release\":\"1.0.2\",\"build\":3,\"artifact\":\"site\",\"after\":0}"},
     {__LINE__, "Upload", "{\"kind\":\"tree\"}"},
     {__LINE__, "ListArtifacts", "{\"application\":\"a\"}"},
     {__LINE__, "AddBuild",
