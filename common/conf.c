@@ -524,6 +524,8 @@ stage_clear(struct conf_stage *stage)
 	variables_clear(&stage->variables);
 	strings_clear(&stage->open);
 	strings_clear(&stage->require_signature);
+	free(stage->zone);
+	conf_windows_free(stage->windows);
 }
 
 static void

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "common/err.h"
+#include "common/window.h"
 
 struct conf_variable {
 	char *name, *value;
@@ -71,6 +72,9 @@ struct conf_stage {
 	enum conf_verify verify;	/* which files of a folder that was placed before are hashed again */
 	bool require_reason, confirm;
 	struct conf_strings require_signature; /* public keys of minisign; none: unsigned builds are taken */
+	char *zone;			/* of windows and freezes, as written; NULL: this machine's */
+	struct windows *windows;	/* NULL: neither windows nor freezes */
+	unsigned windows_hold;		/* set of enum conf_mode that they hold */
 };
 
 /* A recurring deployment: each occurrence becomes a job. */

@@ -7,6 +7,7 @@
  *			reported and blanked out, so that libconfuse reads on and every mistake is found
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
  *	confschedule.c	what is wrong with a schedule
+ *	confwindow.c	the windows and freezes of a stage
  *	confcheck.c	what is wrong between sections and files
  *	confresolve.c	questions to a finished struct conf
  */
@@ -164,8 +165,13 @@ int conf_load_in(const struct conf_world *world, const char *file, unsigned flag
 int conf_load_text(const struct conf_world *world, const char *text, size_t n, unsigned flags,
 		   struct conf **ret_conf, struct conf_problems *ret_problems);
 
+/* The windows and freezes of STAGE, whose section is NODE. */
+void conf_read_windows(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
+		       struct conf_stage *stage);
+
 /* Freed here because they are made there. */
 void conf_application_clear(struct conf_application *application);
 void conf_plan_clear(struct conf_plan *plan);
+void conf_windows_free(struct windows *windows); /* NULL is fine */
 
 #endif

@@ -19,6 +19,7 @@
 
 // clang-format off
 #define FIELD(type, field) offsetof(struct type, field)
+#define NO_FIELD SIZE_MAX /* read by hand */
 
 static const struct conf_rule step_rules[] = {
 	{"deploy",         CONF_NAME,      FIELD(conf_step, deploy),         0, 0, "\"site\""},
@@ -55,6 +56,10 @@ static const struct conf_rule stage_rules[] = {
 	{"require-reason", CONF_TRUTH,     FIELD(conf_stage, require_reason), 0, 0, "true"},
 	{"confirm",        CONF_TRUTH,     FIELD(conf_stage, confirm),        0, 0, "true"},
 	{"require-signature", CONF_LIST,   FIELD(conf_stage, require_signature), 0, 0, "{\"RWQf6LRCGA9i…\"}"},
+	{"zone",           CONF_TEXT,      FIELD(conf_stage, zone),           0, 0, "\"Europe/Berlin\""},
+	{"windows",        CONF_LIST,      NO_FIELD,                          0, 0, "{\"Mon..Fri 22:00-05:00\"}"},
+	{"freezes",        CONF_LIST,      NO_FIELD,                          0, 0, "{'2026-12-20/2027-01-02 \"year end\"'}"},
+	{"windows-hold",   CONF_MODES,     FIELD(conf_stage, windows_hold),   0, 0, "{\"deploy\", \"redeploy\"}"},
 };
 
 static const struct conf_rule schedule_rules[] = {
@@ -67,7 +72,6 @@ static const struct conf_rule schedule_rules[] = {
 	{"variables",  CONF_VARIABLES, FIELD(conf_schedule, variables),  0, 0, "{\"PORT=8080\"}"},
 };
 
-#define NO_FIELD SIZE_MAX /* read by hand */
 static const struct conf_rule application_rules[] = {
 	{"stages",    CONF_LIST,      NO_FIELD,                           0, 0, "{\"testing\", \"production\"}"},
 	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
@@ -804,6 +808,7 @@ read_stage(struct reader *reader, const struct conf_node *node, struct conf_stag
 			    "variable",
 			    stage->open.v[i]);
 	read_signers(reader, node, stage);
+	conf_read_windows(reader->parse, reader->source, node, stage);
 }
 
 static const char *

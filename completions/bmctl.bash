@@ -23,12 +23,12 @@ _bmctl() {
     local builds='add list show manifest reject restore pin unpin verify repair'
     local always='--socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
-        --yes --grace --if-changed'
+        --yes --grace --if-changed --override-window --override-freeze'
     local verb= sub= nth=0 i socket=()
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
-        --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --number | --note | --signature | \
+        --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | \
             --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
@@ -46,7 +46,7 @@ _bmctl() {
         return ;;
     --on) COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")); return ;;
     --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
-    --reason | --var | --timeout | --grace | --number | --note | --release | --since | --limit | -n) return ;;
+    --reason | --var | --timeout | --grace | --override-freeze | --number | --note | --release | --since | --limit | -n) return ;;
     esac
 
     if [[ $cur == -* ]]; then
@@ -56,7 +56,7 @@ _bmctl() {
         'build add') options="$options --number --var --note --signature --reason" ;;
         'build list') options="$options --release" ;;
         'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
-        'reschedule ') options="$options --now --at --reason" ;;
+        'reschedule ') options="$options --now --at --reason --override-window --override-freeze" ;;
         'schedule preview') options="$options --limit" ;;
         'schedule add') options="$options --to --on --reason --var --yes --grace --if-changed" ;;
         'schedule remove' | 'schedule pause' | 'schedule resume') options="$options --reason" ;;

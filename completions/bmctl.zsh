@@ -38,7 +38,8 @@ _bmctl() {
     request=('--now[due now]' '--at[due at a time]:time:' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
         '*--var[set a variable]:K=V:' '--wait[wait for the end]' '(-f --follow)'{-f,--follow}'[show the log]'
         '--no-follow[return at once]' '--timeout[wait no longer]:span:' '--dry-run[only show]' '--yes[confirmed]'
-        '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)')
+        '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)'
+        '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:')
     verbs=('status:what is live where' 'redeploy:deploy a past build again' 'rollback:another name of redeploy'
         'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
@@ -67,7 +68,7 @@ _bmctl() {
         log) _arguments $always '(-f --follow)'{-f,--follow}'[until the end]' '--timeout[no longer]:span:' '1:job:_bmctl_jobs' ;;
         wait) _arguments $always '--timeout[no longer]:span:' '*:job:_bmctl_jobs' ;;
         cancel | release) _arguments $always '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
-        reschedule) _arguments $always '--now[due now]' '--at[due at]:time:' '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
+        reschedule) _arguments $always '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:' '--now[due now]' '--at[due at]:time:' '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
         lock) _arguments $always '--reason[why]:text:' '--until[its end]:time:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         unlock) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         settle) _arguments $always '--unknown[nobody knows]' '--reason[why]:text:' '1:application:_bmctl_applications' \

@@ -474,6 +474,24 @@ ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err)
 	return 0;
 }
 
+int
+ctl_override(struct ctl *ctl, json_t *parameters, struct err *err)
+{
+	const char *freeze = ctl_value(ctl, OPTION_OVERRIDE_FREEZE);
+	bool windows = ctl_given(ctl, OPTION_OVERRIDE_WINDOW);
+	json_t *override;
+
+	if (!windows && freeze == NULL)
+		return 0;
+	if (ctl_value(ctl, OPTION_REASON) == NULL)
+		return ctl_usage(ctl, err, "an override wants a reason: --reason TEXT");
+	override = json_pack("{s:b, s:[]}", "windows", windows, "freezes");
+	if (freeze != NULL)
+		json_array_append_new(json_object_get(override, "freezes"), ctl_text(freeze));
+	json_object_set_new(parameters, "override", override);
+	return 0;
+}
+
 void
 ctl_json(const struct ctl *ctl, const json_t *object)
 {

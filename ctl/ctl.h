@@ -93,6 +93,9 @@ int ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, stru
  * of a time. */
 int ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err);
 
+/* --override-window and --override-freeze: adds `override`. USAGE without --reason. */
+int ctl_override(struct ctl *ctl, json_t *parameters, struct err *err);
+
 /* What was typed, as JSON: as it is if it is UTF-8, else escaped. New reference. */
 json_t *ctl_text(const char *text);
 

@@ -35,6 +35,8 @@
 	X(YES,        "yes",         0,   NULL,     "confirmed, where the stage asks for it")      \
 	X(GRACE,      "grace",       0,   "SPAN",   "how late it may still start")                 \
 	X(IF_CHANGED, "if-changed",  0,   "HOW",    "if another build went live meanwhile: hold, run or skip") \
+	X(OVERRIDE_WINDOW, "override-window", 0, NULL, "pass the closed windows of the stage; wants --reason") \
+	X(OVERRIDE_FREEZE, "override-freeze", 0, "NAME", "pass this freeze of the stage; wants --reason") \
 	X(ON,         "on",          0,   "CALENDAR", "each time: 'Mon..Fri 02:00 Europe/Berlin', '0 2 * * 1-5' …") \
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
 	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \

@@ -289,10 +289,12 @@ text_why(const json_t *job)
 	const char *message = beyond_cancelled(job);
 	const char *by = json_get_string(job, "ended_by");
 
-	if (strcmp(text_of(waits_for, "kind"), "time") == 0)
-		return text_of(job, "message")[0] == '\0'
-			   ? xstrdup("its time")
-			   : xasprintf("its time; %s", text_of(job, "message"));
+	/* Its time stands in the table already; what comes then does not. */
+	if (strcmp(text_of(waits_for, "kind"), "time") == 0) {
+		const char *then = waits != NULL ? strpbrk(waits, ",;") : NULL;
+
+		return then == NULL ? xstrdup("its time") : xasprintf("its time%s", then);
+	}
 	if (waits != NULL)
 		return xstrdup(waits);
 	if (state_is(job, "failed"))
@@ -325,6 +327,7 @@ text_preview(const struct ctl *ctl, FILE *f, const json_t *preview)
 	const json_t *variables = json_object_get(preview, "variables_differ");
 	_cleanup_free_ char *undone = text_not_undone(json_object_get(preview, "not_undone"));
 	_cleanup_free_ char *names = NULL;
+	const char *window = json_get_string(json_object_get(preview, "window"), "text");
 	struct build_text from = ctl_ref(preview, "from");
 	size_t i;
 	json_t *item;
@@ -335,6 +338,8 @@ text_preview(const struct ctl *ctl, FILE *f, const json_t *preview)
 		   from.s[0] == '\0' ? "nothing" : from.s, ctl_ref(preview, "to").s,
 		   ctl_local(ctl, preview, "at").s,
 		   when_distance(ctl_us(preview, "at"), ctl->now_us).s);
+	if (window != NULL)
+		table_line(f, "held: %s", window);
 	table_line(f, "steps:");
 	preview_steps(f, json_object_get(preview, "steps"));
 	table_line(f, "files: %" PRId64 " added, %" PRId64 " changed, %" PRId64 " removed",

@@ -136,6 +136,7 @@ job_clear(struct job *job)
 	free(job->wanted);
 	json_decref(job->ahead);
 	json_decref(job->variables);
+	json_decref(job->overrides);
 	memset(job, 0, sizeof(*job));
 }
 

@@ -85,6 +85,7 @@ struct job {
 	int64_t schedule;		/* whose occurrence it is; 0: none */
 	int64_t occurrence_us;		/* the recurring time that it stands for; 0 without a schedule */
 	char *wanted;			/* "live" or a release: its build is chosen when it starts. NULL: it is fixed */
+	json_t *overrides;		/* {windows: true, freezes: [names]}: what it passes; NULL or empty: nothing */
 	char *cancel_by;		/* a running job that is being cancelled, by whom; NULL */
 	bool cancel_now;
 };

@@ -360,7 +360,8 @@ no_build(struct queue *queue, const char *application, const struct build_ref *r
 		r = err_set(err, ERR_NO_SUCH_BUILD,
 			    "%s %s was collected at %s, its files are gone: bmctl history %s tells "
 			    "where it has been",
-			    application, names_build_text(ref).s, when_utc(collected_us).s,
+			    application, names_build_text(ref).s,
+			    when_local(collected_us - collected_us % WHEN_SECOND, queue_zone_here()).s,
 			    application);
 	else if (near[0])
 		r = err_set(err, ERR_NO_SUCH_BUILD,
@@ -438,14 +439,26 @@ queue_locked(const struct store_stage *stage, int64_t at_us)
 	return stage->locked_by && (stage->lock_until_us == 0 || at_us < stage->lock_until_us);
 }
 
+const char *
+queue_zone_here(void)
+{
+	static char zone[WHEN_ZONE_MAX];
+
+	if (!zone[0] && when_zone_local(zone, NULL) < 0)
+		memcpy(zone, "UTC", sizeof("UTC"));
+	return zone;
+}
+
 char *
-queue_lock_text(const struct store_stage *stage)
+queue_lock_text(const struct store_stage *stage, int64_t now_us)
 {
 	/* The next whole second: typed back it is not locked any more. */
 	int64_t until_us = (stage->lock_until_us + WHEN_SECOND - 1) / WHEN_SECOND * WHEN_SECOND;
+	_cleanup_free_ char *until =
+	    stage->lock_until_us ? xasprintf(", until %s (%s)", when_local(until_us, queue_zone_here()).s,
+					     when_distance(until_us, now_us).s)
+				 : xstrdup("");
 
-	return xasprintf("%s is locked by %s: %s%s%s", stage->stage, stage->locked_by,
-			 stage->lock_reason ? stage->lock_reason : "no reason given",
-			 stage->lock_until_us ? ", until " : "",
-			 stage->lock_until_us ? when_local(until_us, "UTC").s : "");
+	return xasprintf("%s is locked by %s: %s%s", stage->stage, stage->locked_by,
+			 stage->lock_reason ? stage->lock_reason : "no reason given", until);
 }

@@ -56,6 +56,7 @@ struct queue_request {
 	const json_t *variables;	/* object or NULL */
 	bool confirmed, dry_run;
 	int64_t grace_us;		/* < 0: the configuration's */
+	const json_t *override;		/* {windows: true, freezes: [names]} or NULL */
 	bool has_if_changed;
 	enum job_if_changed if_changed;
 };
@@ -66,6 +67,7 @@ struct queue_answer {
 	struct history_entry live;	/* what it replaces */
 	json_t *not_undone;		/* arrays in the form of the interface file */
 	json_t *ahead, *warnings;
+	json_t *window;			/* what will hold it at its time; null: nothing */
 	json_t *preview;		/* only for a dry run */
 };
 void queue_answer_clear(struct queue_answer *answer);
@@ -76,6 +78,9 @@ int queue_cancel(struct queue *queue, int64_t job, const char *reason, const str
 		 bool *ret_kill, struct job *ret_job, struct err *err); /* RET_KILL: it runs, sched must tell bmd-run */
 int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *when, const struct queue_who *who, int64_t now_us,
 		     struct job *ret_job, struct err *err);
+/* What a waiting job passes from now on; with a REASON (NULL: as it was) a rollback passes by itself. */
+int queue_pass(struct queue *queue, int64_t job, const json_t *override, const char *reason, const struct queue_who *who,
+	       int64_t now_us, struct err *err);
 int queue_release(struct queue *queue, int64_t job, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
 int queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason, int64_t until_us,
 	       const struct queue_who *who, int64_t now_us, struct err *err);

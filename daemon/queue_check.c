@@ -366,14 +366,14 @@ queue_check_variables(struct queue *queue, const struct conf_application *applic
 }
 
 int
-queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *err)
+queue_check_lock(const struct store_stage *stage, int64_t due_us, int64_t now_us, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	int r;
 
 	if (!queue_locked(stage, due_us))
 		return 0;
-	text = queue_lock_text(stage);
+	text = queue_lock_text(stage, now_us);
 	r = err_set(err, ERR_REFUSED, "%s (bmctl unlock %s %s)", text, stage->application,
 		    stage->stage);
 	if (stage->lock_until_us)
@@ -392,7 +392,7 @@ queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64
 	    err_set(err, ERR_REFUSED,
 		    "%s (%s) is further ahead than the horizon of %s: take an earlier time, or set "
 		    "horizon in bmd.conf",
-		    when_local(due_us - due_us % WHEN_SECOND, zone[0] ? zone : "UTC").s,
+		    when_local(due_us - due_us % WHEN_SECOND, zone[0] ? zone : queue_zone_here()).s,
 		    when_distance(due_us, now_us).s, when_span(queue->conf->horizon_us).s));
 }
 
@@ -462,7 +462,7 @@ check_build(struct queue *queue, const struct conf_application *application,
 	store_build_clear(&build);
 	r = store_stage_get(queue->store, application->name, stage->name, &at, &err);
 	if (r == 0) {
-		r = queue_check_lock(&at, now_us, &err);
+		r = queue_check_lock(&at, now_us, now_us, &err);
 		store_stage_clear(&at);
 	}
 	problem(problems, r, &err);

@@ -142,7 +142,7 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 	r = store_stage_get(queue->store, job->application, job->stage, &stage, err);
 	if (r < 0)
 		return r;
-	r = queue_check_lock(&stage, job->due_us, err);
+	r = queue_check_lock(&stage, job->due_us, now_us, err);
 	store_stage_clear(&stage);
 	if (r == 0)
 		r = queue_history_get(queue, job->application, job->stage, &history, err);
@@ -192,6 +192,27 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 		job_clear(&job);
 	else
 		*ret_job = job;
+	return r;
+}
+
+int
+queue_pass(struct queue *queue, int64_t id, const json_t *override, const char *reason,
+	   const struct queue_who *who, int64_t now_us, struct err *err)
+{
+	struct job job;
+	int r = store_job_get(queue->store, id, &job, err);
+
+	if (r < 0)
+		return r;
+	if ((job.state == JOB_SCHEDULED || job.state == JOB_QUEUED) &&
+	    (json_is_object(override) || (reason && !job.reason))) {
+		r = queue_override(queue, &job, override, reason, who, now_us, err);
+		if (r == 0 && reason && !job.reason)
+			job.reason = xstrdup(reason);
+		if (r == 0)
+			r = store_job_update(queue->store, &job, job.state, NULL, err);
+	}
+	job_clear(&job);
 	return r;
 }
 
@@ -286,7 +307,7 @@ put_lock(struct queue *queue, struct store_stage *stage, const char *reason, int
 	_cleanup_free_ char *text = NULL;
 
 	if (queue_locked(stage, now_us) && strcmp(stage->locked_by, who->name) != 0) {
-		text = queue_lock_text(stage);
+		text = queue_lock_text(stage, now_us);
 		return rule(err, "locked", 0,
 			    err_set(err, ERR_REFUSED, "%s: bmctl unlock %s %s first", text,
 				    stage->application, stage->stage));
@@ -312,7 +333,7 @@ queue_lock(struct queue *queue, const char *application, const char *stage, cons
 		r = check_reason(reason, err);
 	if (r == 0 && until_us != 0 && until_us <= now_us)
 		r = err_set(err, ERR_BAD_TIME, "%s is in the past: a lock ends later than now",
-			    when_utc(until_us).s);
+			    when_local(until_us, queue_zone_here()).s);
 	if (r == 0)
 		r = store_stage_get(queue->store, application, stage, &at, err);
 	if (r < 0)

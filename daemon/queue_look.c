@@ -3,7 +3,8 @@
  * What is due, what is late, and what may start. One look does a bounded amount of work and says
  * when the next one is needed; nothing is remembered between two. A stage is a line, ordered by due
  * time and id: its head starts or is held, and while it waits (a run, a lock, a back-off, a slot)
- * those behind it wait too, on that stage only.
+ * those behind it wait too, on that stage only. Those that a window or freeze holds stand aside until
+ * it opens.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -50,12 +51,6 @@ miss(struct look *look, struct job *job, const char *why)
 	return queue_end(look->queue, job, JOB_MISSED, NULL, look->now_us, text, look->err);
 }
 
-static bool
-expired(const struct job *job, int64_t now_us)
-{
-	return job->timed && now_us > job->grace_from_us + job->grace_us;
-}
-
 /* A queued job whose grace ended: what was it waiting for? */
 static int
 expire(const struct job *row, void *arg)
@@ -67,6 +62,12 @@ expire(const struct job *row, void *arg)
 
 	if (r < 0)
 		return r;
+	if (queue_window_grace(look->queue, &job, look->now_us)) {
+		look->moved++;
+		r = store_job_update(look->queue->store, &job, JOB_QUEUED, NULL, look->err);
+		job_clear(&job);
+		return r;
+	}
 	waits = queue_waits_for(look->queue, &job, look->now_us);
 	r = miss(look, &job, json_string_value(json_object_get(waits, "text")));
 	job_clear(&job);
@@ -139,7 +140,8 @@ make_due(struct look *look, struct job *job)
 
 	if (r < 0)
 		return r;
-	if (expired(job, look->now_us))
+	/* What waits for a window has not used up its grace. */
+	if (job->timed && !queue_window_grace(look->queue, job, look->now_us))
 		return miss(look, job,
 			    job->schedule > 0 && job->message
 				? job->message
@@ -239,21 +241,45 @@ head_good(struct look *look, struct job *job)
 	return r < 0 ? r : 0;
 }
 
+static bool
+waits_for_window(struct look *look, const struct job *job)
+{
+	struct queue_window window = queue_window(look->queue, job, NULL, look->now_us);
+
+	if (!window.look.open)
+		wake(look, window.look.until_us);
+	return !window.look.open;
+}
+
 /* Finds the head of one stage's line that may start, if there is one. */
 static int
 find_head(struct look *look, const char *application, const char *stage)
 {
+	struct window_look closed = queue_window_stage(look->queue, application, stage, look->now_us);
+	int64_t due_us = INT64_MIN, id = 0;
 	struct job job;
 	int r = stage_free(look, application, stage);
 
+	if (!closed.open)
+		wake(look, closed.until_us);
 	while (r == 1) {
 		if (look->moved >= QUEUE_BATCH) {
 			wake(look, look->now_us);
 			return 0;
 		}
-		r = store_job_first_queued(look->queue->store, application, stage, &job, look->err);
+		/* Who passes what is closed has a reason. The others step aside: a freeze must not
+		   stop the way back. */
+		r = store_job_queued_after(look->queue->store, application, stage, due_us, id,
+					   !closed.open, &job, look->err);
 		if (r <= 0)
 			return r;
+		due_us = job.due_us;
+		id = job.id;
+		if (!closed.open && waits_for_window(look, &job)) {
+			job_clear(&job);
+			r = 1;
+			continue;
+		}
 		if (job.not_before_us > look->now_us) {
 			wake(look, job.not_before_us);
 			job_clear(&job);

@@ -226,14 +226,14 @@ queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *er
 	if (from.release[0] &&
 	    store_build_get(queue->store, plan->application->name, &from, &from_build, NULL) == 0)
 		old = &from_build;
-	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O}",
+	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O}",
 			    "application", plan->application->name, "stage", plan->stage->name,
 			    "from", queue_ref_json(&from), "to",
 			    queue_ref_json(&plan->build->build), "mode", job_mode_name(mode), "at",
 			    json_time(plan->due_us), "steps", steps(plan->plan, mode), "files",
 			    files(queue, old, plan->build, plan->problems), "variables_differ",
 			    variables(queue, plan, old), "plan_changed", changed, "not_undone",
-			    plan->not_undone, "problems", plan->problems);
+			    plan->not_undone, "problems", plan->problems, "window", plan->window);
 	if (old)
 		store_build_clear(old);
 	return preview;

@@ -59,10 +59,12 @@ struct queue_text {
 	char s[320];
 } queue_job_text(const struct job *job);
 
+/* The zone of this machine, for times that were given in none. */
+const char *queue_zone_here(void);
 /* Is the stage locked at this moment? */
 bool queue_locked(const struct store_stage *stage, int64_t at_us);
 /* "production is locked by ana: release freeze, until …" free() */
-char *queue_lock_text(const struct store_stage *stage);
+char *queue_lock_text(const struct store_stage *stage, int64_t now_us);
 
 /* Sets due, zone and texts of JOB from WHEN. BAD_TIME, INVALID_PARAMETER; horizon is not looked at.
  */
@@ -91,7 +93,7 @@ int queue_check_build_variables(struct queue *queue, const struct conf_applicati
 				struct err *err);
 int queue_check_variables(struct queue *queue, const struct conf_application *application,
 			  const struct conf_stage *stage, const json_t *variables, struct err *err);
-int queue_check_lock(const struct store_stage *stage, int64_t due_us, struct err *err);
+int queue_check_lock(const struct store_stage *stage, int64_t due_us, int64_t now_us, struct err *err);
 int queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64_t now_us,
 			struct err *err);
 /* All that is checked again at the start, but for the guard. */
@@ -111,7 +113,7 @@ struct queue_plan {
 	const struct store_build *build;
 	const json_t *variables;
 	int64_t due_us;
-	json_t *problems, *not_undone;
+	json_t *problems, *not_undone, *window;
 };
 json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err);
 /* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
@@ -137,6 +139,26 @@ int queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us,
 int queue_schedule_resolve(struct queue *queue, struct job *job, const struct history *history, struct err *err);
 /* The same for one that waits, for those who look; JOB stays as it is when there is none. */
 void queue_schedule_show(struct queue *queue, const struct job *job, struct build_ref *ret_build);
+
+/* queue_window.c: what windows and freezes of its stage say of JOB (its build, reason and overrides) at a moment, by the mode that it
+   would have now. */
+struct queue_window {
+	struct window_look look; /* open also when they do not hold it */
+	const char *zone;	 /* borrowed from the configuration */
+	bool needs_reason;	 /* closed only for want of one */
+};
+struct queue_window queue_window(struct queue *queue, const struct job *job, const struct history *history, int64_t at_us);
+char *queue_window_text(const struct queue_window *window, const struct job *job, int64_t now_us);
+/* {kind, text, until}, or null when nothing holds JOB at AT_US. HISTORY NULL: as it is. */
+json_t *queue_window_json(struct queue *queue, const struct job *job, const struct history *history, int64_t at_us, int64_t now_us);
+/* The stage by itself, as it is for those who pass nothing. */
+struct window_look queue_window_stage(struct queue *queue, const char *application, const char *stage, int64_t at_us);
+json_t *queue_window_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us);
+/* Is there some of the grace of a due JOB left? Moves its beginning to where it began anew. */
+bool queue_window_grace(struct queue *queue, struct job *job, int64_t now_us);
+/* What JOB passes from now on, checked and written to the audit; its row is the caller's to write. */
+int queue_override(struct queue *queue, struct job *job, const json_t *override, const char *reason, const struct queue_who *who,
+		   int64_t now_us, struct err *err);
 
 json_t *queue_ref_json(const struct build_ref *ref); /* null for an empty one */
 

@@ -49,6 +49,7 @@ queue_answer_clear(struct queue_answer *answer)
 	json_decref(answer->ahead);
 	json_decref(answer->warnings);
 	json_decref(answer->preview);
+	json_decref(answer->window);
 	memset(answer, 0, sizeof(*answer));
 }
 
@@ -220,6 +221,9 @@ resolve(struct asked *asked, struct err *err)
 	if (r < 0)
 		return r;
 	asked->plan = conf_plan(queue->conf, asked->stage->plan);
+	(void)snprintf(asked->job.application, sizeof(asked->job.application), "%s",
+		       asked->application->name);
+	(void)snprintf(asked->job.stage, sizeof(asked->job.stage), "%s", asked->stage->name);
 	r = queue_history_get(queue, asked->application->name, asked->stage->name,
 			      &asked->history, err);
 	if (r == 0)
@@ -227,6 +231,13 @@ resolve(struct asked *asked, struct err *err)
 				    &asked->at, err);
 	if (r == 0)
 		r = find_build(asked, err);
+	if (r == 0)
+		asked->job.build = asked->build.build;
+	if (r == 0 && request->reason && request->reason[0])
+		asked->job.reason = xstrdup(request->reason);
+	if (r == 0 && request->override)
+		r = queue_override(queue, &asked->job, request->override, request->reason, asked->who,
+				   asked->now_us, err);
 	if (r == 0 && request->has_when)
 		r = queue_set_when(&asked->job, &request->when, asked->now_us, err);
 	else
@@ -301,7 +312,7 @@ check_variables(struct asked *asked, struct err *err)
 static int
 check_lock(struct asked *asked, struct err *err)
 {
-	return queue_check_lock(&asked->at, asked->job.due_us, err);
+	return queue_check_lock(&asked->at, asked->job.due_us, asked->now_us, err);
 }
 
 static int
@@ -358,9 +369,27 @@ check_confirmed(struct asked *asked, struct err *err)
 				    asked->application->name, again));
 }
 
+/* A way back that windows do not hold wants a reason while they are closed. */
+static int
+check_window(struct asked *asked, struct err *err)
+{
+	_cleanup_free_ char *again = NULL, *text = NULL;
+	struct queue_window window;
+
+	window = queue_window(asked->queue, &asked->job, &asked->history, asked->job.due_us);
+	if (asked->request->dry_run || !window.needs_reason)
+		return 0;
+	again = command(asked, "--reason TEXT");
+	text = queue_window_text(&window, &asked->job, asked->now_us);
+	return stage_fields(asked, err,
+			    err_set(err, ERR_REASON_REQUIRED, "%s; going back passes with a reason: %s", text,
+				    again));
+}
+
 static int (*const checks[])(struct asked *asked, struct err *err) = {
     check_horizon, check_rejected,  check_signature, check_succeeded, check_plan,
-    check_whole,   check_variables, check_lock,	     check_reason,    check_confirmed,
+    check_whole,   check_variables, check_lock,	     check_reason,    check_window,
+    check_confirmed,
 };
 
 /* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */
@@ -431,20 +460,16 @@ warnings(const struct asked *asked)
 }
 
 static void
-fill_job(struct asked *asked)
+fill_job(struct asked *asked, const json_t *window)
 {
 	const struct queue_request *request = asked->request;
 	struct job *job = &asked->job;
 
 	job->redeploy = request->redeploy;
 	job->exit_code = -1;
-	job->build = asked->build.build;
-	(void)snprintf(job->application, sizeof(job->application), "%s", asked->application->name);
-	(void)snprintf(job->stage, sizeof(job->stage), "%s", asked->stage->name);
 	(void)snprintf(job->plan, sizeof(job->plan), "%s", asked->stage->plan);
 	(void)snprintf(job->requested_by, sizeof(job->requested_by), "%s", asked->who->name);
 	job->uid = asked->who->uid;
-	job->reason = request->reason && request->reason[0] ? xstrdup(request->reason) : NULL;
 	job->grace_us = request->grace_us >= 0 ? request->grace_us : asked->queue->conf->grace_us;
 	if (job->grace_us < GRACE_MIN_US)
 		job->grace_us = GRACE_MIN_US;
@@ -455,7 +480,9 @@ fill_job(struct asked *asked)
 	if (request->has_if_changed)
 		job->if_changed = request->if_changed;
 	else
-		job->if_changed = job->redeploy || job->timed ? JOB_HOLD : JOB_RUN;
+		/* Waiting for a window is waiting for a time. */
+		job->if_changed =
+		    job->redeploy || job->timed || !json_is_null(window) ? JOB_HOLD : JOB_RUN;
 }
 
 int
@@ -536,6 +563,7 @@ preview(struct asked *asked, json_t *problems, struct queue_answer *answer, stru
 	    .due_us = asked->job.due_us,
 	    .problems = problems,
 	    .not_undone = answer->not_undone,
+	    .window = answer->window,
 	};
 
 	answer->preview = queue_preview(asked->queue, &plan, err);
@@ -555,13 +583,18 @@ answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct e
 
 	if (live)
 		answer.live = *live;
-	fill_job(asked);
+	answer.window = queue_window_json(asked->queue, &asked->job, &asked->history,
+					  asked->job.due_us, asked->now_us);
+	fill_job(asked, answer.window);
 	r = queue_not_undone(asked->queue, &asked->history, &asked->build.build, &answer.not_undone,
 			     err);
 	if (r == 0 && problems) {
 		r = preview(asked, problems, &answer, err);
 	} else if (r == 0) {
 		r = queue_add(asked->queue, &asked->job, &asked->history, asked->now_us, err);
+		if (r == 0 && asked->request->override) /* now it has a number, for the audit */
+			r = queue_override(asked->queue, &asked->job, asked->request->override,
+					   asked->request->reason, asked->who, asked->now_us, err);
 		answer.ahead = json_incref(asked->job.ahead);
 	}
 	if (r < 0) {

@@ -42,16 +42,26 @@ waits(const char *kind, const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		xalloc_die();
 	va_end(args);
-	return json_pack("{s:s, s:s}", "kind", kind, "text", text);
+	return json_pack("{s:s, s:s, s:n}", "kind", kind, "text", text, "until");
 }
 
+/* Behind its time, what will close the stage then. */
 static json_t *
-waits_for_time(const struct job *job, int64_t now_us)
+waits_for_time(struct queue *queue, const struct job *job, int64_t now_us)
 {
-	return waits("time", "%s (%s)%s%s",
-		     when_local(job->due_us, job->zone[0] ? job->zone : "UTC").s,
-		     when_distance(job->due_us, now_us).s,
-		     job->message ? "; " : "", job->message ? job->message : "");
+	struct queue_window window = queue_window(queue, job, NULL, job->due_us);
+	_cleanup_free_ char *closed =
+	    window.look.open ? NULL : queue_window_text(&window, job, now_us);
+	json_t *answer =
+	    waits("time", "%s (%s)%s%s%s%s", when_local(job->due_us, job->zone[0] ? job->zone : queue_zone_here()).s,
+		  when_distance(job->due_us, now_us).s, closed ? ", then " : "", closed ? closed : "",
+		  job->message ? "; " : "", job->message ? job->message : "");
+
+	(void)json_object_set_new(answer, "until",
+				  json_time(window.look.open || window.look.until_us == INT64_MAX
+						? job->due_us
+						: window.look.until_us));
+	return answer;
 }
 
 /* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them.
@@ -78,24 +88,26 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 			       "settle %s %s BUILD --reason TEXT",
 			       (long long)stage.occupied_job, job->application, job->stage);
 	} else if (queue_locked(&stage, now_us)) {
-		_cleanup_free_ char *text = queue_lock_text(&stage);
+		_cleanup_free_ char *text = queue_lock_text(&stage, now_us);
 
 		answer = waits("lock", "%s", text);
+		(void)json_object_set_new(answer, "until", json_time(stage.lock_until_us));
 	}
 	store_stage_clear(&stage);
 	return answer;
 }
 
-/* Somebody before it in line. NULL: it is the head. */
+/* Somebody before it in line. NULL: it is the head, or those before it stand aside. */
 static json_t *
-waits_for_head(struct queue *queue, const struct job *job)
+waits_for_head(struct queue *queue, const struct job *job, int64_t now_us)
 {
 	struct job head;
 	json_t *answer = NULL;
 
 	if (store_job_first_queued(queue->store, job->application, job->stage, &head, NULL) != 1)
 		return NULL;
-	if (head.id != job->id)
+	if (head.id != job->id &&
+	    queue_window_stage(queue, job->application, job->stage, now_us).open)
 		answer = waits("job", "job %lld (%s) is before it", (long long)head.id,
 			       queue_job_text(&head).s);
 	job_clear(&head);
@@ -125,7 +137,7 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 
 	switch (job->state) {
 	case JOB_SCHEDULED:
-		return waits_for_time(job, now_us);
+		return waits_for_time(queue, job, now_us);
 	case JOB_HELD:
 		if (job->hold_reason && strstr(job->hold_reason, "bmctl release"))
 			return waits("hold", "%s", job->hold_reason); /* says more exactly */
@@ -133,9 +145,12 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 			     job->hold_reason ? job->hold_reason : "held", (long long)job->id,
 			     (long long)job->id);
 	case JOB_QUEUED:
+		answer = queue_window_json(queue, job, NULL, now_us, now_us);
+		if (!json_is_null(answer))
+			return answer;
 		answer = waits_for_stage(queue, job, now_us);
 		if (!answer)
-			answer = waits_for_head(queue, job);
+			answer = waits_for_head(queue, job, now_us);
 		return answer ? answer : waits_for_slot(queue, job, now_us);
 	case JOB_STARTING:
 		return waits_for_slot(queue, job, now_us);
@@ -181,6 +196,18 @@ add_run(json_t *object, const struct job *job)
 					  : json_null());
 }
 
+static json_t *
+overrides_json(const struct job *job)
+{
+	json_t *freezes = json_object_get(job->overrides, "freezes");
+
+	if (json_object_size(job->overrides) == 0)
+		return json_null();
+	return json_pack("{s:b, s:o}", "windows",
+			 json_is_true(json_object_get(job->overrides, "windows")), "freezes",
+			 freezes ? json_copy(freezes) : json_array());
+}
+
 json_t *
 queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int64_t now_us)
 {
@@ -190,7 +217,7 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 
 	queue_schedule_show(queue, job, &build);
 	object = json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, "
-			   "s:b, s:s, s:I, s:O, s:o, s:o}",
+			   "s:b, s:s, s:I, s:O, s:o, s:o, s:o}",
 			   "id", (json_int_t)job->id, "state", job_state_shown(job->state),
 			   "application", job->application, "release", build.release, "build",
 			   (json_int_t)build.number, "stage", job->stage, "plan", job->plan,
@@ -200,7 +227,8 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 			   "zone", json_text(job->zone[0] ? job->zone : NULL), "redeploy",
 			   job->redeploy, "if_changed", job_if_changed_name(job->if_changed),
 			   "grace_us", (json_int_t)job->grace_us, "variables", job->variables, "schedule",
-			   id_json(job->schedule), "wanted", json_text(job->wanted));
+			   id_json(job->schedule), "wanted", json_text(job->wanted), "overrides",
+			   overrides_json(job));
 	add_run(object, job);
 	(void)json_object_set_new(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {
@@ -304,7 +332,7 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 	(void)store_job_first_held(queue->store, stage->application, stage->stage, &held, NULL);
 	(void)store_job_first_next(queue->store, stage->application, stage->stage, &next, NULL);
 	(void)store_job_last_failed(queue->store, stage->application, stage->stage, &failed, NULL);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "application", stage->application, "stage", stage->stage, "plan",
 			 configured ? configured->plan : "", "live",
 			 queue_live_json(history_live(history)), "previous_good",
@@ -312,7 +340,8 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 			 dirty_json(stage), "running",
 			 history->busy ? id_json(history->running.job) : json_null(), "next",
 			 id_json(next), "last_failed", id_json(failed), "occupied_by",
-			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held));
+			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held), "window",
+			 queue_window_stage_json(queue, stage->application, stage->stage, now_us));
 }
 
 json_t *

@@ -141,6 +141,9 @@ int store_job_each_open(struct store *store, const char *application, const char
 int store_job_each_queued(struct store *store, const char *application, const char *stage,
 			  int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
 int store_job_first_queued(struct store *store, const char *application, const char *stage, struct job *ret_job, struct err *err);
+/* The next one behind (AFTER_DUE, AFTER_ID); REASONED: of those that have a reason. */
+int store_job_queued_after(struct store *store, const char *application, const char *stage, int64_t after_due_us, int64_t after_id,
+			   bool reasoned, struct job *ret_job, struct err *err);
 /* The next stage behind (APPLICATION, STAGE) that has queued jobs: 1 and its names, 0 at the end. Begin with "", "". */
 int store_job_queued_stage(struct store *store, char application[64], char stage[64], struct err *err);
 /* Queued timed jobs whose grace ended before NOW, and when the next one's ends (INT64_MAX: none). */

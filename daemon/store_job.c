@@ -40,6 +40,8 @@
 			  " AND (due_us, id) > (?3, ?4) ORDER BY due_us, id LIMIT ?5") \
 	X(LIST_QUEUED_STAGE, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
 			  " AND (due_us, id) > (?3, ?4) ORDER BY due_us, id LIMIT ?5") \
+	X(LIST_REASONED, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
+			  " AND (due_us, id) > (?3, ?4) AND reason IS NOT NULL ORDER BY due_us, id LIMIT ?5") \
 	X(QUEUED_STAGES,  "SELECT application, stage FROM jobs WHERE state = 'queued'" \
 			  " AND (application, stage) > (?1, ?2) ORDER BY application, stage LIMIT 1") \
 	X(LIST_EXPIRED,	  "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND expires_us > 0" \
@@ -327,13 +329,21 @@ int
 store_job_first_queued(struct store *store, const char *application, const char *stage,
 		       struct job *ret_job, struct err *err)
 {
-	sqlite3_stmt *st = statement(store, S_LIST_QUEUED_STAGE);
+	return store_job_queued_after(store, application, stage, INT64_MIN, 0, false, ret_job, err);
+}
+
+int
+store_job_queued_after(struct store *store, const char *application, const char *stage,
+		       int64_t after_due_us, int64_t after_id, bool reasoned, struct job *ret_job,
+		       struct err *err)
+{
+	sqlite3_stmt *st = statement(store, reasoned ? S_LIST_REASONED : S_LIST_QUEUED_STAGE);
 	size_t n;
 	int r;
 
 	store_bind_stage(st, application, stage);
-	store_bind_int(st, 3, INT64_MIN);
-	store_bind_int(st, 4, 0);
+	store_bind_int(st, 3, after_due_us);
+	store_bind_int(st, 4, after_id);
 	store_bind_int(st, 5, 1);
 	r = each_job(store, st, keep_job, ret_job, &n, NULL, err);
 	return r < 0 ? r : (int)n;

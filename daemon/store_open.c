@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  6
+#define SCHEMA		  7
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -118,6 +118,9 @@ static const char *const migrations[SCHEMA + 1] = {
 	" application TEXT NOT NULL, stage TEXT NOT NULL, text TEXT NOT NULL, open INTEGER NOT NULL) STRICT;"
 	"CREATE INDEX damaged_stage ON damaged (application, stage, open, id);"
 	"CREATE INDEX damaged_job ON damaged (job, id);",
+
+	/* Windows and freezes that a job passes. */
+	[7] = "ALTER TABLE jobs ADD COLUMN overrides TEXT;",
 };
 // clang-format on
 

@@ -75,7 +75,8 @@
 	X(schedule,	  "INTEGER NOT NULL", INT,     schedule)				   \
 	X(occurrence_us,  "INTEGER NOT NULL", INT,     occurrence_us)				   \
 	X(wanted,	  "TEXT",	      STRING,  wanted)					   \
-	X(wall_s,	  "INTEGER NOT NULL", INT,     wall_s)
+	X(wall_s,	  "INTEGER NOT NULL", INT,     wall_s)					   \
+	X(overrides,	  "TEXT",	      MAP,     overrides)
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"

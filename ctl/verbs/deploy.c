@@ -28,6 +28,8 @@ common_parameters(struct ctl *ctl, json_t *parameters, struct err *err)
 	if ((r = ctl_when(ctl, !ctl_given(ctl, OPTION_DRY_RUN), parameters, err)) < 0 ||
 	    (r = ctl_variables(ctl, &variables, err)) < 0)
 		return r;
+	if ((r = ctl_override(ctl, parameters, err)) < 0)
+		return r;
 	if (to != NULL)
 		json_object_set_new(parameters, "stage", ctl_text(to));
 	if (json_object_size(variables) > 0)
@@ -58,9 +60,12 @@ print_request(const struct ctl *ctl, const json_t *reply, bool now, bool waits)
 	_cleanup_free_ char *ahead = text_ahead(json_object_get(reply, "ahead"));
 	_cleanup_free_ char *undo = text_undo(reply, now);
 	const char *stage = json_get_string(job, "stage");
+	const char *window = json_get_string(json_object_get(reply, "window"), "text");
 
 	ctl_warnings(json_object_get(reply, "warnings"));
 	table_line(stdout, "%s", request);
+	if (window != NULL)
+		table_line(stdout, "%s", window);
 	if (ahead != NULL)
 		table_line(stdout, "ahead on %s: %s", stage ? stage : "the stage", ahead);
 	if (not_undone != NULL)

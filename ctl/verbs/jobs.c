@@ -91,10 +91,63 @@ print_queue(const struct ctl *ctl, const json_t *jobs)
 		table_line(stdout, "no job waits or runs");
 }
 
+/* When something happens to JOB by itself: what runs is first, then what is in line, then by time; what waits for
+ * a human is last. */
+static int64_t
+turn_of(const json_t *job)
+{
+	const json_t *waits = json_object_get(job, "waits_for");
+	const char *state = json_get_string(job, "state");
+	int64_t until = ctl_us(waits, "until");
+
+	if (state != NULL && strcmp(state, "running") == 0)
+		return INT64_MIN;
+	if (state != NULL && strcmp(state, "held") == 0)
+		return INT64_MAX;
+	if (until > 0)
+		return until;
+	return state != NULL && strcmp(state, "scheduled") == 0 ? ctl_us(job, "due") : INT64_MIN + 1;
+}
+
+struct turn {
+	json_t *job;
+	int64_t at;
+	size_t place; /* as it came, by due time and number */
+};
+
+static int
+by_turn(const void *a, const void *b)
+{
+	const struct turn *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->place < y->place ? -1 : 1;
+}
+
+/* New array. */
+static json_t *
+by_what_is_next(const json_t *jobs)
+{
+	size_t n = json_array_size(jobs);
+	_cleanup_free_ struct turn *turns = xcalloc(n + 1, sizeof(*turns));
+	json_t *sorted = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		turns[i].job = json_array_get(jobs, i);
+		turns[i].at = turn_of(turns[i].job);
+		turns[i].place = i;
+	}
+	qsort(turns, n, sizeof(*turns), by_turn);
+	for (size_t i = 0; i < n; i++)
+		json_array_append(sorted, turns[i].job);
+	return sorted;
+}
+
 int
 verb_queue(struct ctl *ctl, struct err *err)
 {
-	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_json_ json_t *reply = NULL, *sorted = NULL;
 	int r = ctl_list(ctl, "ListQueue", "jobs", for_application(ctl), 0, &reply, err);
 
 	if (r < 0)
@@ -102,8 +155,38 @@ verb_queue(struct ctl *ctl, struct err *err)
 	if (ctl->json)
 		ctl_json(ctl, reply);
 	else
-		print_queue(ctl, json_object_get(reply, "jobs"));
+		print_queue(ctl, sorted = by_what_is_next(json_object_get(reply, "jobs")));
 	return CTL_DONE;
+}
+
+/* "the windows, the freeze "year end""; NULL: nothing. free() it. */
+static char *
+override_text(const json_t *overrides)
+{
+	char *text = json_get_bool(overrides, "windows") ? xstrdup("the windows") : NULL;
+	size_t i;
+	json_t *name;
+
+	json_array_foreach (json_object_get(overrides, "freezes"), i, name) {
+		char *longer = xasprintf("%s%sthe freeze \"%s\"", text ? text : "", text ? ", " : "",
+					 json_string_value(name));
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
+/* Why, and what was overridden for it. */
+static char *
+history_reason(const json_t *job)
+{
+	_cleanup_free_ char *override = override_text(json_object_get(job, "overrides"));
+	const char *reason = json_get_string(job, "reason");
+
+	if (override == NULL)
+		return xstrdup(reason);
+	return xasprintf("%s (overrides %s)", reason ? reason : "", override);
 }
 
 static void
@@ -127,12 +210,12 @@ print_history(const struct ctl *ctl, const json_t *jobs)
 						       : finished ? "finished"
 								  : "due");
 		_cleanup_free_ char *why = text_why(job);
+		_cleanup_free_ char *reason = history_reason(job);
 
 		table_row(table, id, json_get_string(job, "state"), what(job),
 			  json_get_string(job, "application"), ctl_ref(job, NULL).s,
 			  json_get_string(job, "stage"), when, text_duration(job).s,
-			  json_get_string(job, "requested_by"), json_get_string(job, "reason"),
-			  why);
+			  json_get_string(job, "requested_by"), reason, why);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 	if (i == 0)
@@ -252,6 +335,14 @@ wanted_text(const json_t *job)
 }
 
 static void
+print_override(const json_t *overrides)
+{
+	_cleanup_free_ char *text = override_text(overrides);
+
+	field("overrides", text);
+}
+
+static void
 print_job(const struct ctl *ctl, const json_t *job)
 {
 	_cleanup_free_ char *why = text_why(job), *build = build_of(job);
@@ -274,6 +365,7 @@ print_job(const struct ctl *ctl, const json_t *job)
 	field("took", text_duration(job).s);
 	field("ended by", json_get_string(job, "ended_by"));
 	field("damaged", json_get_string(job, "damaged"));
+	print_override(json_object_get(job, "overrides"));
 	print_variables(json_object_get(job, "variables"));
 	print_steps(ctl, json_object_get(job, "steps"));
 	if (json_get_string(job, "started") != NULL)
@@ -526,7 +618,8 @@ verb_reschedule(struct ctl *ctl, struct err *err)
 	int r;
 
 	if ((r = for_job(ctl, &parameters, &id, err)) < 0 ||
-	    (r = ctl_when(ctl, true, parameters, err)) < 0)
+	    (r = ctl_when(ctl, true, parameters, err)) < 0 ||
+	    (r = ctl_override(ctl, parameters, err)) < 0)
 		return r;
 	before = ctl->json ? NULL : due_before(ctl, id);
 	if ((r = change_job(ctl, "Reschedule", json_incref(parameters), &reply, err)) < 0)

@@ -32,12 +32,18 @@ next_text(const struct ctl *ctl, const json_t *stage, const char *member, const 
 
 	json_array_foreach (jobs, i, job) {
 		const char *state = json_get_string(job, "state");
+		const json_t *waits = json_object_get(job, "waits_for");
+		const char *kind = json_get_string(waits, "kind");
+		_cleanup_free_ char *due = ctl_moment(ctl, job, "due");
+		_cleanup_free_ char *until = ctl_moment(ctl, waits, "until");
 
 		if (json_get_int(job, "id", 0) != id)
 			continue;
 		if (state != NULL && strcmp(state, "scheduled") == 0)
-			return xasprintf("job %" PRId64 ": %s (%s)", id, ctl_ref(job, NULL).s,
-					 when_distance(ctl_us(job, "due"), ctl->now_us).s);
+			return xasprintf("job %" PRId64 ": %s, %s", id, ctl_ref(job, NULL).s, due);
+		if (kind != NULL && strcmp(kind, "window") == 0 && until != NULL)
+			return xasprintf("job %" PRId64 ": %s, window %s", id,
+					 ctl_ref(job, NULL).s, until);
 		return xasprintf("job %" PRId64 ": %s", id, ctl_ref(job, NULL).s);
 	}
 	return job_text(stage, member);
@@ -87,14 +93,33 @@ print_lock(const struct ctl *ctl, const json_t *stage, const char *application, 
 	const json_t *lock = json_object_get(stage, "locked");
 	struct when_text until = ctl_local(ctl, lock, "until");
 	const char *by = json_get_string(lock, "by"), *reason = json_get_string(lock, "reason");
-	_cleanup_free_ char *text = NULL;
+	_cleanup_free_ char *text = NULL, *end = NULL;
 
 	if (!json_is_object(lock))
 		return;
-	text = xasprintf("%s %s: by %s%s%s: %s (bmctl unlock %s %s)", application, name,
-			 by ? by : "?", until.s[0] == '\0' ? "" : " until ", until.s,
-			 reason ? reason : "", application, name);
+	end = until.s[0] == '\0'
+		  ? xstrdup("")
+		  : xasprintf(" until %s (%s)", until.s,
+			      when_distance(ctl_us(lock, "until"), ctl->now_us).s);
+	text = xasprintf("%s %s: by %s%s: %s (bmctl unlock %s %s)", application, name, by ? by : "?",
+			 end, reason ? reason : "", application, name);
 	alarm_line(ctl, "locked", text);
+}
+
+/* A stage that a window or freeze closes, and until when. */
+static void
+print_closed(const struct ctl *ctl, const json_t *stage, const char *application, const char *name)
+{
+	const json_t *window = json_object_get(stage, "window");
+	const char *freeze = json_get_string(window, "freeze");
+	struct when_text until = ctl_local(ctl, window, "until");
+	_cleanup_free_ char *quoted = freeze != NULL ? xasprintf(" (\"%s\")", freeze) : xstrdup("");
+
+	if (!json_is_object(window) || json_get_bool(window, "open"))
+		return;
+	table_line(stdout, "%s %s %s%s: opens %s (%s)", freeze != NULL ? "frozen" : "closed", application,
+		   name, quoted, until.s[0] == '\0' ? "nobody knows when" : until.s,
+		   when_distance(ctl_us(window, "until"), ctl->now_us).s);
 }
 
 static bool
@@ -137,6 +162,7 @@ print_alarms(const struct ctl *ctl, const json_t *stage, const json_t *jobs)
 	if (application == NULL || name == NULL)
 		return;
 	print_lock(ctl, stage, application, name);
+	print_closed(ctl, stage, application, name);
 	if (json_is_object(dirty)) {
 		by = job > 0 ? xasprintf("job %" PRId64 " did not succeed", job)
 			     : xstrdup("nobody knows what is live");

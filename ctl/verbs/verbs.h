@@ -17,7 +17,7 @@
 	(OPTION_BIT(NOW) | OPTION_BIT(AT) | OPTION_BIT(TO) | OPTION_BIT(REASON) |               \
 	 OPTION_BIT(VARIABLE) | OPTION_BIT(WAIT) | OPTION_BIT(FOLLOW) | OPTION_BIT(NO_FOLLOW) | \
 	 OPTION_BIT(TIMEOUT) | OPTION_BIT(DRY_RUN) | OPTION_BIT(YES) | OPTION_BIT(GRACE) |      \
-	 OPTION_BIT(IF_CHANGED))
+	 OPTION_BIT(IF_CHANGED) | OPTION_BIT(OVERRIDE_WINDOW) | OPTION_BIT(OVERRIDE_FREEZE))
 
 // clang-format off
 /*   function       name             arguments                                       least most options summary, example */
@@ -83,7 +83,8 @@
 	  OPTION_BIT(REASON), "cancel a job; a second time kills a running one at once",              \
 	  "bmctl cancel 42")                                                                          \
 	X(reschedule,    "reschedule",    "JOB --now|--at TIME",                          1, 1,      \
-	  OPTION_BIT(NOW) | OPTION_BIT(AT) | OPTION_BIT(REASON), "move a waiting job to another time", \
+	  OPTION_BIT(NOW) | OPTION_BIT(AT) | OPTION_BIT(REASON) | OPTION_BIT(OVERRIDE_WINDOW) |       \
+	  OPTION_BIT(OVERRIDE_FREEZE), "move a waiting job to another time",                          \
 	  "bmctl reschedule 42 --at 'tomorrow 03:00'")                                                \
 	X(release,       "release",       "JOB",                                          1, 1,      \
 	  OPTION_BIT(REASON), "let a held job go", "bmctl release 42")                                \

@@ -18,6 +18,7 @@ read_request(const struct request *request, bool redeploy, struct queue_request 
 	    .confirmed = json_get_bool(p, "confirmed"),
 	    .dry_run = json_get_bool(p, "dry_run"),
 	    .grace_us = request_int(request, "grace_us", -1),
+	    .override = request_override(request),
 	};
 	const char *if_changed = request_text(request, "if_changed");
 	int r = request_release(request, &wish.release, &wish.build, err);
@@ -57,11 +58,11 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	*ret_reply = json_pack(
-	    "{s:o, s:O?, s:o, s:O, s:O, s:O}", "job",
+	    "{s:o, s:O?, s:o, s:O, s:O, s:O, s:O}", "job",
 	    wish.dry_run ? json_null() : queue_job_json(queue, &answer.job, false, request->now_us),
 	    "preview", answer.preview, "replacing",
 	    request_live(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone,
-	    "ahead", answer.ahead, "warnings", answer.warnings);
+	    "ahead", answer.ahead, "warnings", answer.warnings, "window", answer.window);
 	queue_answer_clear(&answer);
 	return *ret_reply ? 0 : err_set(err, ERR_FAILED, "the answer could not be made");
 }

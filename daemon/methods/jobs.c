@@ -182,6 +182,9 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 	if (r == -ENODATA)
 		return request_invalid(err, "at", "when? set now, or at to a time");
 	if (r >= 0)
+		r = queue_pass(request->methods->queue, request_int(request, "job", 0),
+			       request_override(request), reason, &request->who, request->now_us, err);
+	if (r >= 0)
 		r = queue_reschedule(request->methods->queue, request_int(request, "job", 0), &when,
 				     &request->who, request->now_us, &job, err);
 	if (r >= 0)

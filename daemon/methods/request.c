@@ -109,6 +109,14 @@ request_release(const struct request *request, const char **ret_release, int64_t
 	return 0;
 }
 
+const json_t *
+request_override(const struct request *request)
+{
+	const json_t *override = json_object_get(request->parameters, "override");
+
+	return json_is_object(override) ? override : NULL;
+}
+
 int
 request_variables(const struct request *request, const json_t **ret_variables, struct err *err)
 {

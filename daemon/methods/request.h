@@ -60,6 +60,8 @@ int request_audit(const struct request *request, const char *what, const char *a
 		  const char *reason, struct err *err);
 /* `release` and `build` (0 when absent), as far as a name can be checked. */
 int request_release(const struct request *request, const char **ret_release, int64_t *ret_build, struct err *err);
+/* `override`, an object; NULL when absent. */
+const json_t *request_override(const struct request *request);
 int request_variables(const struct request *request, const json_t **ret_variables, struct err *err);
 /* A time of the protocol; 0 when absent. */
 int request_time(const struct request *request, const char *name, int64_t *ret_us, struct err *err);

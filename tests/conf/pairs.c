@@ -80,6 +80,23 @@ print_step(FILE *out, const struct conf_step *step)
 }
 
 static void
+print_windows(FILE *out, const struct conf_stage *stage)
+{
+	const struct windows *windows = stage->windows;
+
+	if (!windows)
+		return;
+	fprintf(out, " zone=%s hold=%u", windows->zone, stage->windows_hold);
+	for (size_t i = 0; i < windows->nwindows; i++)
+		fprintf(out, " window=%02x:%d-%d", windows->windows[i].weekdays,
+			windows->windows[i].from_s, windows->windows[i].until_s);
+	for (size_t i = 0; i < windows->nfreezes; i++)
+		fprintf(out, " freeze=[%s]%lld-%lld", windows->freezes[i].name,
+			(long long)windows->freezes[i].from_s,
+			(long long)windows->freezes[i].until_s);
+}
+
+static void
 print_application(FILE *out, const struct conf_application *application)
 {
 	static const char *const on_failure[] = {"hold", "continue", "redeploy"};
@@ -102,6 +119,7 @@ print_application(FILE *out, const struct conf_application *application)
 		print_strings(out, "open", &stage->open);
 		print_strings(out, "require-signature", &stage->require_signature);
 		print_variables(out, &stage->variables);
+		print_windows(out, stage);
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < application->nschedules; i++) {

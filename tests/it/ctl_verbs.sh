@@ -173,7 +173,7 @@ expect 0 bmctl lock shop production --reason 'inventory' --until +1h
 prints 'is locked until '
 # The end of a lock can be typed back, and is late enough.
 expect 8 bmctl redeploy shop 1.0.2/3 --now
-until=$(sed -n 's/.*, until \(.* UTC\) .*/\1/p' "$HOME_DIR/err")
+until=$(sed -n 's/.*, until \(.*\) (in .*/\1/p' "$HOME_DIR/err")
 expect 0 bmctl --json redeploy shop 1.0.2/3 --at "$until"
 expect 0 bmctl cancel "$(jq .job.id "$HOME_DIR/out")"
 expect 0 bmctl unlock shop production --reason 'done'
