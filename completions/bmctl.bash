@@ -42,7 +42,7 @@ _bmctl() {
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
     --to | --stage)
-        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
         return ;;
     --on) COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")); return ;;
     --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
@@ -90,17 +90,17 @@ _bmctl() {
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
     'check  0' | 'build add '[2-9]* | 'build repair '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
-        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json queue 2>/dev/null |
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
     'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
         'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
-        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
     'lock  1' | 'unlock  1' | 'settle  1')
-        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
     'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1' | 'schedule add 1')
         local application=${words[cword - 1]}
         [[ $nth == 2 ]] && application=${words[cword - 2]}
-        COMPREPLY=($(compgen -W "$(bmctl "${socket[@]}" --json build list "$application" 2>/dev/null |
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json build list "$application" 2>/dev/null |
             grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur"))
         [[ $verb == schedule ]] && COMPREPLY+=($(compgen -W live -- "$cur")) ;;
     esac

@@ -1,12 +1,53 @@
 # fish completion for bmctl. The verbs and options are those of `bmctl --help`; a test compares.
+# A bmd that is down answers at once, one that is stuck never: nobody waits for it.
+function __bmctl_ask
+    timeout 1 bmctl --json $argv 2>/dev/null
+end
 function __bmctl_names
-    bmctl --json status 2>/dev/null | string match -ra "\"$argv[1]\":\"[^\"]*\"" | string split -f4 '"' | sort -u
+    __bmctl_ask status | string match -ra "\"$argv[1]\":\"[^\"]*\"" | string split -f4 '"' | sort -u
 end
 function __bmctl_jobs
-    bmctl --json queue 2>/dev/null | string match -ra '"id":[0-9]+' | string replace '"id":' ''
+    __bmctl_ask queue | string match -ra '"id":[0-9]+' | string replace '"id":' ''
 end
 function __bmctl_schedules
-    bmctl --json schedule list 2>/dev/null | string match -ra '"id":[0-9]+,"name":[^,]*' | string replace -ra '"(id|name)":|"|null' '' | string split -n ','
+    __bmctl_ask schedule list | string match -ra '"id":[0-9]+,"name":[^,]*' | string replace -ra '"(id|name)":|"|null' '' | string split -n ','
+end
+# The words before the cursor that are neither options nor their values.
+function __bmctl_words
+    set -l value 0
+    for token in (commandline -opc)[2..-1]
+        if test $value = 1
+            set value 0
+            continue
+        end
+        switch $token
+            case -s --socket --color --at --on --to --var --reason --timeout --grace --if-changed --override-freeze --number --note \
+                    --signature --release --stage --since --until --limit -n
+                set value 1
+            case '-*'
+            case '*'
+                echo -- $token
+        end
+    end
+end
+# __bmctl_at N VERB...: N words stand behind one of these verbs.
+function __bmctl_at
+    set -l words (__bmctl_words)
+    set -q words[1]; or return 1
+    set -l verb $words[1]
+    set -l n (math (count $words) - 1)
+    if contains -- $verb build schedule
+        set -q words[2]; or return 1
+        set verb "$verb $words[2]"
+        set n (math $n - 1)
+    end
+    test $n = $argv[1]; and contains -- $verb $argv[2..-1]
+end
+function __bmctl_builds
+    set -l words (__bmctl_words)
+    set -l application $words[2]
+    contains -- $words[1] build schedule; and set application $words[3]
+    __bmctl_ask build list $application | string match -ra '"release":"[^"]*","build":[0-9]+' | string replace -r '"release":"(.*)","build":' '$1/' | sort -u
 end
 function __bmctl_verb
     __fish_seen_subcommand_from $argv
@@ -26,8 +67,8 @@ complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show man
 
 complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb add list remove pause resume preview' -a 'add list remove pause resume preview'
 complete -c bmctl -n '__bmctl_verb preview' -a 'hourly daily weekly monthly'
-complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb preview remove pause resume' -a '(__bmctl_schedules)'
-complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -a 'live'
+complete -c bmctl -n '__bmctl_at 0 "schedule remove" "schedule pause" "schedule resume"' -a '(__bmctl_schedules)'
+complete -c bmctl -n '__bmctl_at 1 "schedule add"' -a 'live'
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l on -x -a 'hourly daily weekly monthly' -d 'each time'
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l to -x -a '(__bmctl_names stage)' -d 'the stage'
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l yes -d confirmed
@@ -35,9 +76,10 @@ complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l grace -x -
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb remove pause resume' -l reason -x -d why
 
-complete -c bmctl -n '__bmctl_verb status redeploy rollback deploy gc diff queue history lock unlock settle add list show manifest reject restore pin unpin verify repair' -a '(__bmctl_names application)'
-complete -c bmctl -n '__bmctl_verb lock unlock settle' -a '(__bmctl_names stage)'
-complete -c bmctl -n '__bmctl_verb show log wait cancel reschedule release; and not __bmctl_verb build' -a '(__bmctl_jobs)'
+complete -c bmctl -n '__bmctl_at 0 status redeploy rollback deploy gc diff queue history lock unlock settle "schedule add" "schedule list" "build add" "build list" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"' -a '(__bmctl_names application)'
+complete -c bmctl -n '__bmctl_at 1 redeploy rollback deploy diff "schedule add" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"; or __bmctl_at 2 diff settle' -a '(__bmctl_builds)'
+complete -c bmctl -n '__bmctl_at 1 lock unlock settle' -a '(__bmctl_names stage)'
+complete -c bmctl -n '__bmctl_at 0 show log wait cancel reschedule release; or __bmctl_verb wait' -a '(__bmctl_jobs)'
 complete -c bmctl -n '__bmctl_verb check repair; or begin; __bmctl_verb build; and __bmctl_verb add; end' -F
 
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l now -d 'due now'

@@ -3,19 +3,19 @@
 
 _bmctl_names() {
     local -a names
-    names=(${(f)"$(bmctl --json status 2>/dev/null | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u)"})
+    names=(${(f)"$(timeout 1 bmctl --json status 2>/dev/null | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u)"})
     compadd -a names
 }
 _bmctl_applications() { _bmctl_names application }
 _bmctl_stages() { _bmctl_names stage }
 _bmctl_jobs() {
     local -a names
-    names=(${(f)"$(bmctl --json queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
+    names=(${(f)"$(timeout 1 bmctl --json queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
     compadd -a names
 }
 _bmctl_builds() {
     local -a names
-    names=(${(f)"$(bmctl --json build list ${words[CURRENT-1]} 2>/dev/null |
+    names=(${(f)"$(timeout 1 bmctl --json build list ${words[CURRENT-1]} 2>/dev/null |
         grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)"})
     compadd -a names
 }
@@ -26,7 +26,7 @@ _bmctl_builds_live() {
 }
 _bmctl_schedules() {
     local -a names
-    names=(${=${(f)"$(bmctl --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' |
+    names=(${=${(f)"$(timeout 1 bmctl --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' |
         sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//')"}})
     compadd -a names
 }

@@ -1,0 +1,107 @@
+#!/bin/sh
+# The completions in their shells: bash, zsh and fish load them and are asked as if TAB were pressed, with a bmd that answers and
+# with none. A shell that is not here is left out, and said so.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+
+completions=$top_srcdir/completions
+export HOME="$HOME_DIR" XDG_CONFIG_HOME="$HOME_DIR" XDG_DATA_HOME="$HOME_DIR"
+
+# ask_SHELL LINE: what the shell offers for the word at the end of LINE, a word a line.
+ask_bash() {
+    bash --norc -c '
+        . "$1"
+        COMP_LINE=$2 COMP_POINT=${#2}
+        COMP_WORDS=($2)
+        [[ $2 == *" " ]] && COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _bmctl
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$completions/bmctl.bash" "$1" | sed 's/ *$//' | sort -u
+}
+ask_fish() { fish --no-config -c "source $completions/bmctl.fish; complete -C '$1'" | cut -f1 | sort -u; }
+# A zsh on a terminal of its own; what is offered is printed by its own `compadd`, in the order of calls.
+ask_zsh() {
+    mkdir -p "$HOME_DIR/zsh"
+    cp "$completions/bmctl.zsh" "$HOME_DIR/zsh/_bmctl"
+    cat >"$HOME_DIR/offer.zsh" <<'ZSH'
+zmodload zsh/zpty
+zpty shell zsh -f -i
+zpty -w shell "unsetopt beep; PS1=; PS2=; fpath=($1 \$fpath); autoload -Uz compinit; compinit -u -D"
+zpty -w shell "zstyle ':completion:*' list-prompt ''; LISTMAX=10000; COLUMNS=200; LINES=1000"
+zpty -w shell 'compadd() {
+    local -a offered; local parameter=${@[(i)-[OAD]]}
+    if [[ $parameter -le $# ]]; then builtin compadd "$@"; return; fi
+    builtin compadd -O offered "$@"
+    builtin compadd "$@"
+    local r=$?
+    [[ ${#offered} = 0 ]] || print -l -r -- "<offer>"${^offered} >>'"$2"'
+    return r
+}'
+zpty -w shell 'after() { print -r -- "<end>" >>'"$2"'; zle kill-whole-line; }; zle -N after; bindkey "^X^A" after; bindkey "^I" complete-word; print ready >>'"$2"
+while ! grep -q ready $2 2>/dev/null; do sleep 0.05; done
+zpty -n -w shell "$3"$'\t\x18\x01'
+integer n=0
+while ! grep -q "<end>" $2 && (( n++ < 300 )); do sleep 0.05; done
+zpty -d shell
+ZSH
+    rm -f "$HOME_DIR/offered"
+    timeout 60 zsh -f "$HOME_DIR/offer.zsh" "$HOME_DIR/zsh" "$HOME_DIR/offered" "$1" >/dev/null 2>&1 </dev/null
+    sed -n 's/^<offer>//p' "$HOME_DIR/offered" | sort -u
+}
+
+# offers LINE WORD…: each shell offers at least these words for LINE.
+offers() {
+    line=$1
+    shift
+    for shell in $SHELLS; do
+        got=$("ask_$shell" "$line")
+        for word; do
+            echo "$got" | grep -qxF -- "$word" || FAIL "$shell offers no $word for '$line': $(echo $got)"
+        done
+    done
+}
+SHELLS=
+for shell in bash zsh fish; do
+    if command -v $shell >/dev/null; then SHELLS="$SHELLS $shell"; else echo "left out: $shell is not here"; fi
+done
+
+application shop <<CONF
+    stages = {"testing", "production"}
+    stage "testing" { plan = "one" }
+    stage "production" { plan = "one" }
+CONF
+plan one <<'CONF'
+    step "note" { run = 'true' }
+CONF
+
+# Without a bmd: words that are known, and nothing that hangs.
+offers 'bmctl re' redeploy reschedule release reload
+offers 'bmctl build re' reject restore repair
+offers 'bmctl schedule pre' preview
+offers 'bmctl redeploy --override-w' --override-window
+for shell in $SHELLS; do
+    [ -z "$("ask_$shell" 'bmctl status sh')" ] || FAIL "$shell offers applications of nobody"
+done
+OK "without a bmd:$SHELLS"
+
+bmd_start
+expect 0 bmctl build add shop 1.0
+expect 0 bmctl deploy shop 1.0/1 --to testing --now --wait
+expect 0 bmctl deploy shop 1.0/1 --to production --at +1h
+job=$(bmctl --json queue | jq .jobs[0].id)
+offers 'bmctl status sh' shop
+offers 'bmctl redeploy shop 1' 1.0/1
+offers 'bmctl deploy shop 1.0/1 --to p' production
+offers 'bmctl lock shop t' testing
+offers 'bmctl build show shop 1' 1.0/1
+offers 'bmctl cancel ' "$job"
+offers 'bmctl lo' log lock
+OK "live names:$SHELLS"
+
+# A bmd that does not answer holds nobody up.
+kill -STOP "$BMD_PID"
+for shell in $SHELLS; do
+    [ -z "$("ask_$shell" 'bmctl status sh')" ] || FAIL "$shell has names from nowhere"
+done
+kill -CONT "$BMD_PID"
+OK "a bmd that is stuck:$SHELLS"
+bmd_stop
