@@ -568,6 +568,25 @@ ctl_moment(const struct ctl *ctl, const json_t *object, const char *member)
 	return xasprintf("%s (%s)", local.s, when_distance(ctl_us(object, member), ctl->now_us).s);
 }
 
+struct when_text
+ctl_head(const struct ctl *ctl, const char *head)
+{
+	struct when_text text;
+
+	snprintf(text.s, sizeof(text.s), "%.40s (%.64s)", head, ctl->zone);
+	return text;
+}
+
+char *
+ctl_at(const struct ctl *ctl, const json_t *object, const char *member)
+{
+	struct when_text local = ctl_local(ctl, object, member);
+
+	if (local.s[0] == '\0')
+		return xstrdup("");
+	return xasprintf("%s (%s)", local.s, when_distance(ctl_us(object, member), ctl->now_us).s);
+}
+
 struct build_text
 ctl_ref(const json_t *object, const char *member)
 {

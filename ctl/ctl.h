@@ -113,6 +113,10 @@ struct when_text ctl_local(const struct ctl *ctl, const json_t *object, const ch
 /* The same, shorter, for tables: without the name of the zone, with the distance. free() it; NULL
  * if it is null. */
 char *ctl_moment(const struct ctl *ctl, const json_t *object, const char *member);
+/* The head of a column of moments, with the zone that they do not name: "DUE (Europe/Berlin)". */
+struct when_text ctl_head(const struct ctl *ctl, const char *head);
+/* A member that is a time, with zone and distance. free() it; "" if it is null. */
+char *ctl_at(const struct ctl *ctl, const json_t *object, const char *member);
 /* A member that is a time, in µs; 0 if it is null. */
 int64_t ctl_us(const json_t *object, const char *member);
 /* A member that is an object {release, build}: "1.0.2/3"; "" if it is null. MEMBER NULL: OBJECT

@@ -100,9 +100,10 @@ noted(const json_t *build, const char *note)
 static void
 print_list(const struct ctl *ctl, const json_t *builds)
 {
-	static const struct table_column columns[] = {
+	struct when_text head = ctl_head(ctl, "ADDED");
+	const struct table_column columns[] = {
 	    {"BUILD", 0},  {"STATUS", TABLE_STATE}, {"LIVE ON", 0},
-	    {"WAS ON", 0}, {"ADDED", TABLE_TIME},   {"BY", 0},
+	    {"WAS ON", 0}, {head.s, TABLE_TIME},   {"BY", 0},
 	    {"FILES", 0},  {"NOTE", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
@@ -175,12 +176,13 @@ print_artifacts(const struct ctl *ctl, const json_t *artifacts)
 static void
 print_deployments(const struct ctl *ctl, const json_t *deployments)
 {
-	static const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
+	struct when_text head = ctl_head(ctl, "STARTED");
+	const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
 						      {"STAGE", 0},
 						      {"STATE", TABLE_STATE},
 						      {"MODE", 0},
 						      {"PLAN", 0},
-						      {"STARTED", TABLE_TIME},
+						      {head.s, TABLE_TIME},
 						      {"BY", 0},
 						      {"LIVE", 0},
 						      {"REASON", TABLE_CUT}};
@@ -237,22 +239,24 @@ print_build(const struct ctl *ctl, const json_t *build)
 		     *pinned = json_object_get(build, "pinned");
 	const char *note = json_get_string(build, "note"), *name;
 	_cleanup_free_ char *live = joined(json_object_get(build, "live_on"));
-	_cleanup_free_ char *was = was_on(build);
+	_cleanup_free_ char *was = was_on(build), *added = ctl_at(ctl, build, "created");
+	_cleanup_free_ char *rejected_at = ctl_at(ctl, rejected, "at");
+	_cleanup_free_ char *pinned_at = ctl_at(ctl, pinned, "at");
 	json_t *value;
 
 	table_line(stdout, "%s %s: %s", json_get_string(build, "application"),
 		   ctl_ref(build, NULL).s, json_get_string(build, "status"));
 	if (json_is_object(rejected))
 		table_line(stdout, "%-10s by %s at %s: %s", "rejected",
-			   json_get_string(rejected, "by"), ctl_local(ctl, rejected, "at").s,
+			   json_get_string(rejected, "by"), rejected_at,
 			   json_get_string(rejected, "reason"));
 	print_damage(build);
 	if (json_is_object(pinned))
 		table_line(
 		    stdout, "%-10s by %s at %s%s%s", "pinned", json_get_string(pinned, "by"),
-		    ctl_local(ctl, pinned, "at").s, json_get_string(pinned, "reason") ? ": " : "",
+		    pinned_at, json_get_string(pinned, "reason") ? ": " : "",
 		    json_get_string(pinned, "reason") ? json_get_string(pinned, "reason") : "");
-	table_line(stdout, "%-10s %s by %s", "added", ctl_local(ctl, build, "created").s,
+	table_line(stdout, "%-10s %s by %s", "added", added,
 		   json_get_string(build, "created_by"));
 	if (note != NULL)
 		table_line(stdout, "%-10s %s", "note", note);

@@ -63,13 +63,14 @@ build_of(const json_t *job)
 static void
 print_queue(const struct ctl *ctl, const json_t *jobs)
 {
-	static const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
+	struct when_text head = ctl_head(ctl, "DUE");
+	const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
 						      {"STATE", TABLE_STATE},
 						      {"WHAT", 0},
 						      {"APPLICATION", 0},
 						      {"BUILD", 0},
 						      {"STAGE", 0},
-						      {"DUE", TABLE_TIME},
+						      {head.s, TABLE_TIME},
 						      {"BY", 0},
 						      {"WAITS FOR", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
@@ -192,10 +193,11 @@ history_reason(const json_t *job)
 static void
 print_history(const struct ctl *ctl, const json_t *jobs)
 {
-	static const struct table_column columns[] = {
+	struct when_text head = ctl_head(ctl, "WHEN");
+	const struct table_column columns[] = {
 	    {"JOB", TABLE_RIGHT},  {"STATE", TABLE_STATE}, {"WHAT", 0},
 	    {"APPLICATION", 0},	   {"BUILD", 0},	   {"STAGE", 0},
-	    {"WHEN", TABLE_TIME},  {"TOOK", TABLE_RIGHT},  {"BY", 0},
+	    {head.s, TABLE_TIME},  {"TOOK", TABLE_RIGHT},  {"BY", 0},
 	    {"REASON", TABLE_CUT}, {"END", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
@@ -645,6 +647,7 @@ verb_release(struct ctl *ctl, struct err *err)
 	_cleanup_json_ json_t *reply = NULL;
 	json_t *parameters;
 	const json_t *job;
+	_cleanup_free_ char *at = NULL;
 	struct build_text live;
 	int64_t id;
 	int r;
@@ -656,9 +659,10 @@ verb_release(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	job = json_object_get(reply, "job");
 	live = ctl_ref(reply, "replacing");
-	table_line(stdout, "job %" PRId64 " is %s: %s %s to %s%s%s", id,
+	at = strcmp(json_get_string(job, "state"), "scheduled") == 0 ? ctl_at(ctl, job, "due") : xstrdup("");
+	table_line(stdout, "job %" PRId64 " is %s: %s %s to %s%s%s%s%s", id,
 		   json_get_string(job, "state"), json_get_string(job, "application"),
 		   ctl_ref(job, NULL).s, json_get_string(job, "stage"),
-		   live.s[0] == '\0' ? "" : ", replacing ", live.s);
+		   live.s[0] == '\0' ? "" : ", replacing ", live.s, at[0] ? ", at " : "", at);
 	return CTL_DONE;
 }

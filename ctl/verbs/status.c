@@ -52,8 +52,9 @@ next_text(const struct ctl *ctl, const json_t *stage, const char *member, const 
 static void
 print_table(const struct ctl *ctl, const json_t *stages, const json_t *jobs)
 {
-	static const struct table_column columns[] = {{"APPLICATION", 0},  {"STAGE", 0},
-						      {"LIVE", 0},	   {"SINCE", TABLE_TIME},
+	struct when_text head = ctl_head(ctl, "SINCE");
+	const struct table_column columns[] = {{"APPLICATION", 0},  {"STAGE", 0},
+						      {"LIVE", 0},	   {head.s, TABLE_TIME},
 						      {"BY", 0},	   {"RUNNING", 0},
 						      {"NEXT", TABLE_CUT}, {"FAILED LAST", 0}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
@@ -269,10 +270,47 @@ print_verification(const struct ctl *ctl, const json_t *verification)
 	table_line(stdout, "stored files: %s%s", last, then != NULL ? then : "");
 }
 
+/* When something happens on a stage: what runs is first, then by the time of its next job, then all others. */
+static int64_t
+turn_of(const json_t *stage, const json_t *jobs)
+{
+	int64_t next = json_get_int(stage, "next", 0);
+	size_t i;
+	json_t *job;
+
+	if (json_get_int(stage, "running", 0) > 0)
+		return INT64_MIN;
+	json_array_foreach (jobs, i, job)
+		if (next > 0 && json_get_int(job, "id", 0) == next) {
+			int64_t until = ctl_us(json_object_get(job, "waits_for"), "until");
+
+			return until > 0 ? until : ctl_us(job, "due");
+		}
+	return next > 0 ? INT64_MAX - 1 : INT64_MAX;
+}
+
+/* Stable: an application's stages stay in their order where nothing happens. New array. */
+static json_t *
+by_what_is_next(const json_t *stages, const json_t *jobs)
+{
+	json_t *sorted = json_array(), *stage;
+	size_t i, k;
+
+	json_array_foreach (stages, i, stage) {
+		int64_t at = turn_of(stage, jobs);
+
+		for (k = json_array_size(sorted); k > 0; k--)
+			if (turn_of(json_array_get(sorted, k - 1), jobs) <= at)
+				break;
+		json_array_insert(sorted, k, stage);
+	}
+	return sorted;
+}
+
 int
 verb_status(struct ctl *ctl, struct err *err)
 {
-	_cleanup_json_ json_t *reply = NULL, *jobs = NULL;
+	_cleanup_json_ json_t *reply = NULL, *jobs = NULL, *sorted = NULL;
 	json_t *parameters = json_object(), *stages, *stage;
 	size_t i;
 	int r;
@@ -293,7 +331,8 @@ verb_status(struct ctl *ctl, struct err *err)
 			   "example), bmctl check, bmctl reload",
 			   SYSCONFDIR);
 	jobs = queue_of(ctl, reply);
-	print_table(ctl, stages, jobs);
+	sorted = by_what_is_next(stages, jobs);
+	print_table(ctl, sorted, jobs);
 	json_array_foreach (stages, i, stage)
 		print_alarms(ctl, stage, jobs);
 	print_held(ctl, jobs);

@@ -1,0 +1,76 @@
+#!/bin/sh
+# What prints a time prints local time, zone and distance; `at` explains itself; queue and status are in the order of what happens next.
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+
+configure
+application app <<CONF
+    stages = {"testing", "production"}
+    stage "testing" { plan = "one" }
+    stage "production" { plan = "one" }
+CONF
+plan one <<'CONF'
+    step "note" { run = 'true' }
+CONF
+bmd_start
+expect 0 bmctl build add app 1.0
+expect 0 bmctl build add app 1.0
+expect 0 bmctl deploy app 1.0/1 --to production --now --wait
+expect 0 bmctl build reject app 1.0/2 --reason slow
+expect 0 bmctl build pin app 1.0/1
+
+# Zone and distance, wherever a time stands.
+timed() { grep -E -- "$1" "$HOME_DIR/out" | grep -q 'Europe/Berlin' || { cat "$HOME_DIR/out"; FAIL "no zone: $1"; }
+    grep -qE '\((in|now|[0-9].* ago)|now\)' "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FAIL "no distance: $1"; }; }
+expect 0 bmctl status
+timed SINCE
+expect 0 bmctl history
+timed WHEN
+expect 0 bmctl build list app
+timed ADDED
+expect 0 bmctl build show app 1.0/2
+timed '^rejected .*Europe/Berlin \('
+timed '^added .*Europe/Berlin \('
+expect 0 bmctl build show app 1.0/1
+timed '^pinned .*Europe/Berlin \('
+timed STARTED
+expect 0 bmctl deploy app 1.0/1 --to production --at +2h
+timed 'at 2.*Europe/Berlin \(in'
+late=$(bmctl --json queue | jq '.jobs[0].id')
+expect 0 bmctl queue
+timed DUE
+expect 0 bmctl show "$late"
+timed '^due .*Europe/Berlin \(in'
+OK "local time, zone and distance"
+
+# The stage whose job comes first is first; a held job, for which nothing happens, is last.
+expect 0 bmctl status
+is "the first stage" production "$(sed -n '2s/^app *\([a-z]*\) .*/\1/p' "$HOME_DIR/out")"
+soon=$(bmctl --json deploy app 1.0/1 --to testing --at +1h | jq .job.id)
+expect 0 bmctl status
+is "the first stage" testing "$(sed -n '2s/^app *\([a-z]*\) .*/\1/p' "$HOME_DIR/out")"
+expect 0 bmctl queue
+is "the order" "$soon $late" "$(awk 'NR > 1 { printf "%s%s", sep, $1; sep = " " }' "$HOME_DIR/out")"
+expect 0 bmctl build reject app 1.0/1 --reason "worse"
+expect 0 bmctl build restore app 1.0/1
+expect 0 bmctl release "$late"
+prints 'Europe/Berlin (in '
+expect 0 bmctl queue
+is "the held one is last" "$late $soon" "$(awk 'NR > 1 { printf "%s%s", sep, $1; sep = " " }' "$HOME_DIR/out")"
+OK "the order of what happens next"
+bmd_stop
+
+# at: the day, the offset that was taken and until when, what is skipped and what comes twice.
+expect 0 bmctl at '2030-01-31 02:00'
+prints 'weekday:  Thursday'
+prints 'zone:     Europe/Berlin, +01:00 until 2030-03-31 03:00:00+02:00 Europe/Berlin ('
+expect 0 bmctl at '2030-03-31 02:30'
+prints '02:30 does not exist on 2030-03-31'
+prints '03:30:00+02:00'
+expect 0 bmctl at '2030-10-27 02:30'
+prints 'comes twice'
+prints 'taken is the first, 2030-10-27 02:30:00+02:00 Europe/Berlin'
+expect 0 bmctl at '2030-10-27 02:30:00+01:00 Europe/Berlin'
+prints 'local:    2030-10-27 02:30:00+01:00 Europe/Berlin'
+expect 0 bmctl at '2030-10-27 02:30 Asia/Kathmandu'
+prints '+05:45 all the year'
+OK "bmctl at explains itself"
