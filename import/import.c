@@ -31,6 +31,7 @@
 
 #define CLIENT_WAIT_MS (5 * 60 * 1000) /* for the next bytes of an upload */
 #define READER_WAIT_MS (2 * 60 * 1000) /* for the caged reader to do anything */
+#define PIPE_SIZE      (256 * 1024)
 #define RATIO_FLOOR    (INT64_C(64) << 20)
 #define WARNINGS_MAX   20
 
@@ -476,6 +477,10 @@ start(struct cage *cage, enum reader_kind kind, int archive, struct err *err)
 		reader_main(kind, archive < 0 ? in[0] : archive, out[1]);
 	cage->in = in[1];
 	cage->out = out[0];
+	/* Fewer turns between the two of us; where that is not allowed, it stays as it is. */
+	(void)fcntl(cage->out, F_SETPIPE_SZ, PIPE_SIZE);
+	if (cage->in >= 0)
+		(void)fcntl(cage->in, F_SETPIPE_SZ, PIPE_SIZE);
 	close(out[1]);
 	cleanup_close(&in[0]);
 	if (cage->pid < 0)
@@ -564,16 +569,18 @@ turn(struct import *import, struct entry_input *client, int client_fd, struct ca
 	struct pollfd v[] = {{.fd = cage->out, .events = POLLIN},
 			     {.fd = *left > 0 ? cage->in : -1, .events = POLLOUT},
 			     {.fd = fetch && !ready ? client_fd : -1, .events = POLLIN}};
-	int r = poll(v, ARRAY_SIZE(v),
-		     ready || entry_ready(cage->entries) ? 0
-		     : fetch				 ? CLIENT_WAIT_MS
-							 : READER_WAIT_MS);
+	int r;
 
+	/* What is buffered already needs no look at descriptors; it is little, so nobody waits
+	 * long. */
+	if (entry_ready(cage->entries))
+		return take_from_cage(import, cage, err);
+	r = poll(v, ARRAY_SIZE(v), ready ? 0 : fetch ? CLIENT_WAIT_MS : READER_WAIT_MS);
 	if (r < 0)
 		return errno == EINTR ? 0 : err_errno(err, errno, "the upload cannot be read");
-	if (r == 0 && !ready && !entry_ready(cage->entries))
+	if (r == 0 && !ready)
 		return err_set(err, ERR_UPLOAD, "nothing came for minutes; upload again");
-	if (v[0].revents != 0 || entry_ready(cage->entries))
+	if (v[0].revents != 0)
 		return take_from_cage(import, cage, err);
 	if (v[1].revents != 0 && feed(cage, piece, left) < 0) {
 		/* The child reads no more: it has said why, or is gone. */
