@@ -1,28 +1,72 @@
 #!/bin/sh
-# The figures of files: import, placing, placing again, disk and memory, each beside what everybody has. Each pair is
-# measured in turns in one run; medians. Run by `make bench-files`.
-#   N=5   rounds of each     BIG_MIB=1024   the large file
-# What is compared reads from and writes to the same disk; each round ends with its data on it (bmd's own fsyncs,
-# or sync -f for the others), so that nobody is measured against a page cache.
+# The figures of files: import, placing, placing again, disk and memory, each beside what everybody has, in one run.
+# Run by `make bench-files`.
+#   N=7   pairs of each   BIG_N=3   pairs of the large file   BIG_MIB=1908   the large file (2 GB)
+#
+# Both sides of a pair read from and write to the same disk, one right after the other; which comes first changes with
+# each pair, what was written before is flushed before each, old files are removed outside of what is timed, and one
+# pair that does not count goes ahead. bmd's side ends with everything durable: files, names, manifest, row. The others
+# are timed twice in one go: as they end, and when sync -f has made their files durable, too. A ratio is the median of
+# the pairs' own, with the smallest and the largest. CPU is user and system time of all processes of a side: it says
+# what load by others cannot blur.
 . "$top_srcdir/tests/it/lib.sh"
-N=${N:-5} BIG_MIB=${BIG_MIB:-1024}
+N=${N:-7} BIG_N=${BIG_N:-3} BIG_MIB=${BIG_MIB:-1908}
 row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
-median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.3f\n", v[int((NR + 1) / 2)] }'; }
-# measure NAME COMMAND…: its seconds into $HOME_DIR/t.NAME
+median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.3f\n", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
+# Ticks of this shell's dead children, of bmd and of bmd's dead children.
+ticks() {
+    {
+        awk '{ sub(/.*\) /, ""); print $14 + $15 }' "/proc/$$/stat"
+        [ -z "$BMD_PID" ] || awk '{ sub(/.*\) /, ""); print $12 + $13 + $14 + $15 }' "/proc/$BMD_PID/stat"
+    } | awk '{ n += $1 } END { print n }'
+}
+hz=$(getconf CLK_TCK)
+# measure NAME COMMAND…: its seconds into t.NAME, of CPU into c.NAME; what COMMAND writes into $HOME_DIR/undurable is a
+# moment on the way, whose seconds go into t.NAME.undurable.
 measure() {
     name=$1
     shift
+    rm -f "$HOME_DIR/undurable"
     sync -f "$HOME_DIR"
+    ticks0=$(ticks)
     t0=$(date +%s.%N)
     "$@" >/dev/null 2>"$HOME_DIR/err" || { cat "$HOME_DIR/err"; FAIL "$name"; }
     t1=$(date +%s.%N)
+    [ "$COUNTS" ] || return 0
     echo "$t0 $t1" | awk '{ printf "%.4f\n", $2 - $1 }' >>"$HOME_DIR/t.$name"
+    echo "$ticks0 $(ticks) $hz" | awk '{ printf "%.2f\n", ($2 - $1) / $3 }' >>"$HOME_DIR/c.$name"
+    [ ! -f "$HOME_DIR/undurable" ] || echo "$t0 $(cat "$HOME_DIR/undurable")" |
+        awk '{ printf "%.4f\n", $2 - $1 }' >>"$HOME_DIR/t.$name.undurable"
 }
-seconds() { [ -f "$HOME_DIR/t.$1" ] && median <"$HOME_DIR/t.$1" || echo none; }
-ratio() { echo "$(seconds "$1") $(seconds "$2")" | awk '{ printf "%.2f", $1 / $2 }'; }
-beside() { # NAME OF TEXT: "TEXT 0.123 s (bmd: 1.20 times)"
-    [ -f "$HOME_DIR/t.$2" ] && echo "$3 $(seconds "$2") s (bmd: $(ratio "$1" "$2") times)" || echo "$3 not here"
+mark() { date +%s.%N >"$HOME_DIR/undurable"; }
+# pairs COUNT OURS OTHER…: functions; ours in turn before and after each other.
+pairs() {
+    count=$1 ours=$2
+    shift 2
+    for other; do
+        for n in $(seq 0 "$count"); do
+            COUNTS=$([ "$n" = 0 ] || echo yes)
+            if [ $((n % 2)) = 0 ]; then $ours "$ours.$other"; $other "$other"; else $other "$other"; $ours "$ours.$other"; fi
+        done
+    done
+    COUNTS=yes
 }
+COUNTS=yes
+seconds() { median <"$HOME_DIR/t.$1"; }
+cpu() { median <"$HOME_DIR/c.$1"; }
+ratio() { # OURS OTHER: "0.73 (0.70-0.81)"
+    paste "$HOME_DIR/t.$1" "$HOME_DIR/t.$2" | awk '{ printf "%.4f\n", $1 / $2 }' | sort -n |
+        awk '{ v[NR] = $1 } END { printf "%.2f (%.2f-%.2f)", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2, v[1], v[NR] }'
+}
+# beside OURS OTHER TEXT: how OTHER did, and how OURS compares.
+beside() {
+    [ -f "$HOME_DIR/t.$2" ] || { echo "$3 not here"; return; }
+    [ ! -f "$HOME_DIR/t.$2.undurable" ] ||
+        printf '%s %s s: bmd %s times; ' "$3" "$(seconds "$2.undurable")" "$(ratio "$1.$2" "$2.undurable")"
+    printf '%s + sync %s s, CPU %s s: bmd %s times' "$3" "$(seconds "$2")" "$(cpu "$2")" "$(ratio "$1.$2" "$2")"
+}
+ours() { cat "$HOME_DIR/t.$1".[a-z]* | median; }
+ours_cpu() { cat "$HOME_DIR/c.$1".[a-z]* | median; }
 
 configure 'upload-ratio = 1000000'
 application app <<CONF
@@ -47,73 +91,86 @@ for f in "$tree"/f*; do
 done
 rm "$HOME_DIR/random"
 tar -C "$tree" -cf "$HOME_DIR/tree.tar" .
-head -c "${BIG_MIB}M" /dev/urandom >"$HOME_DIR/big"
-tar -C "$HOME_DIR" -cf "$HOME_DIR/big.tar" big
+mkdir "$HOME_DIR/big"
+head -c "${BIG_MIB}M" /dev/urandom >"$HOME_DIR/big/file"
+tar -C "$HOME_DIR/big" -cf "$HOME_DIR/big.tar" .
+rm -r "$HOME_DIR/big"
 
-# As each of the others would do it: unpacked, hashed, on disk.
-unpack_and_hash() { # ARCHIVE
-    rm -rf "$HOME_DIR/unpacked" && mkdir "$HOME_DIR/unpacked" && tar -xf "$1" -C "$HOME_DIR/unpacked" &&
-        find "$HOME_DIR/unpacked" -type f -print0 | xargs -0 sha256sum >"$HOME_DIR/sums" && sync -f "$HOME_DIR/unpacked"
+# As each of the others would do it.
+hashed() { # ARCHIVE: unpacked, hashed, on disk
+    tar -xf "$1" -C "$HOME_DIR/unpacked" && find "$HOME_DIR/unpacked" -type f -print0 | xargs -0 sha256sum >"$HOME_DIR/sums" &&
+        mark && sync -f "$HOME_DIR/unpacked"
 }
-unpack() { tar -xf "$1" -C "$HOME_DIR/unpacked" && sync -f "$HOME_DIR/unpacked"; }
-fresh() { rm -rf "$HOME_DIR/unpacked" "$HOME_DIR/copied"; mkdir "$HOME_DIR/unpacked"; }
-copy() { cp -r "$tree" "$HOME_DIR/copied" && sync -f "$HOME_DIR/copied"; }
+unpacked() { tar -xf "$HOME_DIR/tree.tar" -C "$HOME_DIR/unpacked" && mark && sync -f "$HOME_DIR/unpacked"; }
+copied() { cp -r "$tree" "$HOME_DIR/copied" && mark && sync -f "$HOME_DIR/copied"; }
+committed() { ostree --repo="$HOME_DIR/ostree" commit -b main --tree="$1" && mark && sync -f "$HOME_DIR/ostree"; }
+fresh() { rm -rf "$HOME_DIR/unpacked" "$HOME_DIR/copied" "$HOME_DIR/ostree"; mkdir "$HOME_DIR/unpacked"; }
+fresh_ostree() { fresh; ostree --repo="$HOME_DIR/ostree" init --mode=bare-user >/dev/null 2>&1; }
 empty_store() { # a new state: nothing is stored yet
     bmd_stop
     rm -rf "$HOME_DIR/state"
     bmd_start
 }
-ostree_new() {
-    rm -rf "$HOME_DIR/ostree"
-    ostree --repo="$HOME_DIR/ostree" init --mode=bare-user >/dev/null 2>&1
-}
-ostree_commit() { ostree --repo="$HOME_DIR/ostree" commit -b main --tree="$1" && sync -f "$HOME_DIR/ostree"; }
 
-for n in $(seq "$N"); do
-    fresh
-    measure unpack-hash unpack_and_hash "$HOME_DIR/tree.tar"
+import_tar() { empty_store; measure "$1" bmctl build add app 1.0 "site=$HOME_DIR/tree.tar"; }
+import_tree() {
     empty_store
-    measure import-tar bmctl build add app 1.0 "site=$HOME_DIR/tree.tar"
-    empty_store
-    measure import-tree bmctl build add app 1.0 "site=$tree"
+    measure "$1" bmctl build add app 1.0 "site=$tree"
     measure import-again bmctl build add app 1.0 "site=$tree"
-    if command -v ostree >/dev/null; then
-        ostree_new
-        measure ostree ostree_commit "tar=$HOME_DIR/tree.tar"
-    fi
-done
-row "import of 5,000 files, 100 MB, as a tar" "$(seconds import-tar) s" \
-    "$(beside import-tar unpack-hash 'tar x + sha256sum'); $(beside import-tar ostree 'ostree commit')"
-row "the same as a folder" "$(seconds import-tree) s" "$(beside import-tree unpack-hash 'tar x + sha256sum')"
-row "the same again, when all of it is stored" "$(seconds import-again) s" ""
+}
+import_big() { empty_store; measure "$1" bmctl build add app 1.0 "site=$HOME_DIR/big.tar"; }
+unpack_hash() { fresh; measure "$1" hashed "$HOME_DIR/tree.tar"; }
+unpack_hash_big() { fresh; measure "$1" hashed "$HOME_DIR/big.tar"; }
+commit_tar() { fresh_ostree; measure "$1" committed "tar=$HOME_DIR/tree.tar"; }
+commit_big() { fresh_ostree; measure "$1" committed "tar=$HOME_DIR/big.tar"; }
+if_ostree() { command -v ostree >/dev/null && echo "$1"; }
 
-# Placing: the run's own times, from its request to its result, so that the client's start is in both.
+pairs "$N" import_tar unpack_hash $(if_ostree commit_tar)
+row "import of 5,000 files, 100 MB, as a tar" "$(ours import_tar) s, CPU $(ours_cpu import_tar) s" \
+    "$(beside import_tar unpack_hash '`tar x` + `sha256sum`'); $(beside import_tar commit_tar '`ostree commit`')"
+rm -f "$HOME_DIR"/[tc].unpack_hash*
+pairs "$N" import_tree unpack_hash
+row "the same as a folder" "$(ours import_tree) s, CPU $(ours_cpu import_tree) s" "$(beside import_tree unpack_hash '`tar x` + `sha256sum`')"
+row "the same again, when all of it is stored" "$(seconds import-again) s, CPU $(cpu import-again) s" ""
+pairs "$BIG_N" import_big unpack_hash_big $(if_ostree commit_big)
+row "import of one file of $((BIG_MIB * 1048576 / 1000000)) MB, as a tar" "$(ours import_big) s, CPU $(ours_cpu import_big) s" \
+    "$(beside import_big unpack_hash_big '`tar x` + `sha256sum`'); $(beside import_big commit_big '`ostree commit`')"
+fresh
+rm -f "$HOME_DIR/big.tar"
+
+# Placing: a whole client from its request to the result, bmd's own commits and syncs included.
 go() { bmctl deploy app "$1" --to production --now --wait; }
+empty_store
 mkdir "$HOME_DIR/second"
 cp -r "$tree/." "$HOME_DIR/second/"
 for f in $(find "$HOME_DIR/second" -type f | sort | awk 'NR % 100 == 0'); do echo changed >"$f"; done
+bmctl build add app 1.0 "site=$tree" >/dev/null 2>&1 || FAIL "add"
 bmctl build add app 2.0 "site=$HOME_DIR/second" >/dev/null 2>&1 || FAIL "add"
-bare() { sh -eu -c true; }
-for n in $(seq "$N"); do
-    rm -rf "$HOME_DIR/www" "$HOME_DIR/state/runs/places"
-    measure place go 1.0/1
-    measure place-second go 2.0/1
-    measure again go 1.0/1
-    measure again go 2.0/1
-    fresh
-    measure unpack unpack "$HOME_DIR/tree.tar"
-    measure copy copy
-done
+place() { rm -rf "$HOME_DIR/www" "$HOME_DIR/state/runs/places"; measure "$1" go 1.0/1; }
+unpack() { fresh; measure "$1" unpacked; }
+copy() { fresh; measure "$1" copied; }
+# The way back to a build whose folder is there, and of that the step alone.
+again() {
+    go 2.0/1 >/dev/null 2>&1 || FAIL "deploy"
+    measure "$1" go 1.0/1
+    [ -z "$COUNTS" ] || bmctl --json show "$(bmctl --json history app -n 1 | jq '.jobs[0].id')" | jq '
+        def s: (.[0:19] + "Z" | fromdate) + ("0." + .[20:26] | tonumber);
+        .job.steps[0] | (.finished | s) - (.started | s)' >>"$HOME_DIR/t.step"
+}
+pairs "$N" place unpack copy
+row "first placing, verified, 5,000 files, 100 MB (a whole \`bmctl deploy --wait\`)" "$(ours place) s, CPU $(ours_cpu place) s" \
+    "$(beside place unpack '`tar x`'); $(beside place copy '`cp -r`')"
+rm -f "$HOME_DIR"/[tc].unpack*
+pairs "$N" again unpack
 grep -q "(0 of 5000 hashed" <<LOG || echo "stamps are not believed on this file system: placing again hashes all"
 $(bmctl log "$(bmctl --json history app -n 1 | jq '.jobs[0].id')")
 LOG
-row "first placing, verified, 5,000 files, 100 MB (a whole \`bmctl deploy --wait\`)" "$(seconds place) s" \
-    "$(beside place unpack 'tar x'); $(beside place copy 'cp -r')"
-row "placing again, unchanged" "$(seconds again) s" "$(beside again unpack 'tar x'); $(beside again copy 'cp -r')"
+row "placing again, unchanged (a whole \`bmctl deploy --wait\`)" "$(ours again) s, of that the step $(seconds step) s" \
+    "$(beside again unpack '`tar x`')"
 sed -i 's/plan = "files"/plan = "files"  verify = "always"/' "$HOME_DIR/etc/applications.d/app.conf"
 bmctl reload >/dev/null || FAIL "reload"
-for n in $(seq "$N"); do measure always go 1.0/1; measure always go 2.0/1; done
-row 'placing again, unchanged, `verify = "always"`' "$(seconds always) s" "$(beside always unpack 'tar x')"
+for n in $(seq "$N"); do go 2.0/1 >/dev/null 2>&1; measure always go 1.0/1; done
+row 'placing again, unchanged, `verify = "always"`' "$(seconds always) s, CPU $(cpu always) s" ""
 
 # Ten builds, each 1 % away from the one before it, beside ten tars.
 empty_store
@@ -131,47 +188,16 @@ tar_kib=$(used "$HOME_DIR/tree.tar")
 row "disk of ten builds that differ in 1 % of their files" "$((ten / 1024)) MiB" \
     "$(echo "$ten $one" | awk '{ printf "%.2f times one", $1 / $2 }'); ten tars: $((tar_kib * 10 / 1024)) MiB"
 
-# A large file, and how much memory each program takes with it.
-peak() { # PID: its VmHWM in KiB, again and again until it ends, the largest into $HOME_DIR/peak.NAME
-    while kb=$(awk '/^VmHWM/ { print $2 }' "/proc/$1/status" 2>/dev/null) && [ -n "$kb" ]; do
-        echo "$kb" >"$HOME_DIR/peak.$2"
-        sleep 0.02
-    done
-}
-# peaks NAME COMMAND…: runs it, with the largest memory of it, of bmd and of what bmd starts.
+# How much memory each program takes; check-bulk does the same with as much as one likes.
 peaks() {
-    "$@" >/dev/null 2>&1 &
-    client=$!
-    peak $client client &
-    seen=
-    while kill -0 $client 2>/dev/null; do
-        for pid in $(cat /proc/"$BMD_PID"/task/*/children 2>/dev/null); do
-            for p in $pid $(cat /proc/"$pid"/task/*/children 2>/dev/null); do
-                case " $seen " in *" $p "*) ;; *) seen="$seen $p"; peak "$p" "helper.$p" & ;; esac
-            done
-        done
-        sleep 0.02
-    done
-    wait $client || FAIL "$*"
-    sleep 0.1
-    awk '/^VmHWM/ { print $2 }' "/proc/$BMD_PID/status" >"$HOME_DIR/peak.bmd"
-    helper=$(cat "$HOME_DIR"/peak.helper.* 2>/dev/null | sort -n | tail -n 1)
-    echo "bmctl $(($(cat "$HOME_DIR/peak.client") / 1024)), bmd $(($(cat "$HOME_DIR/peak.bmd") / 1024)), the largest of its helpers $((${helper:-0} / 1024)) MiB"
-    rm -f "$HOME_DIR"/peak.*
+    "$top_builddir/tests/campaign/peak" "$BMD_PID" "$@" 2>/dev/null >"$HOME_DIR/peaks" || FAIL "$*"
+    awk -F '\t' '($1 == "bmctl" || $1 ~ /^bmd/) && $2 > 99 { row = row (row == "" ? "" : ", ") sprintf("%s %.1f", $1, $2 / 1024) }
+        END { print row " MiB" }' "$HOME_DIR/peaks"
 }
 rm -rf "$HOME_DIR/second"
-for n in $(seq "$N"); do
-    fresh
-    measure big-hash unpack_and_hash "$HOME_DIR/big.tar"
-    empty_store
-    measure big bmctl build add app 1.0 "site=$HOME_DIR/big.tar"
-done
-row "import of one file of $BIG_MIB MiB, as a tar" "$(seconds big) s" "$(beside big big-hash 'tar x + sha256sum')"
-rm -f "$HOME_DIR/big.tar" "$HOME_DIR/big"
-fresh
 truncate -s 1G "$HOME_DIR/sparse"
 empty_store
-row "peak memory, upload of a sparse file of 1 GiB" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/sparse")" ""
+row "peak memory, upload of a file of 1 GiB" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/sparse")" ""
 row "peak memory, placing it" "$(peaks bmctl deploy app 1.0/1 --to production --now --wait)" ""
 empty_store
 row "peak memory, upload of 5,000 files" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/tree.tar")" ""
