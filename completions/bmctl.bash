@@ -18,7 +18,8 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
-        reschedule release lock unlock settle at schedule check reload call version help'
+        reschedule release lock unlock settle at schedule check reload audit call version help'
+    local audits='verify'
     local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
     local always='--socket --json --color --help --version'
@@ -29,10 +30,10 @@ _bmctl() {
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
         --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | \
-            --release | --stage | --since | --until | --limit | -n | --color) ((i++)) ;;
+            --release | --stage | --since | --until | --head | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
-           elif [[ $verb == @(build|schedule) && -z $sub ]]; then sub=${words[i]}
+           elif [[ $verb == @(build|schedule|audit) && -z $sub ]]; then sub=${words[i]}
            else ((nth++)); fi ;;
         esac
     done
@@ -60,6 +61,8 @@ _bmctl() {
         'schedule preview') options="$options --limit" ;;
         'schedule add') options="$options --to --on --reason --var --yes --grace --if-changed" ;;
         'schedule remove' | 'schedule pause' | 'schedule resume') options="$options --reason" ;;
+        'audit ') options="$options --stage --limit --since --refused" ;;
+        'audit verify') options="$options --head" ;;
         'history ') options="$options --stage --limit --since" ;;
         'log ') options="$options --follow --timeout" ;;
         'wait ') options="$options --timeout" ;;
@@ -77,6 +80,10 @@ _bmctl() {
     fi
     if [[ $verb == build && -z $sub ]]; then
         COMPREPLY=($(compgen -W "$builds" -- "$cur"))
+        return
+    fi
+    if [[ $verb == audit && -z $sub ]]; then
+        COMPREPLY=($(compgen -W "$audits $(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur"))
         return
     fi
     if [[ $verb == schedule && -z $sub ]]; then

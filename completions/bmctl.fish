@@ -60,11 +60,17 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload call version help
+set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload audit call version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'
 
+complete -c bmctl -n '__bmctl_verb audit; and not __bmctl_verb verify' -a 'verify (__bmctl_names application)'
+complete -c bmctl -n '__bmctl_verb audit; and __bmctl_verb verify' -l head -x -d 'noted elsewhere'
+complete -c bmctl -n '__bmctl_verb audit' -l refused -d 'only what was refused'
+complete -c bmctl -n '__bmctl_verb audit' -l stage -x -a '(__bmctl_names stage)' -d 'only this stage'
+complete -c bmctl -n '__bmctl_verb audit' -s n -l limit -x -d 'at most'
+complete -c bmctl -n '__bmctl_verb audit' -l since -x -d 'only since'
 complete -c bmctl -n '__bmctl_verb schedule; and not __bmctl_verb add list remove pause resume preview' -a 'add list remove pause resume preview'
 complete -c bmctl -n '__bmctl_verb preview' -a 'hourly daily weekly monthly'
 complete -c bmctl -n '__bmctl_at 0 "schedule remove" "schedule pause" "schedule resume"' -a '(__bmctl_schedules)'

@@ -158,7 +158,7 @@ ctl_list(struct ctl *ctl, const char *method, const char *list, json_t *paramete
 	_cleanup_json_ json_t *owned = parameters, *whole = NULL;
 
 	for (;;) {
-		_cleanup_json_ json_t *reply = NULL;
+		_cleanup_json_ json_t *reply = NULL, *before = NULL;
 		json_t *all, *next;
 		int64_t left;
 		int r;
@@ -175,9 +175,11 @@ ctl_list(struct ctl *ctl, const char *method, const char *list, json_t *paramete
 					  json_object_get(reply, list));
 		all = json_object_get(whole, list);
 		next = json_incref(json_object_get(reply, "next"));
+		before = json_incref(json_object_get(owned, "after"));
 		json_object_set(owned, "after", next);
 		json_object_set_new(whole, "next", next);
-		if (!json_is_string(next) || json_array_size(json_object_get(reply, list)) == 0 ||
+		/* A page may be empty and go on; one that goes nowhere is the last. */
+		if (!json_is_string(next) || json_equal(next, before) ||
 		    json_array_size(all) >= (size_t)(limit > 0 ? limit : LIST_MOST))
 			break;
 	}

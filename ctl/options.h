@@ -40,6 +40,8 @@
 	X(ON,         "on",          0,   "CALENDAR", "each time: 'Mon..Fri 02:00 Europe/Berlin', '0 2 * * 1-5' …") \
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
 	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \
+	X(REFUSED,    "refused",     0,   NULL,     "only what was refused")                       \
+	X(HEAD,       "head",        0,   "HASH",   "a head of the audit that was noted elsewhere") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \
 	X(SOCKET,     "socket",      's', "SOCKET", "the socket of bmd; else $BMD_SOCKET, else the built-in one") \
 	X(JSON,       "json",        0,   NULL,     "the reply of the protocol, one object")       \

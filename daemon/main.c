@@ -19,6 +19,8 @@
 #include "common/conf.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
+#include "daemon/audit.h"
+#include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/launch.h"
 #include "daemon/log.h"
@@ -41,6 +43,7 @@ struct daemon {
 	struct queue *queue;
 	struct sched *sched;
 	struct patrol *patrol;
+	struct audit *audit;
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
@@ -225,6 +228,21 @@ on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
+/* By whom is not known: only root and bmd's own user can send it. */
+static int
+audit_signal(struct daemon *daemon, struct err *err)
+{
+	const struct store_audit row = {
+	    .at_us = clock_now_us(),
+	    .uid = -1,
+	    .who = "SIGHUP",
+	    .what = "Reload",
+	};
+	int r = turn_begin(daemon->turn, err);
+
+	return r < 0 ? r : audit_done(daemon->audit, &row, err);
+}
+
 static void
 on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 {
@@ -234,7 +252,7 @@ on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 
 	(void)loop, (void)events;
 	notify_reloading();
-	if (reload(daemon, &warnings, &err) < 0)
+	if (reload(daemon, &warnings, &err) < 0 || audit_signal(daemon, &err) < 0)
 		log_error("%s", err.text);
 	else
 		log_info("configuration read again");
@@ -305,8 +323,9 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	if (r < 0)
 		return r;
 	turn_end(daemon->turn);
+	daemon->audit = audit_new(daemon->loop, daemon->store, daemon->turn);
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
-				      reload, daemon);
+				      daemon->audit, reload, daemon);
 	(void)json_array_extend(problems, (json_t *)(uintptr_t)store_notes(daemon->store));
 	methods_set_problems(daemon->methods, problems);
 	daemon->patrol =
@@ -336,8 +355,11 @@ static void
 stop(struct daemon *daemon)
 {
 	control_free(daemon->control);
+	if (daemon->audit)
+		audit_end(daemon->audit, clock_now_us());
 	methods_free(daemon->methods);
 	patrol_free(daemon->patrol);
+	audit_free(daemon->audit);
 	sched_free(daemon->sched);
 	queue_free(daemon->queue);
 	turn_free(daemon->turn);

@@ -76,15 +76,15 @@ int queue_request(struct queue *queue, const struct queue_request *request, cons
 		  struct queue_answer *ret_answer, struct err *err);
 int queue_cancel(struct queue *queue, int64_t job, const char *reason, const struct queue_who *who, int64_t now_us,
 		 bool *ret_kill, struct job *ret_job, struct err *err); /* RET_KILL: it runs, sched must tell bmd-run */
-int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *when, const struct queue_who *who, int64_t now_us,
+int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *when, int64_t now_us,
 		     struct job *ret_job, struct err *err);
 /* What a waiting job passes from now on; with a REASON (NULL: as it was) a rollback passes by itself. */
 int queue_pass(struct queue *queue, int64_t job, const json_t *override, const char *reason, const struct queue_who *who,
 	       int64_t now_us, struct err *err);
-int queue_release(struct queue *queue, int64_t job, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
+int queue_release(struct queue *queue, int64_t job, int64_t now_us, struct job *ret_job, struct err *err);
 int queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason, int64_t until_us,
 	       const struct queue_who *who, int64_t now_us, struct err *err);
-int queue_unlock(struct queue *queue, const char *application, const char *stage, const struct queue_who *who, int64_t now_us, struct err *err);
+int queue_unlock(struct queue *queue, const char *application, const char *stage, struct err *err);
 /* BUILD NULL: unknown. */
 int queue_settle(struct queue *queue, const char *application, const char *stage, const struct build_ref *build, const char *reason,
 		 const struct queue_who *who, int64_t now_us, struct err *err);
@@ -131,7 +131,7 @@ int queue_schedule_remove(struct queue *queue, const struct store_schedule *sche
 			  int64_t now_us, int64_t *ret_cancelled, struct err *err);
 int queue_schedule_pause(struct queue *queue, struct store_schedule *schedule, const char *reason, const struct queue_who *who,
 			 int64_t now_us, int64_t *ret_cancelled, struct err *err);
-int queue_schedule_resume(struct queue *queue, struct store_schedule *schedule, const struct queue_who *who, int64_t now_us,
+int queue_schedule_resume(struct queue *queue, struct store_schedule *schedule, int64_t now_us,
 			  struct err *err);
 json_t *queue_schedule_json(struct queue *queue, const struct store_schedule *schedule, int64_t now_us);
 /* Makes the schedules of the database those of the configuration's sections, and sees to it that each has its next job. WHOLE: all

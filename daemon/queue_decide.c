@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What humans decide about jobs, stages and builds that are there already: cancel, move, let go,
- * lock, settle, reject. What no job row tells afterwards is written to the audit table in the same
- * transaction.
+ * lock, settle, reject. That it was asked for is a row of the audit, which methods add.
  */
 #include <errno.h>
 #include <string.h>
@@ -18,24 +17,6 @@ rule(struct err *err, const char *name, int64_t job, int r)
 	if (job > 0)
 		err_field(err, "job", json_integer(job));
 	return r;
-}
-
-static int
-audit(struct queue *queue, const struct queue_who *who, int64_t now_us, const char *what,
-      const char *application, const char *stage, int64_t job, const char *text, struct err *err)
-{
-	struct store_audit row = {
-	    .at_us = now_us,
-	    .uid = who->uid,
-	    .who = who->name,
-	    .what = what,
-	    .application = application,
-	    .stage = stage,
-	    .job = job,
-	    .text = text,
-	};
-
-	return store_audit(queue->store, &row, err);
 }
 
 /* ---- jobs ---- */
@@ -79,9 +60,6 @@ cancel(struct queue *queue, struct job *job, const char *reason, const struct qu
 	} else {
 		r = queue_end(queue, job, JOB_CANCELLED, who->name, now_us, reason, err);
 	}
-	if (r == 0)
-		r = audit(queue, who, now_us, "cancel", job->application, job->stage, job->id,
-			  reason, err);
 	return r;
 }
 
@@ -168,8 +146,7 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 }
 
 int
-queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
-		 const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err)
+queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when, int64_t now_us, struct job *ret_job, struct err *err)
 {
 	struct job job;
 	int r = store_job_get(queue->store, id, &job, err);
@@ -185,9 +162,6 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 		r = not_in_state(&job, "moved", "", err);
 	else
 		r = move(queue, &job, when, now_us, err);
-	if (r == 0)
-		r = audit(queue, who, now_us, "reschedule", job.application, job.stage, id,
-			  job.due_text, err);
 	if (r < 0)
 		job_clear(&job);
 	else
@@ -264,7 +238,7 @@ let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 }
 
 int
-queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int64_t now_us,
+queue_release(struct queue *queue, int64_t id, int64_t now_us,
 	      struct job *ret_job, struct err *err)
 {
 	struct job job;
@@ -276,8 +250,6 @@ queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int6
 		r = not_in_state(&job, "released", "only a held job can", err);
 	else
 		r = let_go(queue, &job, now_us, err);
-	if (r == 0)
-		r = audit(queue, who, now_us, "release", job.application, job.stage, id, NULL, err);
 	if (r < 0)
 		job_clear(&job);
 	else
@@ -340,12 +312,11 @@ queue_lock(struct queue *queue, const char *application, const char *stage, cons
 		return r;
 	r = put_lock(queue, &at, reason, until_us, who, now_us, err);
 	store_stage_clear(&at);
-	return r < 0 ? r : audit(queue, who, now_us, "lock", application, stage, 0, reason, err);
+	return r;
 }
 
 int
-queue_unlock(struct queue *queue, const char *application, const char *stage,
-	     const struct queue_who *who, int64_t now_us, struct err *err)
+queue_unlock(struct queue *queue, const char *application, const char *stage, struct err *err)
 {
 	const struct conf_stage *found;
 	struct store_stage at;
@@ -361,8 +332,6 @@ queue_unlock(struct queue *queue, const char *application, const char *stage,
 		at.locked_by = at.lock_reason = NULL;
 		at.locked_us = at.lock_until_us = 0;
 		r = store_stage_put(queue->store, &at, err);
-		if (r == 0)
-			r = audit(queue, who, now_us, "unlock", application, stage, 0, NULL, err);
 	}
 	store_stage_clear(&at);
 	return r;
@@ -433,9 +402,6 @@ queue_settle(struct queue *queue, const char *application, const char *stage,
 		r = store_stage_put(queue->store, &at, err);
 	if (r == 0)
 		r = store_damage_settle(queue->store, application, stage, err);
-	if (r == 0)
-		r = audit(queue, who, now_us, build ? "settle" : "settle --unknown", application,
-			  stage, 0, reason, err);
 	history_clear(&history);
 	store_stage_clear(&at);
 	return r;
@@ -550,9 +516,6 @@ queue_reject(struct queue *queue, const char *application, const struct build_re
 		r = store_live_each(queue->store, application, reject_live, &rejecting, err);
 	if (r == 0)
 		r = reject_jobs(&rejecting);
-	if (r == 0)
-		r = audit(queue, who, now_us, reason ? "reject" : "restore", application, NULL, 0,
-			  names_build_text(&build.build).s, err);
 	store_build_clear(&build);
 	if (r == 0)
 		*ret_warnings = TAKE(warnings);
@@ -571,9 +534,6 @@ queue_pin(struct queue *queue, const char *application, const struct build_ref *
 	if (r < 0)
 		return r;
 	r = store_build_pin(queue->store, build.id, pin ? who->name : NULL, now_us, reason, err);
-	if (r == 0)
-		r = audit(queue, who, now_us, pin ? "pin" : "unpin", application, NULL, 0,
-			  names_build_text(&build.build).s, err);
 	store_build_clear(&build);
 	return r;
 }

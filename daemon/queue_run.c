@@ -444,6 +444,26 @@ hold_other(const struct job *row, void *arg)
 	return r;
 }
 
+/* Nobody asked for it by a method, which would be its row. */
+static int
+audit_way_back(struct queue *queue, const struct job *job, int64_t now_us, struct err *err)
+{
+	_cleanup_free_ char *text =
+	    xasprintf("%s: %s", names_build_text(&job->build).s, job->reason);
+	const struct store_audit row = {
+	    .at_us = now_us,
+	    .uid = -1,
+	    .who = job->requested_by,
+	    .what = "Redeploy",
+	    .application = job->application,
+	    .stage = job->stage,
+	    .job = job->id,
+	    .text = text,
+	};
+
+	return store_audit(queue->store, &row, err);
+}
+
 /* bmd itself goes back; one hop, never a second one. */
 static int
 go_back(struct queue *queue, const struct job *failed, const struct build_ref *way_back,
@@ -467,6 +487,8 @@ go_back(struct queue *queue, const struct job *failed, const struct build_ref *w
 	job.reason = xasprintf("job %lld failed", (long long)failed->id);
 	job.variables = json_object();
 	r = queue_add(queue, &job, history, now_us, err);
+	if (r == 0)
+		r = audit_way_back(queue, &job, now_us, err);
 	if (r == 0)
 		queue_tell(queue, "job %lld: %s: queued by bmd, because job %lld failed",
 			   (long long)job.id, queue_job_text(&job).s, (long long)failed->id);

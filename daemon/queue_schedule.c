@@ -30,27 +30,6 @@ refused(struct err *err, const char *rule, int r)
 	return r;
 }
 
-static int
-audit(struct queue *queue, const struct queue_who *who, int64_t now_us, const char *what,
-      const struct store_schedule *schedule, const char *reason, struct err *err)
-{
-	_cleanup_free_ char *text =
-	    xasprintf("schedule %lld: %s to %s, %s%s%s", (long long)schedule->id, schedule->wanted,
-		      schedule->stage, schedule->calendar, reason ? ": " : "",
-		      reason ? reason : "");
-	struct store_audit row = {
-	    .at_us = now_us,
-	    .uid = who->uid,
-	    .who = who->name,
-	    .what = what,
-	    .application = schedule->application,
-	    .stage = schedule->stage,
-	    .text = text,
-	};
-
-	return store_audit(queue->store, &row, err);
-}
-
 /* ---- the next occurrence ---- */
 
 /* The zone that the times of SCHEDULE are read in. */
@@ -510,8 +489,6 @@ queue_schedule_add(struct queue *queue, const struct queue_recurring *asked,
 	r = store_schedule_add(queue->store, &schedule, err);
 	if (r == 0)
 		r = queue_schedule_next(queue, &schedule, NULL, now_us, err);
-	if (r == 0)
-		r = audit(queue, who, now_us, "schedule add", &schedule, asked->reason, err);
 	if (r < 0)
 		return r;
 	*ret_schedule = schedule;
@@ -636,7 +613,7 @@ queue_schedule_remove(struct queue *queue, const struct store_schedule *schedule
 				    err);
 	if (r == 0)
 		r = store_schedule_remove(queue->store, schedule->id, err);
-	return r < 0 ? r : audit(queue, who, now_us, "schedule remove", schedule, reason, err);
+	return r;
 }
 
 int
@@ -657,12 +634,12 @@ queue_schedule_pause(struct queue *queue, struct store_schedule *schedule, const
 	if (r == 0)
 		r = queue_schedule_withdraw(queue, schedule->id, who->name, why, now_us,
 					    ret_cancelled, err);
-	return r < 0 ? r : audit(queue, who, now_us, "schedule pause", schedule, reason, err);
+	return r;
 }
 
 int
 queue_schedule_resume(struct queue *queue, struct store_schedule *schedule,
-		      const struct queue_who *who, int64_t now_us, struct err *err)
+		      int64_t now_us, struct err *err)
 {
 	int r;
 
@@ -676,7 +653,7 @@ queue_schedule_resume(struct queue *queue, struct store_schedule *schedule,
 	if (r == 0)
 		r = queue_schedule_next(queue, schedule, "the schedule was paused then", now_us,
 					err);
-	return r < 0 ? r : audit(queue, who, now_us, "schedule resume", schedule, NULL, err);
+	return r;
 }
 
 /* ---- shown ---- */

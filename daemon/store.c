@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Transactions and the savepoints of requests, the keys of requests, and the audit. The others of
+ * Transactions and the savepoints of requests, and the keys of requests. The others of
  * the store: store_open.c (the file, its tables, all statements), store_row.c (what all build on),
  * and one file a subject, each with its own table of statements (store_private.h).
  */
@@ -31,9 +31,7 @@
 	X(KEY_ADD,	  "INSERT INTO keys (uid, key, digest, reply, added_us) VALUES (?1, ?2, ?3, ?4, ?5)") \
 	X(KEYS_SURPLUS,	  "DELETE FROM keys WHERE serial <= (SELECT max(serial) FROM keys) - ?1") \
 	X(KEYS_OLD,	  "DELETE FROM keys WHERE serial IN (SELECT serial FROM keys ORDER BY serial LIMIT 1024)" \
-			  " AND added_us < ?1") \
-	X(AUDIT,	  "INSERT INTO audit (at_us, uid, who, what, application, stage, job, text)" \
-			  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+			  " AND added_us < ?1")
 // clang-format on
 
 STORE_PART(base, STATEMENTS)
@@ -52,6 +50,7 @@ store_begin(struct store *store, struct err *err)
 		return r;
 	store->open = true;
 	store->changes_at_begin = sqlite3_total_changes(store->db);
+	store->audit_begin = store->audit;
 	return 0;
 }
 
@@ -66,8 +65,9 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 		store_rollback(store);
 		return store_no_space(store, err);
 	}
-	if (sqlite3_total_changes(store->db) != store->changes_at_begin ||
-	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us) {
+	r = store_audit_commit(store, err);
+	if (r == 0 && (sqlite3_total_changes(store->db) != store->changes_at_begin ||
+	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us)) {
 		store_bind_int(statement(store, S_ALIVE_SET), 1, now_us);
 		r = store_run(store, statement(store, S_ALIVE_SET), err);
 		if (r == 0)
@@ -98,6 +98,7 @@ store_rollback(struct store *store)
 	store_seals_back(store, 0);
 	store->open = false;
 	store->spoiled = false;
+	store->audit = store->audit_begin;
 	store_touch(store);
 }
 
@@ -112,6 +113,7 @@ store_savepoint(struct store *store, struct err *err)
 {
 	int r = store_seals_savepoint(store, err);
 
+	store->audit_savepoint = store->audit;
 	return r == 0 ? store_run(store, statement(store, S_SAVEPOINT), err) : r;
 }
 
@@ -129,6 +131,7 @@ store_rollback_savepoint(struct store *store)
 	(void)store_run(store, statement(store, S_ROLLBACK_TO), NULL);
 	store_seals_savepoint_back(store);
 	(void)store_run(store, statement(store, S_RELEASE), NULL);
+	store->audit = store->audit_savepoint;
 	store_touch(store);
 }
 
@@ -220,23 +223,4 @@ store_keys_prune(struct store *store, int64_t now_us, struct err *err)
 		r = store_run(store, old, err);
 	} while (r == 0 && sqlite3_changes(store->db) >= 1024);
 	return r;
-}
-
-int
-store_audit(struct store *store, const struct store_audit *audit, struct err *err)
-{
-	sqlite3_stmt *st = statement(store, S_AUDIT);
-
-	store_bind_int(st, 1, audit->at_us);
-	store_bind_int(st, 2, audit->uid);
-	store_bind_text(st, 3, audit->who);
-	store_bind_text(st, 4, audit->what);
-	store_bind_text(st, 5, audit->application);
-	store_bind_text(st, 6, audit->stage);
-	if (audit->job > 0)
-		store_bind_int(st, 7, audit->job);
-	else
-		(void)sqlite3_bind_null(st, 7);
-	store_bind_text(st, 8, audit->text);
-	return store_run(store, st, err);
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/digest.h"
 #include "common/err.h"
 #include "daemon/history.h"
 #include "daemon/job.h"
@@ -55,14 +56,40 @@ int store_damage_stage(struct store *store, const char *application, const char 
 char *store_damage_job(struct store *store, int64_t job); /* what became of its record; NULL: nothing. free() */
 int store_damage_settle(struct store *store, const char *application, const char *stage, struct err *err);
 
-/* What a human decided and no job row tells: who, when, why. */
+/* The audit: a chain of rows, one for each change that somebody asked for, allowed or refused. */
 struct store_audit {
+	int64_t id;				   /* what adds it sets it, and the hash */
 	int64_t at_us, uid;
-	const char *who, *what;			   /* "settle", "lock", … */
+	const char *who, *what;			   /* "Deploy", "Lock", …: the method */
 	const char *application, *stage, *text;	   /* NULL when none */
 	int64_t job;				   /* 0: none */
+	int64_t refused;			   /* how many refusals it counts; 0: it was done */
+	const char *error;			   /* of the (last) refusal, without its interface; NULL when none */
+	char hash[DIGEST_SIZE];
 };
 int store_audit(struct store *store, const struct store_audit *audit, struct err *err);
+/* Newest first, below BEFORE_ID (0: from the newest), at most LIMIT, until BACK returns non-zero. */
+int store_audit_each(struct store *store, int64_t before_id, int limit, int (*back)(const struct store_audit *row, void *arg), void *arg, struct err *err);
+/* Where the committed chain ends: its last row (0: none) and that one's hash. */
+struct store_audit_head {
+	int64_t id;
+	char hash[DIGEST_SIZE];
+};
+struct store_audit_head store_audit_head(const struct store *store);
+/* Did it end elsewhere, when the database was opened, than where bmd had left it? */
+bool store_audit_broken(const struct store *store);
+/* Follows the chain from its beginning to the head of the moment, LIMIT rows a call: 1 while there is more, 0 at the end. */
+struct store_audit_check {
+	struct store_audit_head end;		   /* where it must lead to */
+	struct store_audit_head at;		   /* good up to here */
+	int64_t bad;				   /* the first row that is wrong; 0: none */
+	const char *problem;			   /* what it is, a half-sentence */
+	const char *noted;			   /* a hash to be looked for, or NULL */
+	int64_t noted_id;			   /* the row that has it; 0: none up to here */
+	int read;				   /* rows, by the last call */
+};
+void store_audit_check_begin(struct store *store, struct store_audit_check *ret_check);
+int store_audit_check(struct store *store, struct store_audit_check *check, int limit, struct err *err);
 
 /* Keys of requests: 1 and the answer given before (free()), 0 if KEY is new, -EEXIST (KEY_REUSED) when the body differs. */
 int store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply, struct err *err);

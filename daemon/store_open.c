@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  7
+#define SCHEMA		  8
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -121,8 +121,20 @@ static const char *const migrations[SCHEMA + 1] = {
 
 	/* Windows and freezes that a job passes. */
 	[7] = "ALTER TABLE jobs ADD COLUMN overrides TEXT;",
+
+	/* The audit becomes a chain; store_audit_migrate() links what is there. */
+	[8] =
+	"ALTER TABLE audit ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE audit ADD COLUMN error TEXT;"
+	"ALTER TABLE audit ADD COLUMN hash TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;",
 };
 // clang-format on
+
+/* What SQL alone cannot do, after the text of its version and in its transaction. */
+static int (*const in_c[SCHEMA + 1])(struct store *store, struct err *err) = {
+    [8] = store_audit_migrate,
+};
 
 /* ---- opening ---- */
 
@@ -352,6 +364,8 @@ migrate_to(struct store *store, int64_t to, struct err *err)
 		r = execute(store, "BEGIN EXCLUSIVE", err);
 	if (r == 0)
 		r = execute(store, migrations[to], err);
+	if (r == 0 && in_c[to])
+		r = in_c[to](store, err);
 	if (r == 0 && to >= SEALED)
 		r = store_seals_all(store, err);
 	if (r == 0)
@@ -660,6 +674,8 @@ open_database(struct store *store, struct err *err)
 	if (r == 0)
 		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'",
 			       &store->alive_us, err);
+	if (r == 0)
+		r = store_audit_open(store, err);
 	return r;
 }
 

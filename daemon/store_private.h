@@ -87,6 +87,7 @@
 #define STORE_PARTS(X) \
 	X(damage)      \
 	X(base)        \
+	X(audit)       \
 	X(build)       \
 	X(job)         \
 	X(step)        \
@@ -143,6 +144,9 @@ struct store {
 	int64_t ndamaged;	   /* rows of that table */
 	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
+	/* Where the audit ends: now, when the transaction began, when the savepoint was set. */
+	struct store_audit_head audit, audit_begin, audit_savepoint;
+	bool audit_broken;
 	int keys_added;
 	uint64_t generation;
 	struct store_cached *cache;
@@ -184,6 +188,11 @@ int64_t store_seal_digest(const unsigned char *p, size_t n);
 
 /* store_damage.c. Judges what the seals say; INDEXES: some index does not agree with its table. */
 int store_damage_look(struct store *store, bool indexes, struct err *err);
+
+/* store_audit.c: reads where the chain ends; links the rows of a version that had none; what a commit must add. */
+int store_audit_open(struct store *store, struct err *err);
+int store_audit_migrate(struct store *store, struct err *err);
+int store_audit_commit(struct store *store, struct err *err);
 
 /* store_row.c. What a result code of SQLite means to callers; a full disk in a sentence. */
 int store_failed(struct store *store, int code, struct err *err);

@@ -124,7 +124,7 @@ add_value(struct store_seals *seals, sqlite3_value *value)
 }
 
 static int64_t
-digest_of(struct store_seals *seals)
+seal_digest(struct store_seals *seals)
 {
 	int64_t digest = store_seal_digest(seals->text, seals->used);
 
@@ -166,7 +166,7 @@ digest_columns(struct store_seals *seals, const struct source *source, const int
 		return 0;
 	for (int i = 0; i < n; i++)
 		add_column(seals, source, columns[i]);
-	return digest_of(seals);
+	return seal_digest(seals);
 }
 
 /* What the seal of a row should be. */
@@ -181,7 +181,7 @@ seal_of(struct store_seals *seals, const struct table *table, const struct sourc
 	seal.identity = digest_columns(seals, source, table->identity, table->nidentity);
 	for (int i = 0; i < table->n; i++)
 		add_column(seals, source, i);
-	seal.digest = digest_of(seals);
+	seal.digest = seal_digest(seals);
 	return seal;
 }
 
@@ -402,7 +402,7 @@ seal_schema(struct store *store, struct seal *ret, struct err *err)
 	if (r == 0 && code != SQLITE_DONE)
 		r = store_open_failed(store, code, err);
 	(void)sqlite3_finalize(st);
-	*ret = (struct seal){.digest = digest_of(seals)};
+	*ret = (struct seal){.digest = seal_digest(seals)};
 	return r;
 }
 
@@ -595,7 +595,7 @@ store_seal_job_identity(struct store *store, const char *application, const char
 	if (sqlite3_step(source.st) == SQLITE_ROW) {
 		for (int i = 0; i < 3; i++)
 			add_column(seals, &source, i);
-		identity = digest_of(seals);
+		identity = seal_digest(seals);
 	}
 	(void)sqlite3_finalize(source.st);
 	return identity;

@@ -17,6 +17,7 @@ level() {
     daemon/patrol) echo 65 ;;
     daemon/sched*|daemon/tend) echo 60 ;;
     daemon/turn) echo 55 ;;
+    daemon/audit) echo 57 ;;
     daemon/queue*) echo 50 ;;
     daemon/store*) echo 45 ;;
     daemon/history) echo 40 ;;

@@ -112,10 +112,14 @@ member(const struct verb *verb, const char *group)
 bool
 verbs_has_group(const char *word)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		if (member(&verbs[i], word) != NULL)
-			return true;
-	return false;
+	bool group = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+		if (strcmp(verbs[i].name, word) == 0)
+			return false;
+		group = group || member(&verbs[i], word) != NULL;
+	}
+	return group;
 }
 
 /* "build" alone, or with a WORD that is none of its verbs. */

@@ -123,6 +123,12 @@
 	  "bmctl check /etc/bmd/bmd.conf")                                                            \
 	X(reload,        "reload",        "",                                             0, 0,      \
 	  OPTION_BIT(REASON), "let bmd read its configuration again, all or nothing", "bmctl reload") \
+	X(audit_verify,  "audit verify",  "[--head HASH]",                                0, 0,      \
+	  OPTION_BIT(HEAD), "is every row of the audit as bmd wrote it",                              \
+	  "bmctl audit verify")                                                                       \
+	X(audit,         "audit",         "[APP] [--stage S] [-n N] [--since TIME] [--refused]", 0, 1, \
+	  OPTION_BIT(STAGE) | OPTION_BIT(LIMIT) | OPTION_BIT(SINCE) | OPTION_BIT(REFUSED),            \
+	  "who asked for what, allowed or refused, the newest first", "bmctl audit shop --since 2d")  \
 	X(call,          "call",          "METHOD [JSON] [--more]",                       1, 2,      \
 	  OPTION_BIT(MORE), "a raw call of the protocol", "bmctl call GetJob '{\"job\": 42}'")        \
 	X(version,       "version",       "",                                             0, 0, 0,   \
@@ -149,7 +155,7 @@ VERBS(X)
  * suggestion if there is no such verb. */
 int verbs_find(const char *const *words, size_t n, const struct verb **ret_verb, size_t *ret_used,
 	       struct err *err);
-/* Are there verbs of two words of which WORD is the first? */
+/* Are there verbs of two words of which WORD is the first, and none that is WORD alone? */
 bool verbs_has_group(const char *word);
 /* What `bmctl VERB --help` prints, and what `bmctl --help` prints. */
 void verbs_print_help(const struct verb *verb);

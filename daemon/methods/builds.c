@@ -426,9 +426,6 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	if (r >= 0 && build.signature)
 		r = sign(request, &build, err);
 	if (r >= 0)
-		r = request_audit(request, "build add: reason", build.application, NULL, 0, reason,
-				  err);
-	if (r >= 0)
 		r = request_build_reply(request, build.application, &build.build, false, &reply,
 					err);
 	if (r < 0)
@@ -491,9 +488,6 @@ method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err
 
 	if (r >= 0)
 		r = judge(request, NULL, ret_reply, &warnings, err);
-	if (r >= 0)
-		r = request_audit(request, "restore: reason", request_text(request, "application"),
-				  NULL, 0, reason, err);
 	json_decref(warnings);
 	return r;
 }

@@ -186,10 +186,7 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 			       request_override(request), reason, &request->who, request->now_us, err);
 	if (r >= 0)
 		r = queue_reschedule(request->methods->queue, request_int(request, "job", 0), &when,
-				     &request->who, request->now_us, &job, err);
-	if (r >= 0)
-		r = request_audit(request, "reschedule: reason", job.application, job.stage, job.id,
-				  reason, err);
+				     request->now_us, &job, err);
 	if (r < 0) {
 		job_clear(&job);
 		return r;
@@ -209,10 +206,7 @@ method_Release(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_release(request->methods->queue, request_int(request, "job", 0),
-				  &request->who, request->now_us, &job, err);
-	if (r >= 0)
-		r = request_audit(request, "release: reason", job.application, job.stage, job.id,
-				  reason, err);
+				  request->now_us, &job, err);
 	if (r >= 0)
 		r = store_history_get(request->methods->store, job.application, job.stage, &history,
 				      err);

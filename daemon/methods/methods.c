@@ -126,6 +126,41 @@ service(struct request *request, const char *member, json_t **ret_reply, struct 
 	return 0;
 }
 
+/* ---- the audit */
+
+/* Does this call change something, so that its refusal is a row as well? */
+static bool
+is_change(const struct row *row, const json_t *parameters)
+{
+	if (row->kind == MUTATE_KIND)
+		return !json_get_bool(parameters, "dry_run");
+	return row->role >= CONTROL_OPERATOR;
+}
+
+static int
+done(const struct request *request, const struct row *row, const json_t *reply, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	struct store_audit entry;
+
+	request_audit(request, row->name, reply, &entry, &text);
+	return audit_done(request->methods->audit, &entry, err);
+}
+
+static void
+refused(const struct request *request, const struct row *row, const struct err *err)
+{
+	const char *name = err_name(err->code), *dot = strrchr(name, '.');
+	_cleanup_free_ char *text = NULL;
+	struct store_audit entry;
+
+	request_audit(request, row->name, NULL, &entry, &text);
+	entry.error = dot ? dot + 1 : name;
+	entry.text = err->text;
+	audit_refused(request->methods->audit, &entry,
+		      err->code == ERR_NO_SPACE || err->code == ERR_UNKNOWN_OUTCOME);
+}
+
 /* ---- what changes something */
 
 static int
@@ -185,6 +220,9 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	if (r < 0)
 		return r;
 	check_reply(request, row->name, reply);
+	r = done(request, row, reply, err);
+	if (r < 0)
+		return r;
 	frame = varlink_reply(TAKE(reply), false);
 	text = json_compact(frame, &n);
 	if (n > VARLINK_FRAME_MAX)
@@ -226,6 +264,22 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	if (done)
 		sched_kick(methods->sched);
 	control_reply_text(request->call, text);
+	return 0;
+}
+
+/* What takes its call over changes files alone. An upload needs room anyway; the removal of files does not wait for it. */
+static int
+take(struct request *request, const struct row *row, struct err *err)
+{
+	int r = row->kind == UPGRADE_KIND ? turn_begin(request->methods->turn, err) : 0;
+
+	if (r >= 0)
+		r = row->take(request, err);
+	if (r < 0 || !is_change(row, request->parameters))
+		return r;
+	if (turn_begin(request->methods->turn, NULL) < 0 || done(request, row, NULL, NULL) < 0)
+		log_warning("no room for a row of the audit: %s by %s", row->name,
+			    request->who.name);
 	return 0;
 }
 
@@ -277,7 +331,7 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 				   : "%s cannot be called with upgrade",
 			       row->name);
 	if (row->take)
-		return row->take(request, err);
+		return take(request, row, err);
 	if (row->kind == READ_KIND || json_get_bool(what->parameters, "dry_run"))
 		return read_only(request, row, err);
 	return mutate(request, row, err);
@@ -317,11 +371,18 @@ methods_call(struct control_call *call, const struct varlink_call *what,
 	    .more = what->more,
 	};
 
+	const struct row *row;
+
 	snprintf(request.who.name, sizeof(request.who.name), "%s", peer->name);
 	if (route(&request, what, &err) >= 0)
 		return;
 	if (err.code == ERR_NONE)
 		err_set(&err, ERR_FAILED, "%s failed: see the log of bmd", what->member);
+	row = strcmp(what->interface, varlink_interface_name(request.methods->control)) == 0
+		  ? find_row(what->member)
+		  : NULL;
+	if (row && is_change(row, what->parameters))
+		refused(&request, row, &err);
 	control_error(call, &err);
 }
 
@@ -341,7 +402,7 @@ interface_of(const char *text)
 
 struct methods *
 methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
-	    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
+	    struct audit *audit, int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
 {
 	struct methods *methods = xcalloc(1, sizeof(*methods));
 
@@ -351,6 +412,7 @@ methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct 
 	    .turn = turn,
 	    .objects = objects,
 	    .store = queue_store(queue),
+	    .audit = audit,
 	    .control = interface_of(varlink_control_text),
 	    .service = interface_of(varlink_service_text),
 	    .reload = reload,

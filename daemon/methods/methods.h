@@ -7,6 +7,7 @@
 #ifndef DAEMON_METHODS_H
 #define DAEMON_METHODS_H
 
+#include "daemon/audit.h"
 #include "daemon/control.h"
 #include "daemon/patrol.h"
 #include "daemon/sched.h"
@@ -48,11 +49,13 @@
 	X(Unlock,          OPERATOR, MUTATE)                                                       \
 	X(Settle,          OPERATOR, MUTATE)                                                       \
 	X(Check,           VIEWER,   READ)                                                         \
-	X(Reload,          ROOT,     MUTATE)
+	X(Reload,          ROOT,     MUTATE)                                                       \
+	X(ListAudit,       VIEWER,   READ)                                                         \
+	X(VerifyAudit,     VIEWER,   STREAM)
 
 struct methods;
 /* RELOAD swaps the configuration: it returns the new value's warnings or fails with CONFIGURATION and field "problems". */
-struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
+struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects, struct audit *audit,
 			    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg);
 void methods_free(struct methods *methods);
 /* What GetStatus says of timed verification; without it, nothing. */

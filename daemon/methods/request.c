@@ -65,24 +65,6 @@ request_words(const struct request *request, const char *name, bool lines, const
 }
 
 int
-request_audit(const struct request *request, const char *what, const char *application,
-	      const char *stage, int64_t job, const char *reason, struct err *err)
-{
-	const struct store_audit audit = {
-	    .at_us = request->now_us,
-	    .uid = request->who.uid,
-	    .who = request->who.name,
-	    .what = what,
-	    .application = application,
-	    .stage = stage,
-	    .text = reason,
-	    .job = job,
-	};
-
-	return reason ? store_audit(request->methods->store, &audit, err) : 0;
-}
-
-int
 request_release(const struct request *request, const char **ret_release, int64_t *ret_build,
 		struct err *err)
 {

@@ -19,6 +19,7 @@ struct methods {
 	struct objects *objects;
 	const struct patrol *patrol; /* NULL: none */
 	struct store *store;
+	struct audit *audit;
 	struct varlink_interface *control, *service;
 	struct files_kept *kept; /* files.c; NULL: nothing */
 	json_t *problems; /* of the configuration at start; NULL: none */
@@ -26,6 +27,10 @@ struct methods {
 	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
 	void *arg;
 };
+
+/* What CALL asked for and, when it was done, REPLY says of it, as a row of the audit (borrowed from both, RET_TEXT to be freed). */
+struct request;
+void request_audit(const struct request *request, const char *method, const json_t *reply, struct store_audit *ret_row, char **ret_text);
 
 struct request {
 	struct methods *methods;
@@ -55,9 +60,6 @@ int64_t request_int(const struct request *request, const char *name, int64_t oth
 int request_invalid(struct err *err, const char *name, const char *format, ...) _printf_(3, 4);
 /* `reason` or `note`, checked; NULL when absent. */
 int request_words(const struct request *request, const char *name, bool lines, const char **ret_text, struct err *err);
-/* Keeps the reason of a change whose row has no place for it: in the audit, as WHAT. NULL: nothing to keep. */
-int request_audit(const struct request *request, const char *what, const char *application, const char *stage, int64_t job,
-		  const char *reason, struct err *err);
 /* `release` and `build` (0 when absent), as far as a name can be checked. */
 int request_release(const struct request *request, const char **ret_release, int64_t *ret_build, struct err *err);
 /* `override`, an object; NULL when absent. */

@@ -243,11 +243,7 @@ method_ResumeSchedule(struct request *request, json_t **ret_reply, struct err *e
 	if (r >= 0)
 		r = find(request, &schedule, err);
 	if (r >= 0)
-		r = queue_schedule_resume(request->methods->queue, &schedule, &request->who,
-					  request->now_us, err);
-	if (r >= 0)
-		r = request_audit(request, "schedule resume: reason", schedule.application,
-				  schedule.stage, 0, reason, err);
+		r = queue_schedule_resume(request->methods->queue, &schedule, request->now_us, err);
 	if (r >= 0)
 		*ret_reply = json_pack("{s:o, s:o}", "schedule", schedule_json(request, &schedule),
 				       "job", waiting_json(request, schedule.id));

@@ -120,11 +120,7 @@ method_Unlock(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = queue_unlock(request->methods->queue, request_text(request, "application"),
-				 request_text(request, "stage"), &request->who, request->now_us,
-				 err);
-	if (r >= 0)
-		r = request_audit(request, "unlock: reason", request_text(request, "application"),
-				  request_text(request, "stage"), 0, reason, err);
+				 request_text(request, "stage"), err);
 	return r < 0 ? r : stage_reply(request, ret_reply);
 }
 

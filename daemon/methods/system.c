@@ -33,8 +33,6 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r >= 0)
 		r = methods->reload(methods->arg, &warnings, err);
-	if (r >= 0)
-		r = request_audit(request, "reload", NULL, NULL, 0, reason ? reason : "", err);
 	if (r < 0)
 		return r;
 	conf = queue_conf(methods->queue);

@@ -154,8 +154,8 @@ is "schedules" "$count" "$(bmctl --json schedule list | jq '.schedules | length'
 bmd_stop
 OK "a broken reload"
 if command -v sqlite3 >/dev/null; then
-    is "audit" 'schedule add|schedule 1: 1.0 to testing, *-*-* *:*:0/2: again
-schedule pause|schedule 1: 1.0 to testing, *-*-* *:*:0/2: inventory' \
-        "$(sqlite3 "$HOME_DIR/state/bmd.db" "SELECT what, text FROM audit WHERE what LIKE 'schedule %' ORDER BY id LIMIT 2")"
+    is "audit" 'AddSchedule|schedule 1: 1.0, *-*-* *:*:0/2: again
+PauseSchedule|schedule 1: 1.0, *-*-* *:*:0/2: inventory' \
+        "$(sqlite3 "$HOME_DIR/state/bmd.db" "SELECT what, text FROM audit WHERE what LIKE '%Schedule' AND refused = 0 ORDER BY id LIMIT 2")"
     OK "the audit"
 fi

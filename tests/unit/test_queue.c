@@ -524,7 +524,7 @@ START_TEST(test_guard)
 	{
 		struct job job;
 
-		OK(queue_release(queue, hold, &ben, now, &job, &err));
+		OK(queue_release(queue, hold, now, &job, &err));
 		job_clear(&job);
 	}
 	look();
@@ -721,7 +721,7 @@ START_TEST(test_lock)
 	now = until;
 	look();
 	TEXT(state(waiting), "running");
-	OK(queue_unlock(queue, "shop", "production", &ben, now, &err));
+	OK(queue_unlock(queue, "shop", "production", &err));
 	OK(store_stage_get(store, "shop", "production", &stage, &err));
 	ck_assert_ptr_null(stage.locked_by);
 	store_stage_clear(&stage);
@@ -745,17 +745,17 @@ START_TEST(test_reject)
 	TEXT(state(scheduled), "held");
 	ck_assert_uint_eq(json_array_size(warnings), 2);
 	refused(ask(true, "1.0/2", 0), ERR_REFUSED, "was rejected by ben: loses orders");
-	ck_assert_int_lt(queue_release(queue, queued, &ana, now, &job, &err), 0);
+	ck_assert_int_lt(queue_release(queue, queued, now, &job, &err), 0);
 	play(true, NULL, "succeeded");
 	TEXT(live(), "1.0/1"); /* rejected ones are skipped */
 	json_decref(warnings);
 	warnings = NULL;
 	OK(queue_reject(queue, "shop", &two, NULL, &ben, now, &warnings, &err));
 	ck_assert_uint_eq(json_array_size(warnings), 2);
-	OK(queue_release(queue, scheduled, &ana, now, &job, &err));
+	OK(queue_release(queue, scheduled, now, &job, &err));
 	job_clear(&job);
 	TEXT(state(scheduled), "scheduled"); /* not before its time */
-	OK(queue_release(queue, queued, &ana, now, &job, &err));
+	OK(queue_release(queue, queued, now, &job, &err));
 	job_clear(&job);
 	look();
 	TEXT(state(queued), "running");
@@ -809,7 +809,7 @@ START_TEST(test_reschedule)
 	three_builds();
 	id = ask(true, NULL, now + 10 * MIN);
 	when.at_us = now + 30 * MIN;
-	OK(queue_reschedule(queue, id, &when, &ben, now, &job, &err));
+	OK(queue_reschedule(queue, id, &when, now, &job, &err));
 	ck_assert_int_eq(job.due_us, when.at_us);
 	ck_assert_uint_eq(json_array_size(job.ahead), 0);
 	job_clear(&job);
@@ -817,12 +817,12 @@ START_TEST(test_reschedule)
 	look();
 	TEXT(state(id), "scheduled");
 	when.now = true;
-	OK(queue_reschedule(queue, id, &when, &ben, now, &job, &err));
+	OK(queue_reschedule(queue, id, &when, now, &job, &err));
 	job_clear(&job);
 	TEXT(state(id), "queued");
 	look();
 	TEXT(state(id), "running");
-	ck_assert_int_lt(queue_reschedule(queue, id, &when, &ben, now, &job, &err), 0);
+	ck_assert_int_lt(queue_reschedule(queue, id, &when, now, &job, &err), 0);
 	HAS(err.text, "cannot be moved");
 	tear_down();
 }
@@ -901,7 +901,7 @@ START_TEST(test_settle)
 	OK(queue_lost(queue, id, run, "bmd-run is gone without a result", true, now, &err));
 	TEXT(state(id), "lost");
 	TEXT(state(waiting), "held");
-	OK(queue_release(queue, waiting, &ben, now, &job, &err));
+	OK(queue_release(queue, waiting, now, &job, &err));
 	job_clear(&job);
 	look();
 	TEXT(state(waiting), "queued");

@@ -550,7 +550,7 @@ START_TEST(test_nothing_to_deploy_is_held)
 		struct job released;
 
 		OK(queue_settle(queue, "shop", "production", &one, "looked", &ana, now, &err));
-		OK(queue_release(queue, job, &ana, now, &released, &err));
+		OK(queue_release(queue, job, now, &released, &err));
 		job_clear(&released);
 	}
 	look();
@@ -586,7 +586,7 @@ START_TEST(test_moved_by_hand)
 	set_up();
 	id = add("1.0", "02:00", NULL);
 	job = waiting(id);
-	OK(queue_reschedule(queue, job, &when, &ana, now, &moved, &err));
+	OK(queue_reschedule(queue, job, &when, now, &moved, &err));
 	job_clear(&moved);
 	look();
 	TEXT(of(job, "state"), "running");
@@ -596,7 +596,7 @@ START_TEST(test_moved_by_hand)
 	/* Moved behind the next one: it takes that with it. */
 	job = waiting(id);
 	when = (struct queue_when){.at_us = at("2026-11-25T10:00:00Z"), .zone = "UTC"};
-	OK(queue_reschedule(queue, job, &when, &ana, now, &moved, &err));
+	OK(queue_reschedule(queue, job, &when, now, &moved, &err));
 	job_clear(&moved);
 	now = at("2026-11-25T10:00:00Z");
 	look();
@@ -652,7 +652,7 @@ START_TEST(test_late_in_line)
 		ck_assert_int_eq(open_jobs(), 1);
 	}
 	TEXT(of(job, "state"), "queued");
-	OK(queue_unlock(queue, "shop", "production", &ana, now, &err));
+	OK(queue_unlock(queue, "shop", "production", &err));
 	now = T0 + 35 * MIN;
 	look();
 	TEXT(of(job, "state"), "running");
@@ -717,13 +717,13 @@ START_TEST(test_pause_and_resume)
 	ck_assert_int_eq(cancelled, 0);
 	/* Resumed before its time nothing was missed. */
 	now += HOUR;
-	OK(queue_schedule_resume(queue, &schedule, &ana, now, &err));
+	OK(queue_schedule_resume(queue, &schedule, now, &err));
 	TEXT(of(waiting(id), "due"), "2026-11-23T02:00:00.000000Z");
 	/* Resumed within the grace of the last: it runs. */
 	OK(queue_schedule_pause(queue, &schedule, NULL, &ana, now, &cancelled, &err));
 	now = at("2026-11-25T02:10:00Z");
 	look();
-	OK(queue_schedule_resume(queue, &schedule, &ana, now, &err));
+	OK(queue_schedule_resume(queue, &schedule, now, &err));
 	job = waiting(id);
 	TEXT(of(job, "due"), "2026-11-25T02:00:00.000000Z");
 	look();
@@ -734,7 +734,7 @@ START_TEST(test_pause_and_resume)
 	schedule = get(id);
 	OK(queue_schedule_pause(queue, &schedule, NULL, &ana, now, &cancelled, &err));
 	now = at("2026-11-28T12:00:00Z");
-	OK(queue_schedule_resume(queue, &schedule, &ana, now, &err));
+	OK(queue_schedule_resume(queue, &schedule, now, &err));
 	job = waiting(id);
 	look();
 	TEXT(of(job, "state"), "missed");
@@ -937,7 +937,7 @@ START_TEST(test_sections)
 	store_schedule_clear(&schedule);
 	schedule = named("nightly");
 	TEXT(schedule.paused_by, "ana");
-	OK(queue_schedule_resume(queue, &schedule, &ana, now, &err));
+	OK(queue_schedule_resume(queue, &schedule, now, &err));
 	job = waiting(schedule.id);
 	TEXT(of(job, "reason"), "third");
 	/* Gone: but not while a file cannot be read. */

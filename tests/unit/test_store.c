@@ -155,7 +155,7 @@ START_TEST(test_refused)
 
 	sql("PRAGMA user_version = 99");
 	refused("newer bmd");
-	sql("PRAGMA user_version = 7; PRAGMA application_id = 7");
+	sql("PRAGMA user_version = 8; PRAGMA application_id = 7");
 	refused("another program");
 	sql("PRAGMA application_id = 1651336241");
 	store_close(open_store());
@@ -719,6 +719,7 @@ START_TEST(test_from_version_1)
 	_cleanup_free_ char *version = NULL;
 	_cleanup_free_ char *copied = NULL;
 	_cleanup_free_ char *builds = NULL;
+	struct store_audit_check check;
 	struct history history = {0};
 	struct store_build build;
 	struct store *store;
@@ -753,12 +754,19 @@ START_TEST(test_from_version_1)
 	ck_assert_uint_eq(history.n, 2);
 	ck_assert_int_eq(history_live(&history)->build.number, 2);
 	history_clear(&history);
+	/* The rows of the audit are the beginning of its chain. */
+	store_audit_check_begin(store, &check);
+	ck_assert_int_eq(check.end.id, 2);
+	ck_assert_int_eq(store_audit_check(store, &check, 1, &err), 1);
+	ck_assert_int_eq(store_audit_check(store, &check, 1, &err), 0);
+	ck_assert_int_eq(check.bad, 0);
+	ck_assert_int_eq(check.at.id, 2);
 	store_close(store);
 	/* And the copy is what was there before. */
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
-	ck_assert_str_eq(version, "7");
+	ck_assert_str_eq(version, "8");
 	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
 	ck_assert_str_eq(copied, "1");
 	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
@@ -813,6 +821,69 @@ START_TEST(test_same_schema)
 	store_close(open_store());
 	fresh = ask_sql("bmd.db", query);
 	ck_assert_str_eq(migrated, fresh);
+	remove_folder();
+}
+END_TEST
+
+/* ---- the audit */
+
+static void
+add_row(struct store *store, const char *what)
+{
+	const struct store_audit row = {.at_us = 7, .uid = -1, .who = "ana", .what = what};
+
+	OK(store_audit(store, &row, &err));
+}
+
+static int
+list_what(const struct store_audit *row, void *arg)
+{
+	strcat(arg, row->what);
+	return 0;
+}
+
+/* What is undone leaves no gap, and the chain goes on over it and over a restart. */
+START_TEST(test_audit_undone)
+{
+	struct store_audit_check check;
+	struct store_audit_head head;
+	struct store *store;
+	char text[64] = "";
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	add_row(store, "a");
+	OK(store_savepoint(store, &err));
+	add_row(store, "x");
+	store_rollback_savepoint(store);
+	OK(store_savepoint(store, &err));
+	add_row(store, "b");
+	OK(store_release(store, &err));
+	ck_assert_int_eq(store_audit_head(store).id, 0); /* not committed */
+	OK(store_commit(store, 1, &err));
+	ck_assert_int_eq(store_audit_head(store).id, 2);
+	OK(store_begin(store, &err));
+	add_row(store, "y");
+	store_rollback(store);
+	head = store_audit_head(store);
+	ck_assert_int_eq(head.id, 2);
+	store_close(store);
+	store = open_store();
+	ck_assert(!store_audit_broken(store));
+	ck_assert_str_eq(store_audit_head(store).hash, head.hash);
+	OK(store_begin(store, &err));
+	add_row(store, "c");
+	OK(store_commit(store, 1, &err));
+	store_audit_check_begin(store, &check);
+	check.noted = head.hash;
+	OK(store_audit_check(store, &check, 10, &err));
+	ck_assert_int_eq(check.bad, 0);
+	ck_assert_int_eq(check.at.id, 3);
+	ck_assert_int_eq(check.noted_id, 2);
+	OK(store_audit_each(store, 3, 10, list_what, text, &err));
+	ck_assert_str_eq(text, "ba");
+	store_close(store);
 	remove_folder();
 }
 END_TEST
@@ -1159,5 +1230,5 @@ END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
-	  test_keys, test_builds, test_from_version_1, test_failed_migration, test_same_schema,
+	  test_keys, test_builds, test_from_version_1, test_audit_undone, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)
