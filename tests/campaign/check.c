@@ -52,6 +52,7 @@ struct check {
 	char **steps;
 	int nsteps;
 	int violations, unanswered, accepted, refused;
+	bool faults; /* calls were made to fail: a bmd-run may end by them */
 };
 
 static void __attribute__((format(printf, 3, 4)))
@@ -202,6 +203,8 @@ check_asked(struct check *check)
 	json_array_foreach (check->asked, i, line) {
 		if (strcmp(text_of(line, "did"), "answer") == 0)
 			check_answer(check, line);
+		else if (strcmp(text_of(line, "did"), "fault") == 0)
+			check->faults = true;
 		else if (strcmp(text_of(line, "did"), "kill-run") == 0)
 			json_object_set_new(check->killed, id_text(number_of(line, "job")),
 					    json_true());
@@ -320,6 +323,9 @@ check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 	const struct step_ran *step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	int64_t code = number_of(job, "exit_code");
 
+	/* A step that could not be begun has no exit code, and wrote nothing. */
+	if (check->faults && json_is_null(json_object_get(job, "exit_code")))
+		return;
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)
 		return;
 	violation(check, "I8",
@@ -351,7 +357,7 @@ check_ends(struct check *check)
 			check_succeeded(check, id, run);
 		if (strcmp(state, "failed") == 0)
 			check_failed(check, job, run);
-		if (strcmp(state, "lost") == 0 && !json_object_get(check->killed, id_text(id)))
+		if (strcmp(state, "lost") == 0 && !check->faults && !json_object_get(check->killed, id_text(id)))
 			violation(check, "I8",
 				  "job %" PRId64 " is lost, and nobody killed its bmd-run: %s", id,
 				  text_of(job, "message"));

@@ -65,7 +65,8 @@ answered(const json_t *reply)
 {
 	const char *error = reply ? error_name(reply) : NULL;
 
-	return reply && (!error || (strcmp(error, "OutcomeUnknown") && strcmp(error, "TooMany")));
+	return reply && (!error || (strcmp(error, "OutcomeUnknown") && strcmp(error, "TooMany") &&
+				    strcmp(error, "NoSpace")));
 }
 
 static void

@@ -44,7 +44,8 @@ struct campaign {
 	int64_t ready_us, ready_max_us;
 	int readies;
 	const char *power; /* the hook of power cuts; NULL: SIGKILL */
-	int cuts;
+	int cuts, faults, ended; /* ended: by itself, over a fault */
+	bool faulty;
 };
 
 static _Noreturn void
@@ -132,6 +133,11 @@ reap(struct campaign *campaign)
 			campaign->pid = 0;
 			if (campaign->armed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
 				campaign->points++;
+				continue;
+			}
+			/* With a sentence, and a status that says so: a crash is none. */
+			if (campaign->faulty && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+				campaign->ended++;
 				continue;
 			}
 			snprintf(text, sizeof(text), "bmd ended by itself, status 0x%x",
@@ -323,7 +329,7 @@ bmd_end(struct campaign *campaign, int signal)
 		;
 	if (signal == SIGTERM && status != 0)
 		violation(campaign, "bmd was asked to stop and did not end with 0");
-	if (signal == SIGKILL && !WIFSIGNALED(status))
+	if (signal == SIGKILL && !WIFSIGNALED(status) && !campaign->faulty)
 		violation(campaign, "bmd ended by itself");
 	campaign->pid = 0;
 }
@@ -659,11 +665,57 @@ cycle_power(struct campaign *campaign)
 	campaign->cuts++;
 }
 
+/* The n-th call of bmd, or of each bmd-run, fails; then all is well again. */
+static void
+cycle_fault(struct campaign *campaign)
+{
+	static const struct {
+		const char *call;
+		int codes[4], n;
+	} faults[] = {
+	    {"sync", {EIO, ENOSPC, EIO}, 30},
+	    {"write", {EIO, ENOSPC, EINTR}, 80},
+	    {"open", {EMFILE, ENOMEM, EINTR}, 60},
+	    {"name", {ENOSPC, EIO, ENOMEM}, 12},
+	};
+	int which = below(&campaign->dice, 4), code = faults[which].codes[below(&campaign->dice, 3)];
+	bool on = below(&campaign->dice, 2);
+	const char *program = below(&campaign->dice, 2) ? "bmd" : "bmd-run";
+	char *path = beside(campaign, program, ".fault");
+	int n = 1 + below(&campaign->dice, faults[which].n);
+	FILE *file = fopen(path, "we");
+
+	if (!file || fprintf(file, "%s %d %d %s\n", faults[which].call, code, n, on ? "on" : "once") < 0 ||
+	    fclose(file) != 0)
+		err(99, "cannot write %s", path);
+	ledger_line(campaign->ledger,
+		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:b}", "did", "fault", "program", program,
+			      "call", faults[which].call, "code", code, "n", n, "on", on));
+	campaign->faulty = true;
+	bmd_start(campaign);
+	for (int i = 0; i < 60 && campaign->pid; i++)
+		moment(campaign, 10);
+	unlink(path);
+	free(path);
+	bmd_end(campaign, SIGKILL);
+	campaign->faulty = false;
+	campaign->faults++;
+	bmd_start(campaign);
+	bmd_ready(campaign);
+	settle(campaign);
+	moment(campaign, 200);
+	bmd_end(campaign, SIGKILL);
+}
+
 static void
 cycle(struct campaign *campaign)
 {
 	int what = below(&campaign->dice, 100);
 
+	if (getenv("CAMPAIGN_FAULTS")) {
+		cycle_fault(campaign);
+		return;
+	}
 	if (campaign->power) {
 		cycle_power(campaign);
 		return;
@@ -742,10 +794,10 @@ main(int argc, char **argv)
 	nothing_left(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	printf(
-	    "cycles %d, power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
+	    "cycles %d, faults %d (bmd ended over %d), power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
 	    "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
 	    "ms\n",
-	    cycles, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
+	    cycles, campaign.faults, campaign.ended, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
 	    campaign.together, campaign.run_points, campaign.stopped,
 	    (double)campaign.ready_us / 1000 / campaign.readies,
 	    (double)campaign.ready_max_us / 1000);

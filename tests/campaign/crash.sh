@@ -3,6 +3,7 @@
 #
 #   N=     cycles (default 15 in `make check`, 200 in `make check-crash`)
 #   SEED=  the decisions of clients, driver and steps (default: the clock); printed, so that a run can be done again
+#   FAULTS=1: instead of kills the n-th call of bmd or bmd-run fails
 #   POWER= ext4 or xfs: instead of kills the power of a loop-mounted disk is cut (see power.sh)
 #   KEEP=  a folder that the ledgers are copied to, always; without it, after a violation, their place is printed
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
@@ -35,6 +36,10 @@ for program in daemon/bmd runner/bmd-run import/bmd-import; do
 done
 PATH=$HOME_DIR/tree/daemon:$PATH
 kind="crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers"
+if [ -n "${FAULTS:-}" ]; then
+    kind="fault campaign | the n-th sync, write, open or rename of bmd or bmd-run fails (EIO, ENOSPC, EINTR, EMFILE, ENOMEM; once or from then on), under $CLIENTS clients"
+    export CAMPAIGN_FAULTS=1
+fi
 if [ -n "${POWER:-}" ]; then
     kind="power campaign, $POWER | the power is cut under $CLIENTS clients"
     truncate -s 400M "$HOME_DIR/disk" && "mkfs.$POWER" -q "$HOME_DIR/disk" && mkdir "$HOME_DIR/state" &&
@@ -76,7 +81,7 @@ echo "| $kind | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - 
 if [ $drove != 0 ] || [ $checked != 0 ]; then
     keep_ledgers=yes
     cp -r "$HOME_DIR/state" "$ledgers/" 2>/dev/null
-    echo "look into $ledgers; again: ${POWER:+POWER=$POWER }make check-crash SEED=$SEED N=$N"
+    echo "look into $ledgers; again: ${FAULTS:+FAULTS=1 }${POWER:+POWER=$POWER }make check-crash SEED=$SEED N=$N"
     exit 1
 fi
 OK "nothing lost, nothing twice, every end true"

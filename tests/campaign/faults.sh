@@ -1,0 +1,8 @@
+#!/bin/sh
+# The fault campaign: the crash campaign, but instead of kills the n-th sync, write, open or rename of bmd, or of each bmd-run, fails.
+#
+#   N=     faults (default 6 in `make check`, 200 in `make check-faults`)
+#   SEED=  as in crash.sh
+FAULTS=1 N=${N:-6}
+export FAULTS N
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/campaign/crash.sh"
