@@ -56,16 +56,23 @@ xstrndup(const char *s, size_t n)
 }
 
 char *
+xvasprintf(const char *format, va_list args)
+{
+	char *p;
+
+	if (vasprintf(&p, format, args) < 0)
+		xalloc_die();
+	return p;
+}
+
+char *
 xasprintf(const char *format, ...)
 {
-	va_list ap;
+	va_list args;
 	char *p;
-	int n;
 
-	va_start(ap, format);
-	n = vasprintf(&p, format, ap);
-	va_end(ap);
-	if (n < 0)
-		xalloc_die();
+	va_start(args, format);
+	p = xvasprintf(format, args);
+	va_end(args);
 	return p;
 }

@@ -6,6 +6,7 @@
 #ifndef COMMON_XALLOC_H
 #define COMMON_XALLOC_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 #include "common/scope.h"
@@ -15,6 +16,7 @@ void *xrealloc(void *p, size_t n, size_t size);
 char *xstrdup(const char *s);	      /* NULL for NULL */
 char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *format, ...) _printf_(1, 2);
+char *xvasprintf(const char *format, va_list args) _printf_(1, 0);
 void xalloc_die(void) __attribute__((noreturn));
 
 /* Grows ARRAY, which holds N elements of a type, so that one more fits; *CAP is its room. */

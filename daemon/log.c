@@ -16,13 +16,14 @@
 #include <syslog.h>
 
 #include "common/json.h"
+#include "daemon/journal.h"
 
 #define LINE_MAX_BYTES 4096
 
 static struct {
-	const char *program;
+	const char *program, *socket;
 	bool journal;
-} log_to = {"bmd", false};
+} log_to = {"bmd", JOURNAL_SOCKET, false};
 
 static bool
 stderr_is_journal(void)
@@ -37,9 +38,10 @@ stderr_is_journal(void)
 }
 
 void
-log_init(const char *program)
+log_init(const char *program, const char *journal)
 {
 	log_to.program = program;
+	log_to.socket = journal ? journal : JOURNAL_SOCKET;
 	log_to.journal = stderr_is_journal();
 }
 
@@ -102,4 +104,24 @@ log_info(const char *format, ...)
 	va_start(args, format);
 	line(LOG_INFO, format, args);
 	va_end(args);
+}
+
+static _printf_(2, 3) void line_of(int priority, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	line(priority, format, args);
+	va_end(args);
+}
+
+void
+log_event(const struct event *event)
+{
+	_cleanup_free_ char *safe = json_terminal(event->text);
+	struct event shown = *event;
+
+	shown.text = safe;
+	if (!log_to.journal || !journal_send(log_to.socket, log_to.program, &shown))
+		line_of(event_priority(event->kind), "%s", event->text);
 }

@@ -17,20 +17,20 @@
 
 #include "artifact/objects.h"
 #include "common/conf.h"
+#include "common/notify.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/audit.h"
-#include "daemon/clock.h"
 #include "daemon/control.h"
 #include "daemon/launch.h"
 #include "daemon/log.h"
 #include "daemon/methods/methods.h"
-#include "daemon/notify.h"
 #include "daemon/patrol.h"
 #include "daemon/queue.h"
 #include "daemon/sched.h"
 #include "daemon/store.h"
 #include "daemon/turn.h"
+#include "daemon/watchdog.h"
 
 struct daemon {
 	const char *file;
@@ -44,6 +44,7 @@ struct daemon {
 	struct sched *sched;
 	struct patrol *patrol;
 	struct audit *audit;
+	struct watchdog *watchdog;
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
@@ -219,11 +220,24 @@ make_folders(const struct conf *conf, struct err *err)
 
 /* ---- the loop */
 
+/* What bmd tells of itself. */
+static _printf_(2, 3) void say(enum event_kind kind, const char *format, ...)
+{
+	struct event event = {.kind = kind};
+	va_list args;
+
+	va_start(args, format);
+	event.text = xvasprintf(format, args);
+	va_end(args);
+	log_event(&event);
+	free(event.text);
+}
+
 static void
 on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 {
 	(void)events;
-	log_info("stopping on signal %d; runs under way go on", watcher->signum);
+	say(EVENT_STOPPING, "stopping on signal %d; runs under way go on", watcher->signum);
 	notify_stopping();
 	ev_break(loop, EVBREAK_ALL);
 }
@@ -255,7 +269,7 @@ on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 	if (reload(daemon, &warnings, &err) < 0 || audit_signal(daemon, &err) < 0)
 		log_error("%s", err.text);
 	else
-		log_info("configuration read again");
+		say(EVENT_RELOADED, "configuration read again");
 	notify_ready();
 }
 
@@ -311,6 +325,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->turn = turn_new(daemon->loop, daemon->store);
 	daemon->queue = queue_new(daemon->store, daemon->objects);
 	queue_set_conf(daemon->queue, daemon->conf);
+	daemon->watchdog = watchdog_new(daemon->loop, daemon->turn);
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
 	raise_files();
 	r = sched_recover(daemon->sched, err);
@@ -341,8 +356,8 @@ run(struct daemon *daemon)
 	watch_signal(daemon, &daemon->term, SIGTERM, on_stop);
 	watch_signal(daemon, &daemon->interrupt, SIGINT, on_stop);
 	watch_signal(daemon, &daemon->hangup, SIGHUP, on_hangup);
-	log_info("bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
-		 daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
+	say(EVENT_READY, "bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
+	    daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
 	notify_ready();
 	ev_run(daemon->loop, 0);
 	control_stop(daemon->control);
@@ -361,6 +376,7 @@ stop(struct daemon *daemon)
 	patrol_free(daemon->patrol);
 	audit_free(daemon->audit);
 	sched_free(daemon->sched);
+	watchdog_free(daemon->watchdog);
 	queue_free(daemon->queue);
 	turn_free(daemon->turn);
 	objects_close(daemon->objects);
@@ -423,6 +439,6 @@ main(int argc, char **argv)
 		usage(stderr);
 		return EX_USAGE;
 	}
-	log_init("bmd");
+	log_init("bmd", NULL);
 	return check ? check_only(daemon.file, daemon.flags) : serve(&daemon);
 }

@@ -53,7 +53,7 @@ queue_store(const struct queue *queue)
 }
 
 void
-queue_set_tell(struct queue *queue, void (*tell)(const char *text, void *arg), void *arg)
+queue_set_tell(struct queue *queue, void (*tell)(const struct event *event, void *arg), void *arg)
 {
 	queue->tell = tell;
 	queue->tell_arg = arg;
@@ -71,29 +71,44 @@ queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
 	return 0;
 }
 
-/* Whole, and not cut in the middle of a character: it may become JSON. */
-static char *
-sentence(const char *format, va_list args)
+static void
+fill_event(struct event *event, const struct job *job)
 {
-	char *text = NULL;
-
-	if (vasprintf(&text, format, args) < 0)
-		xalloc_die();
-	return text;
+	event->job = job->id;
+	memcpy(event->application, job->application, sizeof(event->application));
+	memcpy(event->stage, job->stage, sizeof(event->stage));
+	memcpy(event->plan, job->plan, sizeof(event->plan));
+	memcpy(event->requester, job->requested_by, sizeof(event->requester));
+	event->build = job->build;
+	if (job->failed_step)
+		(void)snprintf(event->step, sizeof(event->step), "%s", job->failed_step);
+	if (job_state_final(job->state))
+		(void)snprintf(event->result, sizeof(event->result), "%s",
+			       job_state_shown(job->state));
 }
 
 void
-queue_tell(struct queue *queue, const char *format, ...)
+queue_tell(struct queue *queue, enum event_kind kind, const struct job *job, const char *format,
+	   ...)
 {
+	struct event event = {.kind = kind};
 	_cleanup_free_ char *text = NULL;
 	va_list args;
 
 	if (!queue->tell)
 		return;
 	va_start(args, format);
-	text = sentence(format, args);
+	text = xvasprintf(format, args);
 	va_end(args);
-	queue->tell(text, queue->tell_arg);
+	if (job) {
+		fill_event(&event, job);
+		event.text =
+		    xasprintf("job %lld: %s: %s", (long long)job->id, queue_job_text(job).s, text);
+	} else {
+		event.text = TAKE(text);
+	}
+	queue->tell(&event, queue->tell_arg);
+	free(event.text);
 }
 
 /* ---- states ---- */
@@ -124,13 +139,31 @@ queue_hold(struct queue *queue, struct job *job, struct err *err, const char *fo
 
 	free(job->hold_reason);
 	va_start(args, format);
-	job->hold_reason = sentence(format, args);
+	job->hold_reason = xvasprintf(format, args);
 	va_end(args);
 	r = queue_move(queue, job, JOB_HELD, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: held: %s", (long long)job->id,
-			   queue_job_text(job).s, job->hold_reason);
+		queue_tell(queue, EVENT_HELD, job, "held: %s", job->hold_reason);
 	return r;
+}
+
+static enum event_kind
+end_event(enum job_state state)
+{
+	switch (state) {
+	case JOB_SUCCEEDED:
+		return EVENT_SUCCEEDED;
+	case JOB_CANCELLED:
+		return EVENT_CANCELLED;
+	case JOB_MISSED:
+		return EVENT_MISSED;
+	case JOB_SUPERSEDED:
+		return EVENT_SUPERSEDED;
+	case JOB_LOST:
+		return EVENT_LOST;
+	default:
+		return EVENT_FAILED;
+	}
 }
 
 int
@@ -146,8 +179,9 @@ queue_end(struct queue *queue, struct job *job, enum job_state state, const char
 	job->message = xstrdup(message);
 	r = queue_move(queue, job, state, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: %s%s%s", (long long)job->id, queue_job_text(job).s,
-			   job_state_shown(state), message ? ": " : "", message ? message : "");
+		queue_tell(queue, end_event(state), job, "%s%s%s%s%s", job_state_shown(state),
+			   by ? " by " : "", by ? by : "", message ? ": " : "",
+			   message ? message : "");
 	return r;
 }
 
@@ -357,12 +391,13 @@ no_build(struct queue *queue, const char *application, const struct build_ref *r
 	else
 		(void)near_release(queue, application, ref->release, near);
 	if (collected_us > 0)
-		r = err_set(err, ERR_NO_SUCH_BUILD,
-			    "%s %s was collected at %s, its files are gone: bmctl history %s tells "
-			    "where it has been",
-			    application, names_build_text(ref).s,
-			    when_local(collected_us - collected_us % WHEN_SECOND, queue_zone_here()).s,
-			    application);
+		r = err_set(
+		    err, ERR_NO_SUCH_BUILD,
+		    "%s %s was collected at %s, its files are gone: bmctl history %s tells "
+		    "where it has been",
+		    application, names_build_text(ref).s,
+		    when_local(collected_us - collected_us % WHEN_SECOND, queue_zone_here()).s,
+		    application);
 	else if (near[0])
 		r = err_set(err, ERR_NO_SUCH_BUILD,
 			    "%s has no build %s: did you mean %s? (bmctl build list %s)",
@@ -455,9 +490,10 @@ queue_lock_text(const struct store_stage *stage, int64_t now_us)
 	/* The next whole second: typed back it is not locked any more. */
 	int64_t until_us = (stage->lock_until_us + WHEN_SECOND - 1) / WHEN_SECOND * WHEN_SECOND;
 	_cleanup_free_ char *until =
-	    stage->lock_until_us ? xasprintf(", until %s (%s)", when_local(until_us, queue_zone_here()).s,
-					     when_distance(until_us, now_us).s)
-				 : xstrdup("");
+	    stage->lock_until_us
+		? xasprintf(", until %s (%s)", when_local(until_us, queue_zone_here()).s,
+			    when_distance(until_us, now_us).s)
+		: xstrdup("");
 
 	return xasprintf("%s is locked by %s: %s%s", stage->stage, stage->locked_by,
 			 stage->lock_reason ? stage->lock_reason : "no reason given", until);

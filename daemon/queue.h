@@ -2,7 +2,7 @@
 /*
  * The rules: what is due, what may start, what a finished run means for the others, what a request becomes. State changes
  * happen only here, each compare-and-set. *Now* is an argument; the caller holds the open transaction, and
- * speaks: what happened on its own is handed to TELL, a line each. After any change, look again: queue_look().
+ * speaks: what happened is handed to TELL as an event, which is true once the transaction is committed. After any change, look again: queue_look().
  */
 #ifndef DAEMON_QUEUE_H
 #define DAEMON_QUEUE_H
@@ -14,6 +14,7 @@
 #include "artifact/objects.h"
 #include "common/conf.h"
 #include "common/err.h"
+#include "daemon/event.h"
 #include "daemon/history.h"
 #include "daemon/job.h"
 #include "daemon/store.h"
@@ -25,7 +26,7 @@ void queue_free(struct queue *queue);
 void queue_set_conf(struct queue *queue, const struct conf *conf);
 const struct conf *queue_conf(const struct queue *queue);
 struct store *queue_store(const struct queue *queue);
-void queue_set_tell(struct queue *queue, void (*tell)(const char *text, void *arg), void *arg);
+void queue_set_tell(struct queue *queue, void (*tell)(const struct event *event, void *arg), void *arg);
 /* New ids exceed everything in the database and FOLDER_HIGHEST (of the run folders). */
 int queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err);
 

@@ -300,9 +300,9 @@ free_build(struct collect *collect, const struct store_build *build, const char 
 	if (r == 0)
 		r = store_audit(collect->queue->store, &row, collect->err);
 	if (r == 0)
-		queue_tell(collect->queue, "%s %s is collected (%s), asked by %s",
-			   build->application, names_build_text(&build->build).s, text,
-			   collect->who->name);
+		queue_tell(collect->queue, EVENT_COLLECTED, NULL,
+			   "%s %s is collected (%s), asked by %s", build->application,
+			   names_build_text(&build->build).s, text, collect->who->name);
 	return r;
 }
 

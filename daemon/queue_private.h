@@ -20,7 +20,7 @@ struct queue {
 	struct store *store;
 	struct objects *objects;
 	const struct conf *conf;
-	void (*tell)(const char *text, void *arg);
+	void (*tell)(const struct event *event, void *arg);
 	void *tell_arg;
 	int64_t highest; /* job id */
 	int64_t open;	 /* jobs that are not final, counted now and then */
@@ -42,7 +42,9 @@ struct queue {
 	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */
 };
 
-void queue_tell(struct queue *queue, const char *format, ...) _printf_(2, 3);
+/* Tells what happened: to JOB (its text goes in front), or, without one, to what the sentence says. */
+void queue_tell(struct queue *queue, enum event_kind kind, const struct job *job, const char *format,
+		...) _printf_(4, 5);
 
 /* Moves JOB to a state that may follow its own, and writes it. */
 int queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err);

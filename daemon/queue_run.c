@@ -237,6 +237,9 @@ queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, 
 		job.attempts = 0;
 		job.not_before_us = 0;
 		r = queue_move(queue, &job, JOB_RUNNING, err);
+		if (r == 0)
+			queue_tell(queue, EVENT_STARTED, &job, "running as %s",
+				   job_mode_name(job.mode));
 	}
 	job_clear(&job);
 	return r;
@@ -279,8 +282,7 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	job->message = xstrdup(reason);
 	r = queue_move(queue, job, JOB_QUEUED, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: did not start (%s), again in %s",
-			   (long long)job->id, queue_job_text(job).s, reason,
+		queue_tell(queue, EVENT_POSTPONED, job, "did not start (%s), again in %s", reason,
 			   when_span(job->not_before_us - now_us).s);
 	return r;
 }
@@ -406,6 +408,10 @@ succeeded(struct queue *queue, const struct job *job, struct err *err)
 		r = store_stage_get(queue->store, job->application, job->stage, &stage, err);
 	if (r < 0)
 		return r;
+	if (stage.dirty)
+		queue_tell(queue, EVENT_RECOVERED, job,
+			   "%s is whole again, which job %lld had left unfinished", job->stage,
+			   (long long)stage.dirty_job);
 	if (stage.dirty || stage.occupied_job != 0) {
 		stage.dirty = false;
 		stage.dirty_job = stage.dirty_us = stage.occupied_job = 0;
@@ -490,8 +496,8 @@ go_back(struct queue *queue, const struct job *failed, const struct build_ref *w
 	if (r == 0)
 		r = audit_way_back(queue, &job, now_us, err);
 	if (r == 0)
-		queue_tell(queue, "job %lld: %s: queued by bmd, because job %lld failed",
-			   (long long)job.id, queue_job_text(&job).s, (long long)failed->id);
+		queue_tell(queue, EVENT_AUTOMATIC, &job, "queued by bmd, because job %lld failed",
+			   (long long)failed->id);
 	job_clear(&job);
 	return r;
 }

@@ -120,7 +120,8 @@ queue_schedule_next(struct queue *queue, const struct store_schedule *schedule, 
 	if (r < 0 || waiting > 0)
 		return r;
 	if (!due_next(schedule, now_us, job.zone, &job.due_us, &passed)) {
-		queue_tell(queue, "schedule %lld (%s to %s): %s does not come again: take it away",
+		queue_tell(queue, EVENT_NOTED, NULL,
+			   "schedule %lld (%s to %s): %s does not come again: take it away",
 			   (long long)schedule->id, schedule->application, schedule->stage,
 			   schedule->calendar);
 		return 0;
@@ -232,8 +233,7 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 	free(job->message);
 	job->message = late_text(passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed,
 				 "bmd was not running then, or the machine was asleep");
-	queue_tell(queue, "job %lld: %s: %s", (long long)job->id, queue_job_text(job).s,
-		   job->message);
+	queue_tell(queue, EVENT_NOTED, job, "%s", job->message);
 	return 0;
 }
 
@@ -638,8 +638,8 @@ queue_schedule_pause(struct queue *queue, struct store_schedule *schedule, const
 }
 
 int
-queue_schedule_resume(struct queue *queue, struct store_schedule *schedule,
-		      int64_t now_us, struct err *err)
+queue_schedule_resume(struct queue *queue, struct store_schedule *schedule, int64_t now_us,
+		      struct err *err)
 {
 	int r;
 

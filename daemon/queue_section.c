@@ -117,7 +117,7 @@ gone(struct sections *sections, const struct store_schedule *row)
 	if (r == 0)
 		r = store_schedule_remove(queue->store, row->id, sections->err);
 	if (r == 0)
-		queue_tell(queue,
+		queue_tell(queue, EVENT_NOTED, NULL,
 			   "schedule %lld (%s of %s) is gone: it is not in the configuration",
 			   (long long)row->id, row->name, row->application);
 	return r;
@@ -150,7 +150,8 @@ update(struct sections *sections, const struct store_schedule *row, struct store
 			fresh->after_us = sections->now_us;
 		r = queue_schedule_withdraw(queue, row->id, "configuration", why, sections->now_us,
 					    &job, sections->err);
-		queue_tell(queue, "schedule %lld (%s of %s) was changed in the configuration",
+		queue_tell(queue, EVENT_NOTED, NULL,
+			   "schedule %lld (%s of %s) was changed in the configuration",
 			   (long long)row->id, row->name, row->application);
 	} else if (same_text(row->file, fresh->file) && row->line == fresh->line) {
 		return queue_schedule_next(queue, row, NULL, sections->now_us, sections->err);
@@ -182,7 +183,8 @@ put_back(struct sections *sections, struct store_schedule *row)
 	}
 	if (r < 0 || occurrence_us >= row->after_us)
 		return r;
-	queue_tell(queue, "schedule %lld (%s to %s) goes on from now: the clock was ahead, at %s",
+	queue_tell(queue, EVENT_NOTED, NULL,
+		   "schedule %lld (%s to %s) goes on from now: the clock was ahead, at %s",
 		   (long long)row->id, row->application, row->stage, when_utc(row->after_us).s);
 	row->after_us = sections->now_us;
 	r = queue_schedule_withdraw(queue, row->id, "bmd", "the clock was put back",

@@ -282,8 +282,7 @@ queue_override(struct queue *queue, struct job *job, const json_t *override, con
 	text = xasprintf("%s: %s", what, reason);
 	if (job->id == 0 || job->id == INT64_MAX)
 		return 0; /* a dry run */
-	queue_tell(queue, "job %lld: %s: %s overrides %s", (long long)job->id,
-		   queue_job_text(job).s, who->name, text);
+	queue_tell(queue, EVENT_NOTED, job, "%s overrides %s", who->name, text);
 	return store_audit(queue->store,
 			   &(struct store_audit){.at_us = now_us,
 						 .uid = who->uid,

@@ -111,8 +111,7 @@ say(struct queue *queue, const struct job *job, int64_t now_us, struct err *err)
 	    .text = job->message,
 	};
 
-	queue_tell(queue, "job %lld: %s: %s", (long long)job->id, queue_job_text(job).s,
-		   job->message);
+	queue_tell(queue, EVENT_NOTED, job, "%s", job->message);
 	return store_audit(queue->store, &row, err);
 }
 
@@ -186,11 +185,11 @@ note_changed(const char *zone, const char *noted, void *arg)
 		return 0;
 	if (!digest[0])
 		queue_tell(
-		    queue,
+		    queue, EVENT_NOTED, NULL,
 		    "the tz database knows no zone %s any more: jobs keep the times that they have",
 		    zone);
 	else
-		queue_tell(queue, "the tz database has changed for %s", zone);
+		queue_tell(queue, EVENT_NOTED, NULL, "the tz database has changed for %s", zone);
 	(void)json_object_set_new(queue->walk.zones, zone, json_string(digest));
 	return 0;
 }

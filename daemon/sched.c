@@ -18,13 +18,13 @@
 
 #include "common/failpoint.h"
 #include "common/json.h"
+#include "common/notify.h"
 #include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/channel.h"
 #include "daemon/clock.h"
 #include "daemon/launch.h"
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "daemon/tend.h"
 #include "daemon/zones.h"
 
@@ -606,10 +606,22 @@ on_zones(void *arg)
 }
 
 static void
-say(const char *text, void *arg)
+say_committed(void *arg, const struct err *failure)
 {
-	(void)arg;
-	log_info("%s", text);
+	struct event *event = arg;
+
+	if (!failure)
+		log_event(event);
+	event_free(event);
+}
+
+/* What the queue tells is true once it is committed. */
+static void
+say(const struct event *event, void *arg)
+{
+	struct sched *sched = arg;
+
+	turn_after(sched->host.turn, say_committed, event_copy(event));
 }
 
 /* libev looks every minute whether the clock was set, unless a timerfd tells it; and it makes that

@@ -403,7 +403,6 @@ running_committed(void *arg, const struct err *failure)
 	failpoint("go-before");
 	channel_send(tend->channel, go);
 	failpoint("go-after");
-	log_info("job %" PRId64 ": running", tend->job);
 }
 
 /* bmd-run must lock the very folder that bmd looks into: else nobody could say later whether the

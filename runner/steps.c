@@ -16,6 +16,7 @@
 
 #include "common/failpoint.h"
 #include "common/json.h"
+#include "common/notify.h"
 #include "common/xalloc.h"
 #include "runner/child.h"
 #include "runner/deploy.h"
@@ -394,6 +395,21 @@ step_event(const struct attempt *attempt, const char *what, int index)
 	return event;
 }
 
+/* For `systemctl status` of the run's unit. */
+static void
+tell_status(const struct attempt *attempt, int index, int number)
+{
+	const struct run *run = attempt->run;
+	const struct run_request *request = &run->request;
+	_cleanup_free_ char *again = number > 1 ? xasprintf(", attempt %d", number) : NULL;
+	_cleanup_free_ char *text = xasprintf(
+	    "job %" PRId64 ": %s %s to %s: step %d of %zu, %s%s", request->job,
+	    request->application, names_build_text(&request->build).s, request->stage, index + 1,
+	    run->plan->nsteps, attempt->step->name, again ? again : "");
+
+	notify_status(text);
+}
+
 static void
 tell_begun(struct attempt *attempt, int index, int number)
 {
@@ -401,6 +417,7 @@ tell_begun(struct attempt *attempt, int index, int number)
 
 	event.attempt = number;
 	run_tell(attempt->run, &event);
+	tell_status(attempt, index, number);
 }
 
 static void

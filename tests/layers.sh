@@ -16,6 +16,7 @@ level() {
     daemon/schedule) echo 30 ;;         # rules of values, as job
     daemon/patrol) echo 65 ;;
     daemon/sched*|daemon/tend) echo 60 ;;
+    daemon/watchdog) echo 60 ;;
     daemon/turn) echo 55 ;;
     daemon/audit) echo 57 ;;
     daemon/queue*) echo 50 ;;
@@ -23,7 +24,9 @@ level() {
     daemon/history) echo 40 ;;
     daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
-    daemon/log|daemon/notify|daemon/clock|daemon/zones) echo 25 ;;
+    daemon/log|daemon/clock|daemon/zones) echo 25 ;;
+    daemon/journal) echo 24 ;;
+    daemon/event) echo 22 ;;
     */main|ctl/verbs/*) echo 90 ;;
     ctl/table|ctl/upload) echo 60 ;;
     ctl/*|runner/*|import/*) echo 70 ;;

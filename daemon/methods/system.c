@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The daemon itself: is everything ready, and the configuration read again. */
 #include "common/json.h"
+#include "common/xalloc.h"
 #include "daemon/log.h"
 #include "daemon/methods/request.h"
 
@@ -26,6 +27,7 @@ int
 method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 {
 	struct methods *methods = request->methods;
+	struct event told = {.kind = EVENT_RELOADED};
 	json_t *warnings = NULL;
 	const struct conf *conf;
 	const char *reason;
@@ -36,8 +38,11 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	conf = queue_conf(methods->queue);
-	log_info("configuration read again, asked by %s%s%s", request->who.name, reason ? ": " : "",
-		 reason ? reason : "");
+	told.text = xasprintf("configuration read again, asked by %s%s%s", request->who.name,
+			      reason ? ": " : "", reason ? reason : "");
+	(void)snprintf(told.requester, sizeof(told.requester), "%s", request->who.name);
+	log_event(&told);
+	free(told.text);
 	*ret_reply =
 	    json_pack("{s:I, s:I, s:o}", "applications", (json_int_t)conf->napplications, "plans",
 		      (json_int_t)conf->nplans, "warnings", warnings ? warnings : json_array());

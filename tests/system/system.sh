@@ -140,6 +140,10 @@ is "units of runs that are left" "" "$(inside systemctl list-units --all --plain
 OK "cancel, and redeploy --now mends the stage"
 
 inside journalctl -u bmd --no-pager | grep -q "job $first" || FAIL "journalctl -u bmd does not know job $first"
+inside journalctl --update-catalog
+inside journalctl BM_APPLICATION=shop "BM_JOB=$first" BM_RESULT=succeeded -x --no-pager >"$WORK/journal"
+grep -q "shop 1.0.1/1 is live on production" "$WORK/journal" || { cat "$WORK/journal"; FAIL "the journal has no fields or no catalog"; }
+OK "the journal's fields and catalog"
 sed -i 's/= 120/= 110/' "$ETC/bmd.conf"
 inside systemctl reload bmd || FAIL "systemctl reload"
 echo 'max-running = nonsense' >"$ETC/bmd.conf"

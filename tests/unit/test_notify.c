@@ -13,9 +13,10 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include "common/notify.h"
 #include "common/xalloc.h"
+#include "daemon/journal.h"
 #include "daemon/log.h"
-#include "daemon/notify.h"
 #include "tests/unit/unit.h"
 
 static int
@@ -58,6 +59,8 @@ check_messages(int fd)
 	long_text[sizeof(long_text) - 1] = '\0';
 	notify_status(long_text);
 	ck_assert_int_eq(strncmp(received(fd), "STATUS=xxx", 10), 0);
+	notify_alive();
+	ck_assert_str_eq(received(fd), "WATCHDOG=1");
 }
 
 START_TEST(a_path_is_notified)
@@ -89,6 +92,42 @@ START_TEST(an_abstract_name_is_notified)
 	setenv("NOTIFY_SOCKET", name, 1);
 	check_messages(fd);
 	close(fd);
+}
+END_TEST
+
+// clang-format off
+static const struct {
+	int line;
+	const char *usec;
+	int other; /* the pid is somebody else's, or not said (-1) */
+	int64_t every_us;
+} watched[] = {
+	{__LINE__, "180000000",            0,  90000000},
+	{__LINE__, "180000000",            -1, 90000000},
+	{__LINE__, "180000000",            1,  0},
+	{__LINE__, "0",                    0,  0},
+	{__LINE__, "-5",                   0,  0},
+	{__LINE__, "1s",                   0,  0},
+	{__LINE__, "99999999999999999999", 0,  0},
+	{__LINE__, NULL,                   0,  0},
+};
+// clang-format on
+
+START_TEST(the_watchdog_says_how_often)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(watched); i++) {
+		_cleanup_free_ char *pid = xasprintf("%d", (int)getpid() + watched[i].other);
+
+		unsetenv("WATCHDOG_PID");
+		unsetenv("WATCHDOG_USEC");
+		if (watched[i].other >= 0)
+			setenv("WATCHDOG_PID", pid, 1);
+		if (watched[i].usec)
+			setenv("WATCHDOG_USEC", watched[i].usec, 1);
+		ck_assert_msg(notify_watchdog_us() == watched[i].every_us, "line %d",
+			      watched[i].line);
+		ck_assert_ptr_null(getenv("WATCHDOG_USEC"));
+	}
 }
 END_TEST
 
@@ -184,9 +223,20 @@ START_TEST(a_listening_socket_is_taken_over)
 }
 END_TEST
 
+static const char *journal = "/nonexistent/journal";
+static char held_text[] = "job 12: held: two\nlines";
+static const struct event held = {
+    .kind = EVENT_HELD,
+    .job = 12,
+    .application = "shop",
+    .stage = "production",
+    .build = {"1.0.2", 3},
+    .text = held_text,
+};
+
 /* What log_error() and the others write, with stderr as a pipe that the journal claims or not. */
 static char *
-logged(bool journal, const char *text)
+logged(bool claimed, const char *text)
 {
 	static char line[8192];
 	_cleanup_free_ char *stream = NULL;
@@ -197,15 +247,16 @@ logged(bool journal, const char *text)
 	ck_assert_int_eq(pipe(ends), 0);
 	ck_assert_int_eq(fstat(ends[1], &st), 0);
 	stream = xasprintf("%llu:%llu", (unsigned long long)st.st_dev,
-			   (unsigned long long)st.st_ino + !journal);
+			   (unsigned long long)st.st_ino + !claimed);
 	setenv("JOURNAL_STREAM", stream, 1);
 	dup2(ends[1], STDERR_FILENO);
-	log_init("bmd");
+	log_init("bmd", journal);
 	errno = ENOENT;
 	log_error("%s", text);
 	ck_assert_int_eq(errno, ENOENT);
 	log_warning("%s", "second");
 	log_info("%s", "third");
+	log_event(&held);
 	dup2(saved, STDERR_FILENO);
 	n = read(ends[0], line, sizeof(line) - 1);
 	line[n > 0 ? n : 0] = '\0';
@@ -221,8 +272,9 @@ START_TEST(the_log_is_one_safe_line_each)
 	char *line;
 
 	ck_assert_str_eq(logged(false, "a\nb\x1b[31m"),
-			 "bmd: error: a\\x0ab\\x1b[31m\nbmd: warning: second\nbmd: third\n");
-	ck_assert_str_eq(logged(true, "first"), "<3>first\n<4>second\n<6>third\n");
+			 "bmd: error: a\\x0ab\\x1b[31m\nbmd: warning: second\nbmd: third\n"
+			 "bmd: warning: job 12: held: two\\x0alines\n");
+	ck_assert_str_eq(logged(true, "first"), "<3>first\n<4>second\n<6>third\n<4>job 12: held: two\\x0alines\n");
 	memset(text, 'x', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
 	line = logged(false, text);
@@ -231,6 +283,58 @@ START_TEST(the_log_is_one_safe_line_each)
 }
 END_TEST
 
+START_TEST(an_event_reaches_the_journal_with_its_fields)
+{
+	char folder[] = "/tmp/bmd-journal-XXXXXX";
+	_cleanup_free_ char *path = NULL;
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	path = xasprintf("%s/socket", folder);
+	ck_assert(!journal_send(path, "bmd", &held)); /* nobody there */
+	fd = bind_to(SOCK_DGRAM, path, strlen(path) + 1);
+	ck_assert(journal_send(path, "bmd", &held));
+	ck_assert_str_eq(received(fd), "PRIORITY=4\n"
+				       "MESSAGE_ID=d3cf1f04464f405e8b0484464358ca6f\n"
+				       "SYSLOG_IDENTIFIER=bmd\nBM_EVENT=held\nBM_JOB=12\n"
+				       "BM_APPLICATION=shop\nBM_RELEASE=1.0.2\nBM_BUILD=3\n"
+				       "BM_STAGE=production\n"
+				       "MESSAGE\n\x17");
+	journal = path;
+	ck_assert_str_eq(logged(true, "first"), "<3>first\n<4>second\n<6>third\n");
+	ck_assert_ptr_nonnull(strstr(received(fd), "BM_STAGE=production\nMESSAGE=job 12: held: "
+						   "two\\x0alines\n"));
+	ck_assert_str_eq(received(fd), "");
+	journal = "/nonexistent/journal";
+	close(fd);
+	unlink(path);
+	rmdir(folder);
+}
+END_TEST
+
+/* The catalog tells of each kind, by the same id, and of nothing else. */
+START_TEST(the_catalog_is_whole)
+{
+	_cleanup_fclose_ FILE *file = fopen(TOP_SRCDIR "/systemd/bmd.catalog", "re");
+	char line[256];
+	int found[EVENT_MAX_] = {0}, entries = 0;
+
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "-- ", 3) != 0)
+			continue;
+		entries++;
+		for (int kind = 0; kind < EVENT_MAX_; kind++)
+			found[kind] += !strcmp(line + 3, event_message_id(kind));
+	}
+	ck_assert_int_eq(entries, EVENT_MAX_);
+	for (int kind = 0; kind < EVENT_MAX_; kind++)
+		ck_assert_msg(found[kind] == 1, "%s", event_name(kind));
+}
+END_TEST
+
 UNIT_MAIN("notify and log", a_path_is_notified, an_abstract_name_is_notified,
-	  nobody_is_notified_without_a_name, a_listening_socket_is_taken_over,
-	  the_log_is_one_safe_line_each)
+	  nobody_is_notified_without_a_name, the_watchdog_says_how_often, a_listening_socket_is_taken_over,
+	  the_log_is_one_safe_line_each,
+	  an_event_reaches_the_journal_with_its_fields, the_catalog_is_whole)

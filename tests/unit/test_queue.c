@@ -94,8 +94,10 @@ load_conf(const char *stages, const char *more)
 }
 
 static void
-hear(const char *text, void *arg)
+hear(const struct event *event, void *arg)
 {
+	const char *text = event->text;
+
 	(void)arg;
 	if (strlen(told) + strlen(text) < sizeof(told))
 		strcat(told, text);
@@ -584,8 +586,13 @@ START_TEST(test_failure_holds)
 	now += 20 * MIN;
 	look();
 	TEXT(state(timed), "held"); /* due, and the stage is still dirty */
+	told[0] = '\0';
 	TEXT(said(play(true, NULL, "succeeded"), "mode"), "rollback");
 	TEXT(live(), "1.0/3");
+	HAS(told, "production is whole again, which job ");
+	told[0] = '\0';
+	play(true, "1.0/2", "succeeded");
+	ck_assert_ptr_null(strstr(told, "whole again"));
 	tear_down();
 }
 END_TEST

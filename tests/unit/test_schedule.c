@@ -234,8 +234,10 @@ load(const char *production, const char *sections)
 }
 
 static void
-hear(const char *text, void *arg)
+hear(const struct event *event, void *arg)
 {
+	const char *text = event->text;
+
 	(void)arg;
 	if (strlen(told) + strlen(text) + 2 < sizeof(told))
 		strcat(strcat(told, text), "\n");

@@ -4,7 +4,7 @@
  * abstract name, and the listening socket that systemd handed over. A message that cannot be sent
  * is dropped: whoever waits for it has a deadline of its own, and the daemon works without.
  */
-#include "daemon/notify.h"
+#include "common/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,6 +86,12 @@ notify_status(const char *text)
 	notify_send(message);
 }
 
+void
+notify_alive(void)
+{
+	notify_send("WATCHDOG=1");
+}
+
 /* The value of a variable as a number from 0 to MAX, else -1. */
 static long
 variable(const char *name, long max)
@@ -99,6 +105,19 @@ variable(const char *name, long max)
 	errno = 0;
 	n = strtol(s, &end, 10);
 	return errno || *end || n > max ? -1 : n;
+}
+
+int64_t
+notify_watchdog_us(void)
+{
+	long us = variable("WATCHDOG_USEC", LONG_MAX);
+
+	if (getenv("WATCHDOG_PID") && variable("WATCHDOG_PID", INT_MAX) != (long)getpid())
+		us = 0;
+	/* Whatever is started from here has no watchdog. */
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	return us > 0 ? us / 2 : 0;
 }
 
 /* Which of N descriptors is named "varlink" in the list "a:b:c"; -1 if none is. */
