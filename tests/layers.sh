@@ -12,7 +12,7 @@ level() {
     case $1 in
     daemon/main) echo 90 ;;
     daemon/methods/*) echo 70 ;;        # answers through control.h: the one agreed exception, below
-    daemon/control|daemon/peer|daemon/listen) echo 80 ;;
+    daemon/control*|daemon/peer|daemon/listen) echo 80 ;;
     daemon/schedule) echo 30 ;;         # rules of values, as job
     daemon/patrol) echo 65 ;;
     daemon/sched*|daemon/tend) echo 60 ;;
@@ -24,7 +24,7 @@ level() {
     daemon/history) echo 40 ;;
     daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
-    daemon/log|daemon/clock|daemon/zones) echo 25 ;;
+    daemon/log|daemon/clock|daemon/zones|daemon/buffer) echo 25 ;;
     daemon/journal) echo 24 ;;
     daemon/event) echo 22 ;;
     */main|ctl/verbs/*) echo 90 ;;

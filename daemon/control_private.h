@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of control share. Each calls those behind it and none before it:
+ *
+ *	control.c	 the socket: newcomers, and in which order a turn of the loop serves its clients
+ *	control_call.c	 calls: frames handed out, replies held until the turn is over
+ *	control_client.c connections: bytes in and out, their deadlines, and their end
+ */
+#ifndef DAEMON_CONTROL_PRIVATE_H
+#define DAEMON_CONTROL_PRIVATE_H
+
+#include "daemon/buffer.h"
+#include "daemon/control.h"
+#include "daemon/listen.h"
+#include "daemon/peer.h"
+
+#define CONTROL_TURN_CLIENT 256		 /* frames of one client that are handed out in one turn */
+#define CONTROL_BUFFER_KEEP (16 * 1024)	 /* an empty buffer that is larger gives its memory back */
+
+/* A client stands in several lists of the control at once, in each at most once: it has frames to hand out, output to
+   write, or an end to come to. */
+enum list { READY, TOUCHED, DOOMED, LISTS };
+
+struct control_call {
+	bool open; /* the handler has it */
+	bool more, oneway;
+	bool counted; /* it has a frame among the held ones */
+	void (*gone)(void *arg);
+	void *gone_arg;
+	void (*drained)(void *arg);
+	void *drained_arg;
+};
+
+struct client {
+	struct control_call call; /* first: a call is its client */
+	struct control *control;
+	struct client *previous, *next; /* all that are connected, or all that linger */
+	struct client *listed[LISTS];	/* the next in each list */
+	bool in_list[LISTS];
+	int fd;
+	ev_io readable, writable;
+	ev_timer frame, stall;
+	struct peer peer;
+	struct varlink_input in;
+	size_t frames;	 /* complete ones in the input */
+	size_t too_long; /* the frame that is coming in is over this limit */
+	struct buffer held, out;
+	size_t held_calls; /* that have frames in HELD */
+	int untaken;	   /* bytes in the socket when the stall timer began */
+	bool awaiting;	   /* the turn will call back */
+	bool serving;	   /* its frames are being handed out */
+	bool eof, closing, hung_up, buried, watched;
+	void (*taken)(int fd, void *arg); /* upgrading */
+	void *taken_arg;
+};
+
+struct client_list {
+	struct client *first, **last;
+};
+
+struct control {
+	struct ev_loop *loop;
+	struct turn *turn;
+	control_handler *handler;
+	void *arg;
+	struct listen *listen; /* NULL when stopped */
+	ev_io acceptable;
+	ev_timer rest;
+	ev_prepare prepare;
+	ev_timer again; /* due at once: lists are not empty, so do not sleep */
+	int hang_ups;	/* epoll of those that are not read from, for their hang-up */
+	ev_io hang_up;
+	bool exhausted;	 /* no descriptors, and the log says so already */
+	bool in_control; /* turn_after() calls back from inside: no writing there */
+	struct peer_groups operators, viewers;
+	struct client *clients, *lingering;
+	size_t nclients;
+	struct client_list lists[LISTS];
+};
+
+/* control_client.c. Lists that are not empty keep the loop from sleeping before the next prepare. */
+void client_list(struct client *c, enum list list);
+struct client *client_take(struct control *control, enum list list); /* the first, or NULL */
+/* Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
+void client_new(struct control *control, int fd, const struct peer *peer);
+/* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds it. */
+void client_doom(struct client *c);
+void client_bury(struct client *c);
+void client_free_lingering(struct control *control);
+void client_end_call(struct client *c);
+/* Tells the handler, if it asked to be told, that nobody listens to its call any more. */
+void client_abandon_call(struct client *c);
+void client_abandon_upgrade(struct client *c);
+bool client_has_room(const struct client *c); /* for more output */
+bool client_takes_calls(const struct client *c); /* may the next frame be handed out? */
+/* Writes, and looks at what has become possible by it. */
+void client_flush(struct client *c);
+/* What a client waits for: read from it or not, a deadline for half a frame, or its end. */
+void client_look(struct client *c);
+void client_hang_ups(struct ev_loop *loop, ev_io *w, int revents); /* of a control's epoll */
+void control_wake(struct control *control);
+
+/* control_call.c. Hands out what this client may have in this turn; returns how many frames that were. */
+size_t call_serve(struct client *c, size_t budget);
+
+#endif
