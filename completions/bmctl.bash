@@ -18,7 +18,7 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
-        reschedule release lock unlock settle at schedule check reload audit call version help'
+        reschedule release lock unlock settle at schedule check reload drain audit call version help'
     local audits='verify'
     local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
@@ -57,6 +57,7 @@ _bmctl() {
         'build add') options="$options --number --var --note --signature --reason" ;;
         'build list') options="$options --release" ;;
         'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
+        'drain ') options="$options --wait --undo --timeout --reason" ;;
         'reschedule ') options="$options --now --at --reason --override-window --override-freeze" ;;
         'schedule preview') options="$options --limit" ;;
         'schedule add') options="$options --to --on --reason --var --yes --grace --if-changed" ;;

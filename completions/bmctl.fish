@@ -60,7 +60,7 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload audit call version help
+set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'
@@ -95,12 +95,14 @@ complete -c bmctl -n '__bmctl_verb redeploy rollback deploy add' -l var -x -d 's
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l wait -d 'wait for the end'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log' -s f -l follow -d 'show the log'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l no-follow -d 'return at once'
-complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log wait' -l timeout -x -d 'wait no longer'
+complete -c bmctl -n '__bmctl_verb drain' -l undo -d 'take it back'
+complete -c bmctl -n '__bmctl_verb drain' -l wait -d 'until nothing runs'
+complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log wait drain' -l timeout -x -d 'wait no longer'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy gc' -l dry-run -d 'only show'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l yes -d confirmed
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l grace -x -d 'how late it may start'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
-complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle reload' -l reason -x -d why
+complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle reload drain' -l reason -x -d why
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l number -x -d 'its number'
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l signature -r -F -d 'by minisign'
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l note -x -d 'a note'

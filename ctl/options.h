@@ -27,6 +27,7 @@
 	X(REASON,     "reason",      0,   "TEXT",   "why; kept in the history")                    \
 	X(UNTIL,      "until",       0,   "TIME",   "the lock ends then by itself")                \
 	X(UNKNOWN,    "unknown",     0,   NULL,     "nobody knows what is live")                   \
+	X(UNDO,       "undo",        0,   NULL,     "take it back")                                \
 	X(WAIT,       "wait",        0,   NULL,     "wait for the end; the exit code tells")       \
 	X(FOLLOW,     "follow",      'f', NULL,     "show the log until the end; Ctrl-C detaches, the job goes on") \
 	X(NO_FOLLOW,  "no-follow",   0,   NULL,     "return at once")                              \

@@ -18,6 +18,7 @@
 	X(READY,       "ready",       "be1ed97968c445b6ad9210f254c1f0f6", LOG_INFO)    \
 	X(STOPPING,    "stopping",    "49ef768c9e8946b889cf58748b83345b", LOG_INFO)    \
 	X(RELOADED,    "reloaded",    "77fc98b3d1934b828bd91ad97abda0dc", LOG_INFO)    \
+	X(DRAINED,     "drained",     "f42950fc10ef4dceaa980c407b1b3e0b", LOG_NOTICE)  \
 	X(STARTED,     "started",     "daa3dde5679b4c5a81ac1f89e9ba8d37", LOG_INFO)    \
 	X(POSTPONED,   "postponed",   "570b6a79a33f4a9c89bfcb4f56733ffb", LOG_WARNING) \
 	X(SUCCEEDED,   "succeeded",   "166e87b1513f496f9898b08776e12ca0", LOG_INFO)    \

@@ -31,6 +31,7 @@ queue_free(struct queue *queue)
 		return;
 	free(queue->slept);
 	json_decref(queue->walk.zones);
+	free(queue->drain.reason);
 	free(queue);
 }
 

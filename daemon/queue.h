@@ -139,6 +139,13 @@ json_t *queue_schedule_json(struct queue *queue, const struct store_schedule *sc
    of its files could be read; else what is missing in it stays as it was. */
 int queue_sections(struct queue *queue, bool whole, int64_t now_us, struct err *err);
 
+/* Drained, it starts nothing; until the restart of bmd. Whoever drains it again changes nothing. */
+bool queue_drained(const struct queue *queue);
+void queue_drain(struct queue *queue, const char *reason, const struct queue_who *who, int64_t now_us);
+void queue_undrain(struct queue *queue, const struct queue_who *who);
+json_t *queue_drain_json(struct queue *queue); /* null when it is not drained */
+json_t *queue_drain_shown(struct queue *queue, const char *by, int64_t since_us, const char *reason);
+
 /*
  * Has the tz database changed under jobs that wait? Those that were given as wall time in a named zone, and occurrences of schedules,
  * move to where its clocks show that time now, and say so. One call does a bounded amount of work: RET_MORE: call again.

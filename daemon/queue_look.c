@@ -333,6 +333,8 @@ find_heads(struct look *look)
 	int64_t active;
 	int r = store_job_active_count(look->queue->store, &active, look->err);
 
+	if (queue_drained(look->queue))
+		return 0;
 	/* With all slots taken nobody starts; the end of a run is a reason to look again. */
 	if (r < 0 || active >= look->queue->conf->max_running)
 		return r;

@@ -4,7 +4,7 @@
  * queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
  * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
  * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
- * changed), queue_show.c (JSON).
+ * changed), queue_drain.c (nothing starts), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_PRIVATE_H
@@ -39,6 +39,11 @@ struct queue {
 		enum job_state state; /* scheduled, then held */
 		int64_t due_us, id; /* where it is */
 	} walk;
+	struct queue_drain { /* nothing starts; since_us 0: it does */
+		int64_t since_us;
+		char by[64];
+		char *reason; /* NULL: none */
+	} drain;
 	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */
 };
 
@@ -161,6 +166,9 @@ bool queue_window_grace(struct queue *queue, struct job *job, int64_t now_us);
 /* What JOB passes from now on, checked and written to the audit; its row is the caller's to write. */
 int queue_override(struct queue *queue, struct job *job, const json_t *override, const char *reason, const struct queue_who *who,
 		   int64_t now_us, struct err *err);
+
+/* queue_drain.c: why a drained queue starts nothing. free() */
+char *queue_drain_text(const struct queue *queue, int64_t now_us);
 
 json_t *queue_ref_json(const struct build_ref *ref); /* null for an empty one */
 

@@ -456,6 +456,11 @@ warnings(const struct asked *asked)
 		(void)json_array_append_new(array, json_sprintf("%s is live on %s already",
 								names_build_text(&live->build).s,
 								asked->stage->name));
+	if (queue_drained(asked->queue)) {
+		_cleanup_free_ char *text = queue_drain_text(asked->queue, asked->now_us);
+
+		(void)json_array_append_new(array, json_string(text));
+	}
 	return array;
 }
 

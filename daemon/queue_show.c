@@ -115,6 +115,14 @@ waits_for_head(struct queue *queue, const struct job *job, int64_t now_us)
 }
 
 static json_t *
+waits_for_restart(struct queue *queue, int64_t now_us)
+{
+	_cleanup_free_ char *text = queue_drain_text(queue, now_us);
+
+	return waits("drain", "%s", text);
+}
+
+static json_t *
 waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 {
 	int64_t active = 0;
@@ -145,6 +153,8 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 			     job->hold_reason ? job->hold_reason : "held", (long long)job->id,
 			     (long long)job->id);
 	case JOB_QUEUED:
+		if (queue_drained(queue))
+			return waits_for_restart(queue, now_us);
 		answer = queue_window_json(queue, job, NULL, now_us, now_us);
 		if (!json_is_null(answer))
 			return answer;

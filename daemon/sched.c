@@ -398,7 +398,8 @@ tell_status(struct sched *sched)
 	store_job_active_count(store_of(sched), &running, NULL);
 	store_job_each_state(store_of(sched), JOB_SCHEDULED, INT64_MAX, 0, 0, 1, next_text, &next,
 			     NULL);
-	text = xasprintf("%" PRId64 " running%s", running, next ? next : "");
+	text = xasprintf("%s%" PRId64 " running%s",
+			 queue_drained(sched->host.queue) ? "drained, " : "", running, next ? next : "");
 	if (sched->status && strcmp(text, sched->status) == 0)
 		return;
 	notify_status(text);

@@ -222,6 +222,22 @@ print_held(const struct ctl *ctl, const json_t *jobs)
 	}
 }
 
+static void
+print_drain(const struct ctl *ctl, const json_t *drain)
+{
+	const char *by = json_get_string(drain, "by"), *reason = json_get_string(drain, "reason");
+	_cleanup_free_ char *since = NULL, *text = NULL;
+
+	if (!json_is_object(drain))
+		return;
+	since = ctl_at(ctl, drain, "since");
+	text = xasprintf("by %s since %s%s%s: nothing starts until bmd is restarted (bmctl drain "
+			 "--undo); %" PRId64 " running",
+			 by ? by : "?", since, reason ? ": " : "", reason ? reason : "",
+			 json_get_int(drain, "left", 0));
+	alarm_line(ctl, "drained", text);
+}
+
 /* Here they are what was asked for: files that changed, what is left out. */
 static void
 print_warnings(const struct ctl *ctl, const json_t *warnings)
@@ -336,6 +352,7 @@ verb_status(struct ctl *ctl, struct err *err)
 	json_array_foreach (stages, i, stage)
 		print_alarms(ctl, stage, jobs);
 	print_held(ctl, jobs);
+	print_drain(ctl, json_object_get(reply, "drain"));
 	print_verification(ctl, json_object_get(reply, "verification"));
 	print_warnings(ctl, json_object_get(reply, "warnings"));
 	return CTL_DONE;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * reload, call, version: bmd itself.
+ * reload, drain, call, version: bmd itself.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 #include "common/json.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
+#include "ctl/follow.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
@@ -31,6 +32,125 @@ verb_reload(struct ctl *ctl, struct err *err)
 	table_line(stdout, "configuration read: %" PRId64 " application%s, %" PRId64 " plan%s",
 		   applications, applications == 1 ? "" : "s", plans, plans == 1 ? "" : "s");
 	return CTL_DONE;
+}
+
+/* ---- drain */
+
+#define LEFT_MAX      1000 /* runs that are waited for at a time */
+#define LEFT_AGAIN_US INT64_C(200000) /* a start on its way runs soon, or is queued again */
+
+static void
+left_done(int64_t id, const json_t *job, const struct err *why, void *arg)
+{
+	struct ctl *ctl = arg;
+
+	(void)id, (void)why;
+	if (job != NULL && !ctl->json)
+		follow_result(ctl, job, stdout);
+}
+
+static int
+list_running(struct ctl *ctl, int64_t *jobs, size_t *ret_n, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	const json_t *job;
+	size_t i, n = 0;
+	int r = ctl_list(ctl, "ListQueue", "jobs", json_object(), 0, &reply, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach (json_object_get(reply, "jobs"), i, job) {
+		const char *state = json_get_string(job, "state");
+
+		if (state != NULL && strcmp(state, "running") == 0 && n < LEFT_MAX)
+			jobs[n++] = json_get_int(job, "id", 0);
+	}
+	*ret_n = n;
+	return 0;
+}
+
+/* 1: something is left of what ran when bmd was drained; 0: nothing. */
+static int
+anything_left(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *status = NULL;
+	const json_t *drain;
+	int r = ctl_call(ctl, "GetStatus", json_object(), &status, err);
+
+	if (r < 0)
+		return r;
+	drain = json_object_get(status, "drain");
+	if (!json_is_object(drain))
+		return err_set(err, ERR_FAILED,
+			       "bmd was restarted or told to go on meanwhile: it starts jobs again");
+	return json_get_int(drain, "left", 0) > 0;
+}
+
+static int
+wait_for_quiet(struct ctl *ctl, struct err *err)
+{
+	_cleanup_free_ int64_t *jobs = xcalloc(LEFT_MAX, sizeof(*jobs));
+	int64_t deadline;
+	int r = follow_deadline(ctl, &deadline, err);
+
+	while (r >= 0 && (r = anything_left(ctl, err)) > 0) {
+		size_t n = 0;
+
+		r = list_running(ctl, jobs, &n, err);
+		if (r >= 0 && n > 0) {
+			r = follow_jobs(ctl, jobs, n, deadline, left_done, ctl, err);
+		} else if (r >= 0) {
+			if (client_clock() >= deadline)
+				return -ETIMEDOUT;
+			r = client_wait(NULL, 0, client_clock() + LEFT_AGAIN_US);
+			if (r == -ETIMEDOUT)
+				r = 0;
+		}
+	}
+	return r;
+}
+
+/* How the waiting ended, in words. */
+static int
+quiet_told(const struct ctl *ctl, int r)
+{
+	if (r == -EINTR || r == -ETIMEDOUT) {
+		table_line(stderr, "%s: bmd stays drained, and what runs goes on: bmctl queue",
+			   r == -EINTR ? "detached" : "bmctl: --timeout passed");
+		return r == -EINTR ? CTL_DETACHED : CTL_TIMEOUT;
+	}
+	if (r >= 0 && !ctl->json)
+		table_line(stdout, "nothing runs");
+	return r < 0 ? r : CTL_DONE;
+}
+
+int
+verb_drain(struct ctl *ctl, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	bool undo = ctl_given(ctl, OPTION_UNDO);
+	int64_t left;
+	int r;
+
+	if (undo && (ctl_given(ctl, OPTION_WAIT) || ctl_given(ctl, OPTION_TIMEOUT)))
+		return ctl_usage(ctl, err, "--undo waits for nothing");
+	if (ctl_given(ctl, OPTION_TIMEOUT) && !ctl_given(ctl, OPTION_WAIT))
+		return ctl_usage(ctl, err, "--timeout is for --wait");
+	r = ctl_change(ctl, "Drain", undo ? json_pack("{s:b}", "undo", true) : json_object(),
+		       &reply, err);
+	if (r < 0)
+		return r;
+	left = json_get_int(json_object_get(reply, "drain"), "left", 0);
+	if (ctl->json)
+		ctl_json(ctl, reply);
+	else if (undo)
+		table_line(stdout, "what is due starts again");
+	else
+		table_line(stdout,
+			   "nothing new starts until bmd is restarted (%" PRId64
+			   " running); undo: bmctl drain --undo",
+			   left);
+	return ctl_given(ctl, OPTION_WAIT) ? quiet_told(ctl, wait_for_quiet(ctl, err)) : CTL_DONE;
 }
 
 /* The replies of a stream, a line each, until the last one or Ctrl-C. */

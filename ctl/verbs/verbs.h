@@ -123,6 +123,9 @@
 	  "bmctl check /etc/bmd/bmd.conf")                                                            \
 	X(reload,        "reload",        "",                                             0, 0,      \
 	  OPTION_BIT(REASON), "let bmd read its configuration again, all or nothing", "bmctl reload") \
+	X(drain,         "drain",         "[--wait] [--undo]",                            0, 0,      \
+	  OPTION_BIT(WAIT) | OPTION_BIT(UNDO) | OPTION_BIT(TIMEOUT) | OPTION_BIT(REASON),             \
+	  "start nothing new until bmd is restarted", "bmctl drain --wait --reason 'new kernel'")     \
 	X(audit_verify,  "audit verify",  "[--head HASH]",                                0, 0,      \
 	  OPTION_BIT(HEAD), "is every row of the audit as bmd wrote it",                              \
 	  "bmctl audit verify")                                                                       \

@@ -261,6 +261,8 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	if (request->kill_job)
 		sched_cancel(methods->sched, request->kill_job, request->kill_now,
 			     request->who.name);
+	if (done && request->accepted)
+		request->accepted(request);
 	if (done)
 		sched_kick(methods->sched);
 	control_reply_text(request->call, text);

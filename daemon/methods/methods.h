@@ -50,6 +50,7 @@
 	X(Settle,          OPERATOR, MUTATE)                                                       \
 	X(Check,           VIEWER,   READ)                                                         \
 	X(Reload,          ROOT,     MUTATE)                                                       \
+	X(Drain,           OPERATOR, MUTATE)                                                       \
 	X(ListAudit,       VIEWER,   READ)                                                         \
 	X(VerifyAudit,     VIEWER,   STREAM)
 

@@ -43,6 +43,8 @@ struct request {
 	/* Set by a handler: the run of this job must be told to stop, once its request is safe in the transaction. */
 	int64_t kill_job;
 	bool kill_now;
+	/* The same: what is kept outside of the database changes now, for the commit of this turn. */
+	void (*accepted)(struct request *request);
 };
 
 #define READ(name) int method_##name(struct request *request, json_t **ret_reply, struct err *err)

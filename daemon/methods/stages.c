@@ -59,12 +59,13 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	*ret_reply =
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "stages", stages_of(request, only), "warnings",
+	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "stages", stages_of(request, only), "warnings",
 		      warnings_of(request), "now", json_time(request->now_us), "waiting",
 		      (json_int_t)(counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
 				   counts[JOB_STARTING]),
 		      "running", (json_int_t)counts[JOB_RUNNING], "verification",
-		      patrol_status(request->methods->patrol));
+		      patrol_status(request->methods->patrol), "drain",
+		      queue_drain_json(request->methods->queue));
 	return 0;
 }
 
