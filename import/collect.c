@@ -8,21 +8,17 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/entry.h"
-#include "common/varlink.h"
 #include "common/xalloc.h"
 #include "import/collect.h"
+#include "import/tell.h"
 
 #define LOCK_WAIT_MS 30000
 #define KEPT_MAX     1000000 /* manifests */
-#define TELL_MS	     200
-#define IOPRIO_IDLE  (3 << 13) /* linux/ioprio.h: class idle */
 
 /* Digests as bytes, open addressing; a digest is its own hash. */
 struct set {
@@ -33,12 +29,11 @@ struct set {
 
 struct collect {
 	const struct objects *objects;
-	FILE *out;
+	struct tell tell;
 	int in;
 	int64_t young_us; /* a manifest that came after this moment stays */
 	struct set manifests, content;
 	int64_t nmanifests, nobjects, bytes; /* gone */
-	int64_t told_ms;
 };
 
 /* ---- the set */
@@ -128,41 +123,19 @@ set_clear(struct set *set)
 
 /* ---- what is told */
 
-/* Steals OBJECT. */
-static int
-tell(struct collect *collect, json_t *object)
-{
-	_cleanup_free_ char *frame = NULL;
-	size_t n;
-	int r = varlink_pack(object, &frame, &n);
-
-	json_decref(object);
-	if (r < 0)
-		return r;
-	return fwrite(frame, 1, n, collect->out) == n && fflush(collect->out) == 0 ? 0 : -EPIPE;
-}
-
 static int
 tell_counts(struct collect *collect, const char *what)
 {
-	return tell(collect,
-		    json_pack("{s:{s:I, s:I, s:I}}", what, "manifests",
-			      (json_int_t)collect->nmanifests, "objects",
-			      (json_int_t)collect->nobjects, "bytes", (json_int_t)collect->bytes));
+	return tell_object(&collect->tell, json_pack("{s:{s:I, s:I, s:I}}", what, "manifests",
+						     (json_int_t)collect->nmanifests, "objects",
+						     (json_int_t)collect->nobjects, "bytes",
+						     (json_int_t)collect->bytes));
 }
 
 static int
 tell_now_and_then(struct collect *collect)
 {
-	struct timespec now;
-	int64_t ms;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ms = now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-	if (ms - collect->told_ms < TELL_MS)
-		return 0;
-	collect->told_ms = ms;
-	return tell_counts(collect, "progress");
+	return tell_due(&collect->tell) ? tell_counts(collect, "progress") : 0;
 }
 
 /* ---- the list */
@@ -322,7 +295,7 @@ work(struct collect *collect, struct err *err)
 	struct timespec now;
 	int r;
 
-	if (tell(collect, json_pack("{s:b}", "locked", 1)) < 0)
+	if (tell_object(&collect->tell, json_pack("{s:b}", "locked", 1)) < 0)
 		return err_set(err, ERR_FAILED, "nobody hears: nothing was removed");
 	clock_gettime(CLOCK_REALTIME, &now);
 	collect->young_us = now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000 - OBJECTS_YOUNG_US;
@@ -353,13 +326,12 @@ collect_run(const struct objects *objects, int in, int out, struct err *err)
 	if (lock < 0)
 		return err_errno(err, -lock, "the store of files cannot be locked");
 	/* Runs and uploads go first. */
-	setpriority(PRIO_PROCESS, 0, 10);
-	syscall(SYS_ioprio_set, 1, 0, IOPRIO_IDLE);
-	collect.out = fdopen(dup(out), "w");
-	if (collect.out == NULL)
-		return err_errno(err, errno, "the answer cannot be written");
+	tell_background();
+	r = tell_open(&collect.tell, out, err);
+	if (r < 0)
+		return r;
 	r = work(&collect, err);
-	fclose(collect.out);
+	tell_close(&collect.tell);
 	set_clear(&collect.manifests);
 	set_clear(&collect.content);
 	return r;

@@ -9,31 +9,22 @@
  * may have a full pipe of entries for us while its own is full.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <locale.h>
 #include <poll.h>
 #include <search.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <wchar.h>
-#include <wctype.h>
 
 #include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/entry.h"
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "import/cage.h"
 #include "import/import.h"
-#include "import/reader.h"
+#include "import/names.h"
 
 #define CLIENT_WAIT_MS (5 * 60 * 1000) /* for the next bytes of an upload */
-#define READER_WAIT_MS (2 * 60 * 1000) /* for the caged reader to do anything */
-#define PIPE_SIZE      (256 * 1024)
 #define RATIO_FLOOR    (INT64_C(64) << 20)
-#define WARNINGS_MAX   20
 
 const struct import_limits import_limits_default = {
 #define X(name, value) .name = (value),
@@ -61,7 +52,6 @@ struct import {
 	int64_t fed;		/* bytes of an archive that went in; -1 for a tree */
 	bool hard_links;	/* may there be any? */
 	json_t *warnings;
-	size_t warned;
 };
 
 int
@@ -105,18 +95,6 @@ refuse(struct err *err, const char *path, const char *format, ...)
 	r = err_set(err, ERR_UPLOAD, "%s: %s", shown, why);
 	err_field(err, "path", json_bytes(path, strnlen(path, MANIFEST_PATH_MAX)));
 	return r;
-}
-
-static void
-warn(struct import *import, const char *path, const char *why)
-{
-	_cleanup_free_ char *shown = NULL, *text = NULL;
-
-	if (import->warned++ >= WARNINGS_MAX)
-		return;
-	shown = manifest_shown(path);
-	text = xasprintf("%s: %s", shown, why);
-	json_array_append_new(import->warnings, json_string(text));
 }
 
 /* ---- entries */
@@ -451,87 +429,6 @@ next_piece(struct import *import, struct entry_input *client, const char **ret_b
 	return 1;
 }
 
-/* The caged child and the two pipes to it. */
-struct cage {
-	pid_t pid;
-	int in, out; /* we write to IN (-1: closed, or the child has the archive as a file), and
-			read from OUT */
-	struct entry_input *entries;
-};
-
-static int
-start(struct cage *cage, enum reader_kind kind, int archive, struct err *err)
-{
-	int in[2] = {-1, -1}, out[2];
-
-	if (pipe2(out, O_CLOEXEC) < 0)
-		return err_errno(err, errno, "the reader of archives cannot be started");
-	if (archive < 0 && pipe2(in, O_CLOEXEC) < 0) {
-		int number = errno;
-
-		close(out[0]), close(out[1]);
-		return err_errno(err, number, "the reader of archives cannot be started");
-	}
-	cage->pid = fork();
-	if (cage->pid == 0)
-		reader_main(kind, archive < 0 ? in[0] : archive, out[1]);
-	cage->in = in[1];
-	cage->out = out[0];
-	/* Fewer turns between the two of us; where that is not allowed, it stays as it is. */
-	(void)fcntl(cage->out, F_SETPIPE_SZ, PIPE_SIZE);
-	if (cage->in >= 0)
-		(void)fcntl(cage->in, F_SETPIPE_SZ, PIPE_SIZE);
-	close(out[1]);
-	cleanup_close(&in[0]);
-	if (cage->pid < 0)
-		return err_errno(err, errno, "the reader of archives cannot be started");
-	cage->entries = entry_input_new(cage->out);
-	entry_input_timeout(cage->entries, READER_WAIT_MS);
-	if (cage->in >= 0)
-		fcntl(cage->in, F_SETFL, O_NONBLOCK);
-	return 0;
-}
-
-static void
-stop(struct cage *cage)
-{
-	if (cage->pid > 0) {
-		kill(cage->pid, SIGKILL);
-		while (waitpid(cage->pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	cleanup_close(&cage->in);
-	cleanup_close(&cage->out);
-	entry_input_free(cage->entries);
-}
-
-/* The child is silent or says nonsense: what became of it? */
-static int
-explain(struct cage *cage, int r, struct err *err)
-{
-	int status;
-
-	if (r == -ETIMEDOUT)
-		return err_set(err, ERR_UPLOAD,
-			       "the archive took the reader too long; pack it again");
-	kill(cage->pid, r < 0 ? SIGKILL : 0);
-	while (waitpid(cage->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return err_set(err, ERR_FAILED, "the reader of archives is gone");
-	cage->pid = -1;
-	if (r == 0 && WIFSIGNALED(status))
-		return err_set(
-		    err, ERR_UPLOAD,
-		    "the reader of archives was ended by signal %d: the archive is not taken",
-		    WTERMSIG(status));
-	if (r == 0 && WEXITSTATUS(status) == 71)
-		return err_set(
-		    err, ERR_UPLOAD,
-		    "the archive needs more memory to be read than is allowed; pack it with less");
-	return err_set(err, ERR_UPLOAD,
-		       "the reader of archives broke off: the archive is not taken");
-}
-
 /* One entry from the child: 1 at the end. */
 static int
 take_from_cage(struct import *import, struct cage *cage, struct err *err)
@@ -542,21 +439,8 @@ take_from_cage(struct import *import, struct cage *cage, struct err *err)
 	int r = entry_read(cage->entries, &kind, &bytes, &n);
 
 	if (r <= 0)
-		return explain(cage, r, err);
+		return cage_explain(cage, r, err);
 	return take(import, kind, bytes, n, err);
-}
-
-/* Hands on what the child's pipe takes of a piece. */
-static int
-feed(struct cage *cage, const char **bytes, size_t *n)
-{
-	ssize_t done = write(cage->in, *bytes, *n);
-
-	if (done < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	*bytes += done;
-	*n -= (size_t)done;
-	return 0;
 }
 
 /* One turn: waits until something can go on, and does that. 1 when the child has said that it is
@@ -575,14 +459,14 @@ turn(struct import *import, struct entry_input *client, int client_fd, struct ca
 	 * long. */
 	if (entry_ready(cage->entries))
 		return take_from_cage(import, cage, err);
-	r = poll(v, ARRAY_SIZE(v), ready ? 0 : fetch ? CLIENT_WAIT_MS : READER_WAIT_MS);
+	r = poll(v, ARRAY_SIZE(v), ready ? 0 : fetch ? CLIENT_WAIT_MS : CAGE_WAIT_MS);
 	if (r < 0)
 		return errno == EINTR ? 0 : err_errno(err, errno, "the upload cannot be read");
 	if (r == 0 && !ready)
 		return err_set(err, ERR_UPLOAD, "nothing came for minutes; upload again");
 	if (v[0].revents != 0)
 		return take_from_cage(import, cage, err);
-	if (v[1].revents != 0 && feed(cage, piece, left) < 0) {
+	if (v[1].revents != 0 && cage_feed(cage, piece, left) < 0) {
 		/* The child reads no more: it has said why, or is gone. */
 		*left = 0;
 		cleanup_close(&cage->in);
@@ -618,7 +502,7 @@ run_tar(struct import *import, struct entry_input *client, int client_fd, struct
 	struct cage cage = {.pid = -1, .in = -1, .out = -1};
 	const char *piece = NULL;
 	size_t left = 0;
-	int r = start(&cage, READER_TAR, -1, err);
+	int r = cage_start(&cage, READER_TAR, -1, err);
 
 	while (r == 0)
 		r = turn(import, client, client_fd, &cage, &piece, &left, err);
@@ -626,7 +510,7 @@ run_tar(struct import *import, struct entry_input *client, int client_fd, struct
 	 * end has come. */
 	if (r > 0)
 		r = cage.in < 0 ? 0 : finish_client(import, client, err);
-	stop(&cage);
+	cage_stop(&cage);
 	return r;
 }
 
@@ -661,108 +545,11 @@ run_zip(struct import *import, struct entry_input *client, struct err *err)
 	if (r >= 0)
 		r = spool(import, client, fd, err);
 	if (r >= 0)
-		r = start(&cage, READER_ZIP, fd, err);
+		r = cage_start(&cage, READER_ZIP, fd, err);
 	while (r == 0)
 		r = take_from_cage(import, &cage, err);
-	stop(&cage);
+	cage_stop(&cage);
 	return r < 0 ? r : 0;
-}
-
-/* ---- warnings */
-
-/* PATH in lower case, for a look at what file systems without case would make of it. */
-static char *
-fold(const char *path, size_t n, locale_t locale)
-{
-	char *folded = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&folded, &size);
-	mbstate_t in_state = {0}, out_state = {0};
-
-	if (out == NULL)
-		xalloc_die();
-	for (size_t i = 0; i < n;) {
-		char bytes[MB_LEN_MAX];
-		wchar_t c;
-		size_t used = mbrtowc(&c, path + i, n - i, &in_state), made;
-
-		if (used == 0 || used > n - i)
-			break;
-		made = wcrtomb(bytes, (wchar_t)towlower_l((wint_t)c, locale), &out_state);
-		if (made != (size_t)-1)
-			fwrite(bytes, 1, made, out);
-		i += used;
-	}
-	if (fclose(out) != 0)
-		xalloc_die();
-	return folded;
-}
-
-struct twin {
-	char *folded;
-	const char *path;
-};
-
-static int
-by_fold(const void *a, const void *b)
-{
-	const struct twin *x = a, *y = b;
-	int c = strcmp(x->folded, y->folded);
-
-	return c != 0 ? c : strcmp(x->path, y->path);
-}
-
-static void
-warn_twins(struct import *import, struct twin *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), by_fold);
-	for (size_t i = 1; i < n; i++)
-		if (strcmp(v[i].folded, v[i - 1].folded) == 0 &&
-		    strcmp(v[i].path, v[i - 1].path) != 0)
-			warn(import, v[i].path,
-			     "differs from another path only in upper and lower case");
-}
-
-/* Paths that are one path where case does not count, and names that can make a terminal show
- * another. */
-static void
-warn_names(struct import *import)
-{
-	static const char *const turning[] = {"\u202a", "\u202b", "\u202d", "\u202e",
-					      "\u2066", "\u2067", "\u2068"};
-	const struct manifest *manifest = &import->manifest;
-	locale_t locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before;
-	struct twin *v = NULL;
-
-	if (locale == (locale_t)0)
-		return;
-	before = uselocale(locale);
-	if (manifest->n > 0)
-		v = xcalloc(manifest->n, sizeof(*v));
-	for (size_t i = 0; i < manifest->n; i++) {
-		const char *path = manifest->v[i].path;
-
-		v[i] = (struct twin){fold(path, strlen(path), locale), path};
-		for (size_t j = 0; j < ARRAY_SIZE(turning); j++)
-			if (strstr(path, turning[j]) != NULL) {
-				warn(import, path,
-				     "the name has characters that turn the direction of text");
-				break;
-			}
-	}
-	if (v != NULL)
-		warn_twins(import, v, manifest->n);
-	for (size_t i = 0; i < manifest->n; i++)
-		free(v[i].folded);
-	free(v);
-	uselocale(before);
-	freelocale(locale);
-	if (import->warned > WARNINGS_MAX) {
-		_cleanup_free_ char *text =
-		    xasprintf("and %zu more such names", import->warned - WARNINGS_MAX);
-
-		json_array_append_new(import->warnings, json_string(text));
-	}
 }
 
 /* ---- the whole */
@@ -795,7 +582,7 @@ publish(struct import *import, const struct objects *objects, json_t **ret_answe
 
 	if (r < 0)
 		return r;
-	warn_names(import);
+	names_warn(&import->manifest, import->warnings);
 	text = manifest_format(&import->manifest, &n);
 	if (n > MANIFEST_TEXT_MAX)
 		return err_set(

@@ -8,21 +8,17 @@
 #include <errno.h>
 #include <search.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "artifact/damage.h"
 #include "artifact/manifest.h"
 #include "common/entry.h"
-#include "common/varlink.h"
 #include "common/xalloc.h"
 #include "import/verify.h"
+#include "import/tell.h"
 
 #define DIGESTS_MAX 1000000
-#define TELL_MS	    200
 #define READ_SIZE   (256 * 1024)
-#define IOPRIO_IDLE (3 << 13) /* linux/ioprio.h: class idle */
 
 struct known {
 	char digest[DIGEST_SIZE];
@@ -31,65 +27,38 @@ struct known {
 
 struct verify {
 	const struct objects *objects;
-	FILE *out;
+	struct tell tell;
 	char **digests; /* of manifests */
 	size_t n, room;
 	void *known; /* tsearch() tree of objects */
 	int64_t files, bytes, total;
-	int64_t told_ms;
 	int64_t rate, read; /* bytes a second, 0: as fast as it goes; bytes read */
 	int64_t began_ms;
 	int error; /* of the answer's channel, met while an object was read */
 };
 
-/* Steals OBJECT. */
-static int
-tell(struct verify *verify, json_t *object)
-{
-	_cleanup_free_ char *frame = NULL;
-	size_t n;
-	int r = varlink_pack(object, &frame, &n);
-
-	json_decref(object);
-	if (r < 0)
-		return r;
-	return fwrite(frame, 1, n, verify->out) == n && fflush(verify->out) == 0 ? 0 : -EPIPE;
-}
-
 static int
 tell_counts(struct verify *verify, const char *what)
 {
-	return tell(verify, json_pack("{s:{s:I, s:I, s:I}}", what, "files",
-				      (json_int_t)verify->files, "bytes", (json_int_t)verify->bytes,
-				      "total_files", (json_int_t)verify->total));
-}
-
-static int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+	return tell_object(&verify->tell,
+			   json_pack("{s:{s:I, s:I, s:I}}", what, "files",
+				     (json_int_t)verify->files, "bytes", (json_int_t)verify->bytes,
+				     "total_files", (json_int_t)verify->total));
 }
 
 static int
 tell_now_and_then(struct verify *verify)
 {
-	int64_t ms = clock_ms();
-
-	if (ms - verify->told_ms < TELL_MS)
-		return 0;
-	verify->told_ms = ms;
-	return tell_counts(verify, "progress");
+	return tell_due(&verify->tell) ? tell_counts(verify, "progress") : 0;
 }
 
 static int
 tell_problem(struct verify *verify, const char *manifest, const char *path, const char *digest,
 	     const char *problem)
 {
-	return tell(verify, json_pack("{s:s, s:s, s:s, s:s}", "manifest", manifest, "path", path,
-				      "digest", digest, "problem", problem));
+	return tell_object(&verify->tell,
+			   json_pack("{s:s, s:s, s:s, s:s}", "manifest", manifest, "path", path,
+				     "digest", digest, "problem", problem));
 }
 
 static int
@@ -135,7 +104,7 @@ static void
 pace(struct verify *verify)
 {
 	while (verify->error == 0) {
-		int64_t passed = clock_ms() - verify->began_ms, due = 0;
+		int64_t passed = tell_clock_ms() - verify->began_ms, due = 0;
 		struct timespec pause;
 
 		if (verify->rate > 0)
@@ -211,9 +180,9 @@ conclude(struct verify *verify, const char *digest, const struct damages *damage
 		r = tell_problem(verify, digest, damages->v[i].path, damages->v[i].digest,
 				 damages->v[i].problem);
 	if (r >= 0)
-		r = tell(verify, json_pack("{s:s, s:I, s:I}", "checked", digest, "files",
-					   (json_int_t)verify->files, "bytes",
-					   (json_int_t)verify->bytes));
+		r = tell_object(&verify->tell, json_pack("{s:s, s:I, s:I}", "checked", digest,
+							 "files", (json_int_t)verify->files,
+							 "bytes", (json_int_t)verify->bytes));
 	return r;
 }
 
@@ -269,22 +238,21 @@ check_all(struct verify *verify)
 int
 verify_run(const struct objects *objects, int in, int out, int64_t rate, struct err *err)
 {
-	struct verify verify = {.objects = objects, .rate = rate, .began_ms = clock_ms()};
+	struct verify verify = {.objects = objects, .rate = rate, .began_ms = tell_clock_ms()};
 	int r;
 
 	/* Runs and uploads go first. */
-	setpriority(PRIO_PROCESS, 0, 10);
-	syscall(SYS_ioprio_set, 1, 0, IOPRIO_IDLE);
-	verify.out = fdopen(dup(out), "w");
-	if (verify.out == NULL)
-		return err_errno(err, errno, "the answer cannot be written");
+	tell_background();
+	r = tell_open(&verify.tell, out, err);
+	if (r < 0)
+		return r;
 	r = read_digests(&verify, in, err);
 	if (r >= 0) {
 		r = check_all(&verify);
 		if (r < 0)
 			err_errno(err, -r, "the verification cannot go on");
 	}
-	fclose(verify.out);
+	tell_close(&verify.tell);
 	for (size_t i = 0; i < verify.n; i++)
 		free(verify.digests[i]);
 	free(verify.digests);
