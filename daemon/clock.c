@@ -11,11 +11,23 @@ clock_now_us(void)
 	return (int64_t)(ev_time() * 1e6);
 }
 
-int64_t
-clock_boottime_us(void)
+static int64_t
+read_us(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t
+clock_boottime_us(void)
+{
+	return read_us(CLOCK_BOOTTIME);
+}
+
+int64_t
+clock_monotonic_us(void)
+{
+	return read_us(CLOCK_MONOTONIC);
 }

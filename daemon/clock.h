@@ -7,5 +7,6 @@
 
 int64_t clock_now_us(void);	 /* the wall clock, not the loop's, which may lag: for "is it due" */
 int64_t clock_boottime_us(void); /* since boot, also while asleep */
+int64_t clock_monotonic_us(void); /* the same without the time asleep: for how long others had to do something */
 
 #endif

@@ -15,7 +15,7 @@ level() {
     daemon/control*|daemon/peer|daemon/listen) echo 80 ;;
     daemon/schedule) echo 30 ;;         # rules of values, as job
     daemon/patrol) echo 65 ;;
-    daemon/sched*|daemon/tend) echo 60 ;;
+    daemon/sched*|daemon/tend*) echo 60 ;;
     daemon/watchdog) echo 60 ;;
     daemon/turn) echo 55 ;;
     daemon/audit) echo 57 ;;
