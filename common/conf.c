@@ -480,6 +480,13 @@ strings_clear(struct conf_strings *strings)
 }
 
 static void
+roles_clear(struct conf_roles *roles)
+{
+	for (size_t i = 0; i < CONF_ROLES_; i++)
+		strings_clear(&roles->of[i]);
+}
+
+static void
 variables_clear(struct conf_variables *variables)
 {
 	for (size_t i = 0; i < variables->n; i++) {
@@ -524,6 +531,7 @@ stage_clear(struct conf_stage *stage)
 	variables_clear(&stage->variables);
 	strings_clear(&stage->open);
 	strings_clear(&stage->require_signature);
+	roles_clear(&stage->roles);
 	free(stage->zone);
 	conf_windows_free(stage->windows);
 }
@@ -552,6 +560,7 @@ conf_application_clear(struct conf_application *application)
 	free(application->user);
 	free(application->file);
 	variables_clear(&application->variables);
+	roles_clear(&application->roles);
 }
 
 void
@@ -576,8 +585,7 @@ conf_free(struct conf *conf)
 	free(conf->default_application);
 	free(conf->user);
 	variables_clear(&conf->variables);
-	strings_clear(&conf->operators);
-	strings_clear(&conf->viewers);
+	roles_clear(&conf->roles);
 	free(conf);
 }
 
@@ -647,7 +655,6 @@ defaults(const char *path)
 static void
 settle(struct conf_parse *parse)
 {
-	const struct conf_node *root = parse->sources[0]->root;
 	struct conf *conf = parse->conf;
 
 	if (conf->launcher == CONF_LAUNCHER_AUTO)
@@ -659,11 +666,7 @@ settle(struct conf_parse *parse)
 					  ? xstrdup("/var/lib/bmd-run")
 					  : xasprintf("%s/runs", conf->state_directory);
 	}
-	if (!root || !conf_node_key(root, "operators")) {
-		conf->operators.v = xcalloc(1, sizeof(char *));
-		conf->operators.v[0] = xstrdup("bmd-operators");
-		conf->operators.n = 1;
-	}
+	conf_roles_default(&conf->roles);
 }
 
 /* Takes out what is broken, so that the rest can run. */
@@ -727,6 +730,7 @@ finish(struct conf_parse *parse, int r, struct conf **ret_conf, struct conf_prob
 	if (r == 0 && problems.n > 0 && (problems.fatal || !(parse->flags & CONF_TOLERANT)))
 		r = -EINVAL;
 	if (r == 0) {
+		parse->conf->incomplete = problems.n > 0;
 		prune(parse);
 		*ret_conf = TAKE(parse->conf);
 	}

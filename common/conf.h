@@ -27,6 +27,12 @@ struct conf_strings {
 	size_t n;
 };
 
+/* Who may what: names of groups, and user:NAME. A list that is not given (v NULL) is that of what it stands in. */
+enum conf_role { CONF_VIEWERS, CONF_OPERATORS, CONF_APPROVERS, CONF_ROLES_ };
+struct conf_roles {
+	struct conf_strings of[CONF_ROLES_];
+};
+
 /* Modes as a set: only-on and skip-on. */
 enum conf_mode { CONF_DEPLOY = 1, CONF_REDEPLOY = 2, CONF_ROLLBACK = 4 };
 
@@ -75,6 +81,7 @@ struct conf_stage {
 	char *zone;			/* of windows and freezes, as written; NULL: this machine's */
 	struct windows *windows;	/* NULL: neither windows nor freezes */
 	unsigned windows_hold;		/* set of enum conf_mode that they hold */
+	struct conf_roles roles;
 };
 
 /* A recurring deployment: each occurrence becomes a job. */
@@ -99,6 +106,7 @@ struct conf_application {
 	struct conf_schedule *schedules;
 	size_t nschedules;
 	int keep_builds;		/* the newest builds that `gc` leaves; 0: it frees none */
+	struct conf_roles roles;
 };
 
 enum conf_launcher { CONF_LAUNCHER_AUTO, CONF_LAUNCHER_SYSTEMD, CONF_LAUNCHER_FORK };
@@ -117,7 +125,8 @@ struct conf {
 	char *default_application;	/* "" when none */
 	char *user;
 	struct conf_variables variables;
-	struct conf_strings operators, viewers; /* groups */
+	struct conf_roles roles;
+	bool incomplete;		/* files or sections with mistakes were left out */
 	struct conf_application *applications;
 	size_t napplications;
 	struct conf_plan *plans;
@@ -154,6 +163,12 @@ const struct conf_application *conf_application(const struct conf *conf, const c
 const struct conf_stage *conf_stage(const struct conf_application *application, const char *name);
 const struct conf_plan *conf_plan(const struct conf *conf, const char *name);
 const struct conf_schedule *conf_schedule(const struct conf_application *application, const char *name);
+
+/* The list that counts on a stage: its own, else the application's, else bmd.conf's. APPLICATION or STAGE NULL: what stands above. */
+const struct conf_strings *conf_role(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
+				     enum conf_role role);
+/* "members of ops, user ana", for sentences; "" for an empty list. free() */
+char *conf_role_text(const struct conf_strings *list);
 
 /* Paths of files that differ from what CONF was read from, or are new or gone in its folders. New array of strings. */
 json_t *conf_changed(const struct conf *conf);

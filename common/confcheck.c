@@ -58,17 +58,6 @@ check_path(struct conf_parse *parse, const char *key, const char *path)
 			    "%s holds control characters: write a path without them", key);
 }
 
-static void
-check_groups(struct conf_parse *parse, const char *key, const struct conf_strings *groups)
-{
-	for (size_t i = 0; i < groups->n; i++)
-		if (!groups->v[i][0] || strpbrk(groups->v[i], " \t\n:,"))
-			conf_report(
-			    parse, parse->sources[0], main_line(parse, key),
-			    "%s: \"%.60s\" is no group: write its name, such as \"bmd-operators\"",
-			    key, groups->v[i]);
-}
-
 /* Is any file such that it may hold applications and was not read? Then a name may only seem
  * unknown. */
 static bool
@@ -241,8 +230,6 @@ conf_check(struct conf_parse *parse)
 	check_path(parse, "state-directory", conf->state_directory);
 	check_path(parse, "socket", conf->socket);
 	check_path(parse, "run-directory", conf->run_directory);
-	check_groups(parse, "operators", &conf->operators);
-	check_groups(parse, "viewers", &conf->viewers);
 	for (size_t i = 0; i < conf->nplans; i++)
 		parse->plans[i].out = parse->plans[i].source->nproblems > 0;
 	for (size_t i = 0; i < conf->napplications; i++)

@@ -8,6 +8,7 @@
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
  *	confschedule.c	what is wrong with a schedule
  *	confwindow.c	the windows and freezes of a stage
+ *	confroles.c	who may what: operators, viewers, approvers
  *	confcheck.c	what is wrong between sections and files
  *	confresolve.c	questions to a finished struct conf
  */
@@ -153,6 +154,8 @@ void conf_read(struct conf_parse *parse, struct conf_source *source);
 /* A schedule of APPLICATION by itself: its keys are read, the stages too. */
 void conf_check_schedule(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
 			 const struct conf_application *application, const struct conf_schedule *schedule);
+/* The lists of NODE that say who may what. */
+void conf_check_roles(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node, const struct conf_roles *roles);
 /* Between sections and files. */
 void conf_check(struct conf_parse *parse);
 
@@ -172,6 +175,9 @@ void conf_read_windows(struct conf_parse *parse, struct conf_source *source, con
 /* Freed here because they are made there. */
 void conf_application_clear(struct conf_application *application);
 void conf_plan_clear(struct conf_plan *plan);
+/* "user:ana" → "ana"; NULL for a group. Borrowed. */
+const char *conf_role_user(const char *entry);
+void conf_roles_default(struct conf_roles *roles); /* of bmd.conf, where they are not given */
 void conf_windows_free(struct windows *windows); /* NULL is fine */
 
 #endif

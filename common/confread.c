@@ -20,6 +20,10 @@
 // clang-format off
 #define FIELD(type, field) offsetof(struct type, field)
 #define NO_FIELD SIZE_MAX /* read by hand */
+#define ROLES(type) \
+	{"operators", CONF_LIST, FIELD(type, roles.of[CONF_OPERATORS]), 0, 0, "{\"bmd-operators\"}"}, \
+	{"viewers",   CONF_LIST, FIELD(type, roles.of[CONF_VIEWERS]),   0, 0, "{\"staff\"}"}, \
+	{"approvers", CONF_LIST, FIELD(type, roles.of[CONF_APPROVERS]), 0, 0, "{\"release-managers\", \"user:ana\"}"}
 
 static const struct conf_rule step_rules[] = {
 	{"deploy",         CONF_NAME,      FIELD(conf_step, deploy),         0, 0, "\"site\""},
@@ -60,6 +64,7 @@ static const struct conf_rule stage_rules[] = {
 	{"windows",        CONF_LIST,      NO_FIELD,                          0, 0, "{\"Mon..Fri 22:00-05:00\"}"},
 	{"freezes",        CONF_LIST,      NO_FIELD,                          0, 0, "{'2026-12-20/2027-01-02 \"year end\"'}"},
 	{"windows-hold",   CONF_MODES,     FIELD(conf_stage, windows_hold),   0, 0, "{\"deploy\", \"redeploy\"}"},
+	ROLES(conf_stage),
 };
 
 static const struct conf_rule schedule_rules[] = {
@@ -77,6 +82,7 @@ static const struct conf_rule application_rules[] = {
 	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
 	{"variables", CONF_VARIABLES, FIELD(conf_application, variables), 0, 0, "{\"PORT=8080\"}"},
 	{"keep-builds", CONF_NUMBER,  FIELD(conf_application, keep_builds), 0, 1000000, "20"},
+	ROLES(conf_application),
 };
 
 static const struct conf_rule main_rules[] = {
@@ -98,8 +104,7 @@ static const struct conf_rule main_rules[] = {
 	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
 	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
 	{"variables",           CONF_VARIABLES, FIELD(conf, variables),           0, 0, "{\"TIER=web\"}"},
-	{"operators",           CONF_LIST,      FIELD(conf, operators),           0, 0, "{\"bmd-operators\"}"},
-	{"viewers",             CONF_LIST,      FIELD(conf, viewers),             0, 0, "{\"staff\"}"},
+	ROLES(conf),
 };
 
 #define RULES(table) .rules = table, .nrules = ARRAY_SIZE(table)
@@ -808,6 +813,7 @@ read_stage(struct reader *reader, const struct conf_node *node, struct conf_stag
 			    "variable",
 			    stage->open.v[i]);
 	read_signers(reader, node, stage);
+	conf_check_roles(reader->parse, reader->source, node, &stage->roles);
 	conf_read_windows(reader->parse, reader->source, node, stage);
 }
 
@@ -939,6 +945,7 @@ read_application(struct reader *reader, struct conf_node *node,
 	application->file = xstrdup(reader->source->path);
 	check_title(reader, node);
 	read_keys(reader, node, application);
+	conf_check_roles(reader->parse, reader->source, node, &application->roles);
 	read_stages(reader, node, application);
 	read_schedules(reader, node, application);
 }
@@ -1011,6 +1018,7 @@ conf_read(struct conf_parse *parse, struct conf_source *source)
 	if (source->place == CONF_MAIN) {
 		parse->root = runs_as_root(parse, source->root);
 		read_keys(&reader, source->root, conf);
+		conf_check_roles(parse, source, source->root, &conf->roles);
 	}
 	for (size_t i = 0; i < source->root->nchildren; i++) {
 		struct conf_node *node = source->root->children[i];

@@ -21,12 +21,12 @@
 /* ---- newcomers ---- */
 
 static const char *
-why_not(const struct control *control, const struct peer *peer)
+why_not(const struct control *control, const struct control_peer *peer)
 {
 	size_t same = 0, room = CONTROL_CLIENTS - (peer_is_root(peer) ? 0 : CONTROL_RESERVE);
 
 	for (const struct client *c = control->clients; c; c = c->next)
-		same += c->peer.who.uid == peer->who.uid;
+		same += c->peer.uid == peer->uid;
 	if (same >= CONTROL_CLIENTS_UID)
 		return "you have too many connections to bmd: end some of them, then try again";
 	if (control->nclients >= room)
@@ -37,10 +37,10 @@ why_not(const struct control *control, const struct peer *peer)
 static void
 welcome(struct control *control, int fd)
 {
-	struct peer peer;
+	struct control_peer peer;
 
 	peer_read(fd, &peer);
-	peer.who.role = peer_judge(&peer, &control->operators, &control->viewers);
+	peer_judge(&peer, control->rights);
 	const char *why = why_not(control, &peer);
 	if (why) {
 		peer_clear(&peer);
@@ -212,10 +212,14 @@ control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf, in
 void
 control_reload(struct control *control, const struct conf *conf)
 {
-	peer_groups_look(&control->operators, &conf->operators, "operators");
-	peer_groups_look(&control->viewers, &conf->viewers, "viewers");
+	struct rights *before = control->rights;
+
+	control->rights = peer_rights(conf);
 	for (struct client *c = control->clients; c; c = c->next)
-		c->peer.who.role = peer_judge(&c->peer, &control->operators, &control->viewers);
+		peer_judge(&c->peer, control->rights);
+	for (struct client *c = control->lingering; c; c = c->next)
+		peer_judge(&c->peer, control->rights);
+	rights_free(before);
 }
 
 void
@@ -257,7 +261,6 @@ control_free(struct control *control)
 	ev_prepare_stop(control->loop, &control->prepare);
 	ev_io_stop(control->loop, &control->hang_up);
 	close(control->hang_ups);
-	peer_groups_clear(&control->operators);
-	peer_groups_clear(&control->viewers);
+	rights_free(control->rights);
 	free(control);
 }

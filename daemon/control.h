@@ -19,6 +19,7 @@
 
 #include "common/conf.h"
 #include "common/err.h"
+#include "common/rights.h"
 #include "common/varlink.h"
 #include "daemon/turn.h"
 
@@ -26,13 +27,16 @@
 #define CONTROL_CLIENTS_UID 128
 #define CONTROL_RESERVE 16
 
-enum control_role { CONTROL_NOBODY, CONTROL_VIEWER, CONTROL_OPERATOR, CONTROL_ROOT };
+/* The widest role that somebody has anywhere. On which stage he has it is asked of the rights. */
+enum control_role { CONTROL_NOBODY, CONTROL_VIEWER, CONTROL_APPROVER, CONTROL_OPERATOR, CONTROL_ROOT };
 
 struct control_peer {	/* read once, at accept, from the kernel */
 	int64_t uid;
 	int64_t pid;
 	char name[64];	/* login name, or "uid 1000" */
 	enum control_role role;
+	struct rights_who as; /* with the groups */
+	const struct rights *rights; /* of the configuration that is in force; changes with it */
 };
 
 struct control;
@@ -45,7 +49,7 @@ typedef void control_handler(struct control_call *call, const struct varlink_cal
 int control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf, int listen_fd, control_handler *handler, void *arg,
 		struct control **ret_control, struct err *err);
 void control_free(struct control *control);
-/* New operators and viewers; connected peers are judged anew by the groups read at accept. */
+/* New lists of who may what; connected peers are judged anew by the groups read at accept. */
 void control_reload(struct control *control, const struct conf *conf);
 /* Stop listening; what is in hand is answered. */
 void control_stop(struct control *control);

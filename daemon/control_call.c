@@ -213,7 +213,7 @@ hand_out(struct client *c, const char *text, size_t n)
 		return;
 	}
 	c->call = (struct control_call){.open = true, .more = what.more, .oneway = what.oneway};
-	c->control->handler(&c->call, &what, &c->peer.who, c->control->arg);
+	c->control->handler(&c->call, &what, &c->peer, c->control->arg);
 	varlink_call_clear(&what);
 }
 

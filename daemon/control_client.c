@@ -295,8 +295,8 @@ wait_writable(struct client *c, bool moved)
 static void
 cut_off(struct client *c, const char *why)
 {
-	log_warning("cut off a reader (%s, process %lld) that %s", c->peer.who.name,
-		    (long long)c->peer.who.pid, why);
+	log_warning("cut off a reader (%s, process %lld) that %s", c->peer.name,
+		    (long long)c->peer.pid, why);
 	client_doom(c);
 }
 
@@ -460,7 +460,7 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 		continue;
 	if (c->hung_up)
 		return;
-	if (!c->frames && !c->call.open && c->peer.who.role == CONTROL_NOBODY &&
+	if (!c->frames && !c->call.open && c->peer.role == CONTROL_NOBODY &&
 	    varlink_input_rest(&c->in, &rest) > NOBODY_FRAME_MAX)
 		c->too_long = NOBODY_FRAME_MAX;
 	client_list(c, READY);
@@ -508,7 +508,7 @@ client_hang_ups(struct ev_loop *loop, ev_io *w, int revents)
 /* ---- its beginning, and the end of those that linger ---- */
 
 void
-client_new(struct control *control, int fd, const struct peer *peer)
+client_new(struct control *control, int fd, const struct control_peer *peer)
 {
 	struct client *c = xcalloc(1, sizeof(*c));
 

@@ -40,7 +40,7 @@ struct client {
 	int fd;
 	ev_io readable, writable;
 	ev_timer frame, stall;
-	struct peer peer;
+	struct control_peer peer;
 	struct varlink_input in;
 	size_t frames;	 /* complete ones in the input */
 	size_t too_long; /* the frame that is coming in is over this limit */
@@ -72,7 +72,7 @@ struct control {
 	ev_io hang_up;
 	bool exhausted;	 /* no descriptors, and the log says so already */
 	bool in_control; /* turn_after() calls back from inside: no writing there */
-	struct peer_groups operators, viewers;
+	struct rights *rights;
 	struct client *clients, *lingering;
 	size_t nclients;
 	struct client_list lists[LISTS];
@@ -82,7 +82,7 @@ struct control {
 void client_list(struct client *c, enum list list);
 struct client *client_take(struct control *control, enum list list); /* the first, or NULL */
 /* Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
-void client_new(struct control *control, int fd, const struct peer *peer);
+void client_new(struct control *control, int fd, const struct control_peer *peer);
 /* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds it. */
 void client_doom(struct client *c);
 void client_bury(struct client *c);

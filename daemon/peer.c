@@ -7,7 +7,6 @@
 #include "daemon/peer.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,53 +18,22 @@
 #define GROUPS_MAX   65536 /* NGROUPS_MAX of Linux */
 #define GROUPS_FIRST 64
 
-void
-peer_groups_look(struct peer_groups *groups, const struct conf_strings *names, const char *what)
-{
-	peer_groups_clear(groups);
-	groups->v = xcalloc(names->n, sizeof(*groups->v));
-	for (size_t i = 0; i < names->n; i++) {
-		const struct group *group = getgrnam(names->v[i]);
-		if (group)
-			groups->v[groups->n++] = group->gr_gid;
-		else
-			log_info("%s: there is no group %s, so it lets nobody in", what,
-				 names->v[i]);
-	}
-}
-
-void
-peer_groups_clear(struct peer_groups *groups)
-{
-	free(groups->v);
-	*groups = (struct peer_groups){0};
-}
-
-static bool
-groups_have(const struct peer_groups *groups, gid_t gid)
-{
-	for (size_t i = 0; i < groups->n; i++)
-		if (groups->v[i] == gid)
-			return true;
-	return false;
-}
-
 /* The supplementary groups and, last, the primary one. */
 static int
-read_groups(int fd, gid_t primary, struct peer_groups *groups)
+read_groups(int fd, gid_t primary, struct rights_who *who)
 {
 	socklen_t bytes = GROUPS_FIRST * sizeof(gid_t);
 
 	for (;;) {
-		groups->v = xrealloc(groups->v, bytes + sizeof(gid_t), 1);
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups->v, &bytes) == 0)
+		who->groups = xrealloc(who->groups, bytes + sizeof(gid_t), 1);
+		if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, who->groups, &bytes) == 0)
 			break;
 		/* ERANGE says in BYTES how many there are. */
 		if (errno != ERANGE || bytes > GROUPS_MAX * sizeof(gid_t))
 			return -errno;
 	}
-	groups->n = bytes / sizeof(gid_t);
-	groups->v[groups->n++] = primary;
+	who->n = bytes / sizeof(gid_t);
+	who->groups[who->n++] = primary;
 	return 0;
 }
 
@@ -83,51 +51,59 @@ read_name(struct control_peer *who)
 }
 
 void
-peer_read(int fd, struct peer *ret_peer)
+peer_read(int fd, struct control_peer *ret_peer)
 {
 	struct ucred credentials;
 	socklen_t n = sizeof(credentials);
 
-	*ret_peer = (struct peer){.who = {.uid = -1, .pid = -1, .name = "nobody known"}};
+	*ret_peer =
+	    (struct control_peer){.uid = -1, .pid = -1, .name = "nobody known", .as = {.uid = -1}};
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &n) < 0 ||
 	    n != sizeof(credentials) || credentials.uid == (uid_t)-1)
 		return;
-	ret_peer->who.uid = credentials.uid;
-	ret_peer->who.pid = credentials.pid;
-	read_name(&ret_peer->who);
-	if (read_groups(fd, credentials.gid, &ret_peer->groups) < 0)
-		peer_groups_clear(&ret_peer->groups);
+	ret_peer->uid = ret_peer->as.uid = credentials.uid;
+	ret_peer->pid = credentials.pid;
+	read_name(ret_peer);
+	if (read_groups(fd, credentials.gid, &ret_peer->as) < 0)
+		rights_who_clear(&ret_peer->as);
 	else
-		ret_peer->known = true;
+		ret_peer->as.known = true;
 }
 
 void
-peer_clear(struct peer *peer)
+peer_clear(struct control_peer *peer)
 {
-	peer_groups_clear(&peer->groups);
+	rights_who_clear(&peer->as);
 }
 
 bool
-peer_is_root(const struct peer *peer)
+peer_is_root(const struct control_peer *peer)
 {
-	return peer->known && (peer->who.uid == 0 || peer->who.uid == (int64_t)geteuid());
+	return peer->as.known && (peer->uid == 0 || peer->uid == (int64_t)geteuid());
 }
 
-enum control_role
-peer_judge(const struct peer *peer, const struct peer_groups *operators,
-	   const struct peer_groups *viewers)
+void
+peer_judge(struct control_peer *peer, const struct rights *rights)
 {
-	enum control_role role = CONTROL_NOBODY;
+	unsigned anywhere = rights_on(rights, &peer->as, NULL, NULL);
 
-	if (!peer->known)
-		return CONTROL_NOBODY;
-	if (peer_is_root(peer))
-		return CONTROL_ROOT;
-	for (size_t i = 0; i < peer->groups.n; i++) {
-		if (groups_have(operators, peer->groups.v[i]))
-			return CONTROL_OPERATOR;
-		if (groups_have(viewers, peer->groups.v[i]))
-			role = CONTROL_VIEWER;
-	}
-	return role;
+	peer->rights = rights;
+	peer->role = anywhere & RIGHT_ROOT	? CONTROL_ROOT
+		     : anywhere & RIGHT_OPERATE ? CONTROL_OPERATOR
+		     : anywhere & RIGHT_APPROVE ? CONTROL_APPROVER
+		     : anywhere & RIGHT_SEE	? CONTROL_VIEWER
+						: CONTROL_NOBODY;
+}
+
+static void
+say_unknown(const char *sentence, void *arg)
+{
+	(void)arg;
+	log_info("%s", sentence);
+}
+
+struct rights *
+peer_rights(const struct conf *conf)
+{
+	return rights_new(conf, geteuid(), say_unknown, NULL);
 }

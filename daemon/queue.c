@@ -199,13 +199,23 @@ queue_job_text(const struct job *job)
 
 /* ---- names ---- */
 
+bool
+queue_sees(const struct queue_eyes *eyes, const char *application, const char *stage)
+{
+	return !eyes || eyes->sees(eyes->arg, application, stage);
+}
+
+/* Those that are seen. */
 static const char **
-application_names(const struct conf *conf)
+application_names(const struct conf *conf, const struct queue_eyes *eyes, size_t *ret_n)
 {
 	const char **names = xcalloc(conf->napplications + 1, sizeof(*names));
+	size_t n = 0;
 
 	for (size_t i = 0; i < conf->napplications; i++)
-		names[i] = conf->applications[i].name;
+		if (queue_sees(eyes, conf->applications[i].name, NULL))
+			names[n++] = conf->applications[i].name;
+	*ret_n = n;
 	return names;
 }
 
@@ -237,10 +247,11 @@ join(const char *const *names, size_t n)
 }
 
 static int
-no_application(struct queue *queue, const char *name, struct err *err)
+no_application(struct queue *queue, const struct queue_eyes *eyes, const char *name,
+	       struct err *err)
 {
-	_cleanup_free_ const char **names = application_names(queue->conf);
-	size_t n = queue->conf->napplications;
+	size_t n;
+	_cleanup_free_ const char **names = application_names(queue->conf, eyes, &n);
 	_cleanup_free_ char *list = join(names, n);
 	const char *near = names_suggest(name, names, n);
 	int r;
@@ -261,62 +272,85 @@ no_application(struct queue *queue, const char *name, struct err *err)
 	return r;
 }
 
-/* The default-application, else the only one. */
+/* The default-application, else the only one. One that is not seen is neither. */
 static int
-only_application(struct queue *queue, const struct conf_application **ret, struct err *err)
+only_application(struct queue *queue, const struct queue_eyes *eyes,
+		 const struct conf_application **ret, struct err *err)
 {
 	const struct conf *conf = queue->conf;
+	const char *usual = conf->default_application;
 	_cleanup_free_ const char **names = NULL;
 	_cleanup_free_ char *list = NULL;
+	size_t n;
 	int r;
 
-	if (conf->default_application && conf->default_application[0]) {
-		*ret = conf_application(conf, conf->default_application);
-		return *ret ? 0 : no_application(queue, conf->default_application, err);
+	if (usual && usual[0] && queue_sees(eyes, usual, NULL)) {
+		*ret = conf_application(conf, usual);
+		return *ret ? 0 : no_application(queue, eyes, usual, err);
 	}
-	if (conf->napplications == 1) {
-		*ret = &conf->applications[0];
+	names = application_names(conf, eyes, &n);
+	if (n == 1) {
+		*ret = conf_application(conf, names[0]);
 		return 0;
 	}
-	if (conf->napplications == 0)
+	if (n == 0)
 		return err_set(err, ERR_NO_SUCH_APPLICATION,
 			       "no application is configured: see bmd.conf(5), then bmctl reload");
-	names = application_names(conf);
-	list = join(names, conf->napplications);
+	list = join(names, n);
 	r = err_set(err, ERR_AMBIGUOUS,
 		    "there are several applications: name one of %s, or set default-application",
 		    list);
-	err_field(err, "candidates", names_json(names, conf->napplications));
+	err_field(err, "candidates", names_json(names, n));
 	return r;
+}
+
+int
+queue_seen_application(struct queue *queue, const struct queue_eyes *eyes, const char *name,
+		       const struct conf_application **ret_application, struct err *err)
+{
+	const struct conf_application *application;
+
+	if (!name)
+		return only_application(queue, eyes, ret_application, err);
+	application = conf_application(queue->conf, name);
+	if (!application || !queue_sees(eyes, name, NULL))
+		return no_application(queue, eyes, name, err);
+	*ret_application = application;
+	return 0;
 }
 
 int
 queue_find_application(struct queue *queue, const char *name,
 		       const struct conf_application **ret_application, struct err *err)
 {
-	const struct conf_application *application;
+	return queue_seen_application(queue, NULL, name, ret_application, err);
+}
 
-	if (!name)
-		return only_application(queue, ret_application, err);
-	application = conf_application(queue->conf, name);
-	if (!application)
-		return no_application(queue, name, err);
-	*ret_application = application;
-	return 0;
+/* Those that are seen. */
+static const char **
+stage_names(const struct conf_application *application, const struct queue_eyes *eyes,
+	    size_t *ret_n)
+{
+	const char **names = xcalloc(application->nstages + 1, sizeof(*names));
+	size_t n = 0;
+
+	for (size_t i = 0; i < application->nstages; i++)
+		if (queue_sees(eyes, application->name, application->stages[i].name))
+			names[n++] = application->stages[i].name;
+	*ret_n = n;
+	return names;
 }
 
 static int
-no_stage(const struct conf_application *application, const char *stage, struct err *err)
+no_stage(const struct conf_application *application, const struct queue_eyes *eyes,
+	 const char *stage, struct err *err)
 {
-	_cleanup_free_ const char **names = xcalloc(application->nstages + 1, sizeof(*names));
-	_cleanup_free_ char *list = NULL;
-	const char *near;
+	size_t n;
+	_cleanup_free_ const char **names = stage_names(application, eyes, &n);
+	_cleanup_free_ char *list = join(names, n);
+	const char *near = names_suggest(stage, names, n);
 	int r;
 
-	for (size_t i = 0; i < application->nstages; i++)
-		names[i] = application->stages[i].name;
-	near = names_suggest(stage, names, application->nstages);
-	list = join(names, application->nstages);
 	if (near)
 		r = err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: did you mean %s?",
 			    application->name, stage, near);
@@ -326,8 +360,37 @@ no_stage(const struct conf_application *application, const char *stage, struct e
 	err_field(err, "application", json_string(application->name));
 	err_field(err, "stage", json_string(stage));
 	err_field(err, "suggestion", near ? json_string(near) : json_null());
-	err_field(err, "stages", names_json(names, application->nstages));
+	err_field(err, "stages", names_json(names, n));
 	return r;
+}
+
+const struct conf_stage *
+queue_last_stage(const struct conf_application *application, const struct queue_eyes *eyes)
+{
+	for (size_t i = application->nstages; i > 0; i--)
+		if (queue_sees(eyes, application->name, application->stages[i - 1].name))
+			return &application->stages[i - 1];
+	return NULL;
+}
+
+int
+queue_seen_stage(struct queue *queue, const struct queue_eyes *eyes, const char *application,
+		 const char *stage, const struct conf_application **ret_application,
+		 const struct conf_stage **ret_stage, struct err *err)
+{
+	const struct conf_application *found;
+	const struct conf_stage *at;
+	int r = queue_seen_application(queue, eyes, application, &found, err);
+
+	if (r < 0)
+		return r;
+	at = stage ? conf_stage(found, stage) : queue_last_stage(found, eyes);
+	if (!at || !queue_sees(eyes, found->name, at->name))
+		return no_stage(found, eyes, stage ? stage : "", err);
+	if (ret_application)
+		*ret_application = found;
+	*ret_stage = at;
+	return 0;
 }
 
 int
@@ -335,22 +398,7 @@ queue_find_stage(struct queue *queue, const char *application, const char *stage
 		 const struct conf_application **ret_application,
 		 const struct conf_stage **ret_stage, struct err *err)
 {
-	const struct conf_application *found;
-	const struct conf_stage *at = NULL;
-	int r = queue_find_application(queue, application, &found, err);
-
-	if (r < 0)
-		return r;
-	if (stage)
-		at = conf_stage(found, stage);
-	else if (found->nstages > 0)
-		at = &found->stages[found->nstages - 1];
-	if (!at)
-		return no_stage(found, stage ? stage : "", err);
-	if (ret_application)
-		*ret_application = found;
-	*ret_stage = at;
-	return 0;
+	return queue_seen_stage(queue, NULL, application, stage, ret_application, ret_stage, err);
 }
 
 /* ---- builds ---- */

@@ -105,6 +105,20 @@ int queue_collect(struct queue *queue, const char *application, bool dry_run, co
 		  json_t **ret_reply, struct err *err);
 /* A build of a request: RELEASE without number by "A release without a number", elsewhere-rule. */
 int queue_find_build(struct queue *queue, const char *application, const char *release, int64_t number, struct store_build *ret_build, struct err *err);
+/* Whose eyes: an application (STAGE NULL) or a stage that they do not see is as if it were not configured, in the answer, its suggestions
+   and its defaults. NULL: they see everything. */
+struct queue_eyes {
+	bool (*sees)(const void *arg, const char *application, const char *stage);
+	const void *arg;
+};
+bool queue_sees(const struct queue_eyes *eyes, const char *application, const char *stage);
+int queue_seen_application(struct queue *queue, const struct queue_eyes *eyes, const char *name,
+			   const struct conf_application **ret_application, struct err *err);
+int queue_seen_stage(struct queue *queue, const struct queue_eyes *eyes, const char *application, const char *stage,
+		     const struct conf_application **ret_application, const struct conf_stage **ret_stage, struct err *err);
+/* The last that they see; NULL: none. */
+const struct conf_stage *queue_last_stage(const struct conf_application *application, const struct queue_eyes *eyes);
+/* The same for eyes that see everything. */
 int queue_find_application(struct queue *queue, const char *name, const struct conf_application **ret_application, struct err *err);
 int queue_find_stage(struct queue *queue, const char *application, const char *stage, const struct conf_application **ret_application,
 		     const struct conf_stage **ret_stage, struct err *err);
@@ -125,8 +139,8 @@ struct queue_recurring {
 int queue_schedule_add(struct queue *queue, const struct queue_recurring *asked, const struct queue_who *who, int64_t now_us,
 		       struct store_schedule *ret_schedule, struct err *err);
 /* By its number; or (ID 0) by its name, APPLICATION NULL: of any. */
-int queue_schedule_find(struct queue *queue, int64_t id, const char *application, const char *name, struct store_schedule *ret_schedule,
-			struct err *err);
+int queue_schedule_find(struct queue *queue, const struct queue_eyes *eyes, int64_t id, const char *application, const char *name,
+			struct store_schedule *ret_schedule, struct err *err);
 /* RET_CANCELLED: its job that waited, or 0. Its job that runs goes on. */
 int queue_schedule_remove(struct queue *queue, const struct store_schedule *schedule, const char *reason, const struct queue_who *who,
 			  int64_t now_us, int64_t *ret_cancelled, struct err *err);

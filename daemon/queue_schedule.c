@@ -22,6 +22,7 @@
 #include "daemon/schedule.h"
 
 #define SCHEDULES_MAX 10000
+#define FOUND_MAX     10 /* schedules of one name that an error names */
 
 static int
 refused(struct err *err, const char *rule, int r)
@@ -499,6 +500,7 @@ queue_schedule_add(struct queue *queue, const struct queue_recurring *asked,
 /* ---- found ---- */
 
 struct finding {
+	const struct queue_eyes *eyes;
 	struct store_schedule first;
 	json_t *names;
 };
@@ -508,6 +510,8 @@ note_found(const struct store_schedule *schedule, void *arg)
 {
 	struct finding *finding = arg;
 
+	if (!queue_sees(finding->eyes, schedule->application, schedule->stage))
+		return 0;
 	(void)json_array_append_new(finding->names,
 				    json_sprintf("%s/%s", schedule->application, schedule->name));
 	if (finding->first.id == 0) {
@@ -517,7 +521,7 @@ note_found(const struct store_schedule *schedule, void *arg)
 		finding->first = *mine;
 		memset(mine, 0, sizeof(*mine));
 	}
-	return 0;
+	return json_array_size(finding->names) < FOUND_MAX ? 0 : 1;
 }
 
 static int
@@ -531,17 +535,36 @@ no_name(const char *application, const char *name, struct err *err)
 	return r;
 }
 
+static int
+find_number(struct queue *queue, const struct queue_eyes *eyes, int64_t id,
+	    struct store_schedule *ret_schedule, struct err *err)
+{
+	struct store_schedule schedule;
+	int r = store_schedule_get(queue->store, id, &schedule, err);
+
+	if (r < 0)
+		return r;
+	if (!queue_sees(eyes, schedule.application, schedule.stage)) {
+		store_schedule_clear(&schedule);
+		return store_schedule_missing(id, err);
+	}
+	*ret_schedule = schedule;
+	return 0;
+}
+
 int
-queue_schedule_find(struct queue *queue, int64_t id, const char *application, const char *name,
-		    struct store_schedule *ret_schedule, struct err *err)
+queue_schedule_find(struct queue *queue, const struct queue_eyes *eyes, int64_t id,
+		    const char *application, const char *name, struct store_schedule *ret_schedule,
+		    struct err *err)
 {
 	_cleanup_json_ json_t *names = json_array();
-	struct finding finding = {.names = names};
+	struct finding finding = {.eyes = eyes, .names = names};
 	int r;
 
 	if (id > 0 || !name)
-		return store_schedule_get(queue->store, id, ret_schedule, err);
-	r = store_schedule_each(queue->store, application, name, 0, 10, note_found, &finding, err);
+		return find_number(queue, eyes, id, ret_schedule, err);
+	r = store_schedule_each(queue->store, application, name, 0, SCHEDULES_MAX, note_found, &finding,
+				err);
 	if (r == 0 && finding.first.id == 0)
 		r = no_name(application, name, err);
 	if (r == 0 && json_array_size(names) > 1) {

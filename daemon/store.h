@@ -152,6 +152,7 @@ int store_releases(struct store *store, const char *application, int limit, json
 int store_job_highest(struct store *store, int64_t *ret_id, struct err *err);
 int store_job_add(struct store *store, const struct job *job, struct err *err); /* job->id is the caller's */
 int store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *err); /* -ENOENT (NO_SUCH_JOB) */
+int store_job_missing(int64_t id, struct err *err); /* what that says of a job that is not there */
 /* Writes every column of JOB, if its state in the database is EXPECTED and its run id is RUN (NULL: any); else -ESTALE. */
 int store_job_update(struct store *store, const struct job *job, enum job_state expected, const char *run, struct err *err);
 /* Ids of the jobs that were written since the last call (also by what was rolled back), for those who watch them: how many, the
@@ -198,6 +199,9 @@ int store_job_each_build(struct store *store, const char *application, const str
 /* Earliest due time of a scheduled job; INT64_MAX if none. */
 int store_job_next_due(struct store *store, int64_t *ret_due_us, struct err *err);
 int store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct err *err); /* open states only */
+/* Of one stage: how many there are, and how many of them run. */
+int store_job_count_stage(struct store *store, const char *application, const char *stage, int64_t *ret_open, int64_t *ret_running,
+			  struct err *err);
 /* The job of a stage that ended last as failed or lost, whatever came after; 0 if none. */
 int store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
 bool store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build);
@@ -265,6 +269,7 @@ struct store_schedule {
 void store_schedule_clear(struct store_schedule *schedule);
 int store_schedule_add(struct store *store, struct store_schedule *schedule, struct err *err); /* makes its id */
 int store_schedule_get(struct store *store, int64_t id, struct store_schedule *ret_schedule, struct err *err); /* -ENOENT (NO_SUCH_SCHEDULE) */
+int store_schedule_missing(int64_t id, struct err *err);
 int store_schedule_put(struct store *store, const struct store_schedule *schedule, struct err *err);
 int store_schedule_remove(struct store *store, int64_t id, struct err *err);
 /* In order of ids, behind AFTER_ID; APPLICATION, NAME NULL: all. */

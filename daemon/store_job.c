@@ -64,6 +64,7 @@
 			  " ORDER BY id DESC LIMIT ?4") \
 	X(NEXT_DUE,	  "SELECT min(due_us) FROM jobs WHERE state = 'scheduled'") \
 	X(COUNT,	  "SELECT state, count(*) FROM jobs INDEXED BY jobs_waiting WHERE final = 0 GROUP BY state") \
+	X(COUNT_STAGE,	  "SELECT count(*), coalesce(sum(state = 'running'), 0) FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0") \
 	X(LAST_FAILED,	  "SELECT id, finished_us FROM jobs WHERE application = ?1 AND stage = ?2 AND " STORE_FAILED \
 			  " ORDER BY finished_us DESC LIMIT 1") \
 	X(LAST_RUN,	  "SELECT id, plan_digest, finished_us FROM jobs WHERE began = 1 AND application = ?1" \
@@ -168,6 +169,16 @@ store_job_add(struct store *store, const struct job *job, struct err *err)
 }
 
 int
+store_job_missing(int64_t id, struct err *err)
+{
+	int r = err_set(err, ERR_NO_SUCH_JOB, "there is no job %lld: bmctl queue, or bmctl history",
+			(long long)id);
+
+	err_field(err, "job", json_integer(id));
+	return r;
+}
+
+int
 store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_JOB_GET);
@@ -177,12 +188,8 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 	r = store_row(store, st, err);
 	if (r < 0)
 		return r;
-	if (r == 0) {
-		r = err_set(err, ERR_NO_SUCH_JOB,
-			    "there is no job %lld: bmctl queue, or bmctl history", (long long)id);
-		err_field(err, "job", json_integer(id));
-		return r;
-	}
+	if (r == 0)
+		return store_job_missing(id, err);
 	read_job(st, ret_job);
 	(void)sqlite3_reset(st);
 	return 0;
@@ -500,6 +507,23 @@ store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], struct 
 	if (r < 0)
 		return r;
 	memcpy(ret_counts, counts, sizeof(counts));
+	return 0;
+}
+
+int
+store_job_count_stage(struct store *store, const char *application, const char *stage,
+		      int64_t *ret_open, int64_t *ret_running, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_COUNT_STAGE);
+	int r;
+
+	store_bind_stage(st, application, stage);
+	r = store_row(store, st, err);
+	if (r < 0)
+		return r;
+	*ret_open = store_read_int(st, 0);
+	*ret_running = store_read_int(st, 1);
+	(void)sqlite3_reset(st);
 	return 0;
 }
 

@@ -119,6 +119,16 @@ store_schedule_add(struct store *store, struct store_schedule *schedule, struct 
 }
 
 int
+store_schedule_missing(int64_t id, struct err *err)
+{
+	int r = err_set(err, ERR_NO_SUCH_SCHEDULE, "there is no schedule %lld: bmctl schedule list",
+			(long long)id);
+
+	err_field(err, "schedule", json_integer(id));
+	return r;
+}
+
+int
 store_schedule_get(struct store *store, int64_t id, struct store_schedule *ret_schedule,
 		   struct err *err)
 {
@@ -129,12 +139,8 @@ store_schedule_get(struct store *store, int64_t id, struct store_schedule *ret_s
 	r = store_row(store, st, err);
 	if (r < 0)
 		return r;
-	if (r == 0) {
-		r = err_set(err, ERR_NO_SUCH_SCHEDULE,
-			    "there is no schedule %lld: bmctl schedule list", (long long)id);
-		err_field(err, "schedule", json_integer(id));
-		return r;
-	}
+	if (r == 0)
+		return store_schedule_missing(id, err);
 	read_schedule(st, ret_schedule);
 	(void)sqlite3_reset(st);
 	return 0;

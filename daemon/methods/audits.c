@@ -107,6 +107,7 @@ request_audit(const struct request *request, const char *method, const json_t *r
 /* ---- ListAudit ---- */
 
 struct list {
+	const struct control_peer *peer;
 	const char *application, *stage;
 	int64_t since_us;
 	bool refused;
@@ -115,8 +116,25 @@ struct list {
 	int64_t last; /* looked at */
 };
 
+/* What belongs to no application may name any: it is for those who see all. */
+static bool
+is_seen(const struct control_peer *peer, const struct store_audit *row)
+{
+	if (!row->application)
+		return reach_sees_all(peer);
+	return reach_rights(peer, row->application, row->stage) & RIGHT_SEE;
+}
+
+/* Nor does the sentence of a refusal that belongs to no stage: it may name those that there are. */
+static bool
+text_is_seen(const struct control_peer *peer, const struct store_audit *row)
+{
+	return !row->error || row->stage || !row->application ||
+	       rights_on_each(peer->rights, &peer->as, row->application) & RIGHT_SEE;
+}
+
 static json_t *
-row_json(const struct store_audit *row)
+row_json(const struct control_peer *peer, const struct store_audit *row)
 {
 	return json_pack("{s:I, s:o, s:I, s:o, s:s, s:o, s:o, s:o, s:I, s:o, s:o, s:s}", "id",
 			 (json_int_t)row->id, "time", json_time(row->at_us), "uid",
@@ -124,7 +142,7 @@ row_json(const struct store_audit *row)
 			 "application", json_text(row->application), "stage", json_text(row->stage),
 			 "job", row->job > 0 ? json_integer((json_int_t)row->job) : json_null(),
 			 "refused", (json_int_t)row->refused, "error", json_text(row->error),
-			 "text", json_text(row->text), "hash", row->hash);
+			 "text", json_text(text_is_seen(peer, row) ? row->text : NULL), "hash", row->hash);
 }
 
 static bool
@@ -141,26 +159,23 @@ list_row(const struct store_audit *row, void *arg)
 	list->looked++;
 	list->last = row->id;
 	if (row->at_us < list->since_us || (list->refused && row->refused == 0) ||
-	    !is(list->application, row->application) || !is(list->stage, row->stage))
+	    !is(list->application, row->application) || !is(list->stage, row->stage) ||
+	    !is_seen(list->peer, row))
 		return 0;
-	return page_add(&list->page, row_json(row), row->id, -1) ? 0 : 1;
+	return page_add(&list->page, row_json(list->peer, row), row->id, -1) ? 0 : 1;
 }
 
 int
 method_ListAudit(struct request *request, json_t **ret_reply, struct err *err)
 {
-	const struct conf_application *known;
 	struct list list = {
+	    .peer = request->peer,
 	    .application = request_text(request, "application"),
 	    .stage = request_text(request, "stage"),
 	    .refused = json_get_bool(request->parameters, "refused"),
 	};
-	int r = 0;
+	int r = request_time(request, "since", &list.since_us, err);
 
-	if (list.application)
-		r = queue_find_application(request->methods->queue, list.application, &known, err);
-	if (r >= 0)
-		r = request_time(request, "since", &list.since_us, err);
 	if (r >= 0)
 		r = page_begin(request, 1, &list.page, err);
 	if (r >= 0)
@@ -168,8 +183,7 @@ method_ListAudit(struct request *request, json_t **ret_reply, struct err *err)
 				     list_row, &list, err);
 	if (r >= 0 && !list.page.more && list.looked == LIST_ROWS) {
 		/* Go on behind what was looked at. */
-		list.page.more = true;
-		snprintf(list.page.next, sizeof(list.page.next), "%" PRId64, list.last);
+		page_goes_on(&list.page, list.last, -1);
 	}
 	if (r >= 0)
 		*ret_reply = page_reply(&list.page, "rows");

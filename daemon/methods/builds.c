@@ -38,16 +38,13 @@ int
 method_ListBuilds(struct request *request, json_t **ret_reply, struct err *err)
 {
 	struct methods *methods = request->methods;
-	const char *application = request_text(request, "application");
-	const struct conf_application *known;
+	const char *application = request->application->name;
 	_cleanup_(page_clear) struct page page = {0};
 	_cleanup_free_ struct found *found = xcalloc(1, sizeof(*found));
 	const char *release;
 	int64_t number;
-	int r = queue_find_application(methods->queue, application, &known, err);
+	int r = request_release(request, &release, &number, err);
 
-	if (r >= 0)
-		r = request_release(request, &release, &number, err);
 	if (r >= 0)
 		r = page_begin(request, 1, &page, err);
 	if (r >= 0)
@@ -81,6 +78,7 @@ method_GetBuild(struct request *request, json_t **ret_reply, struct err *err)
 		return r;
 	*ret_reply =
 	    json_pack("{s:o}", "build", queue_build_json(request->methods->queue, &build, true));
+	reach_trim_build(request->peer, json_object_get(*ret_reply, "build"));
 	store_build_clear(&build);
 	return 0;
 }
@@ -282,13 +280,20 @@ join(const json_t *strings)
 	return text;
 }
 
-/* What will not do what its author thinks. */
+static bool
+is_seen(const struct request *request, const struct conf_application *application, size_t stage)
+{
+	return reach_rights(request->peer, application->name, application->stages[stage].name) &
+	       RIGHT_SEE;
+}
+
+/* What will not do what its author thinks, as far as he may know it. */
 static json_t *
 warnings_of(struct request *request, const struct conf_application *application,
 	    const struct store_build *build)
 {
 	const struct conf *conf = queue_conf(request->methods->queue);
-	_cleanup_json_ json_t *used = request_artifact_names(conf, application);
+	_cleanup_json_ json_t *used = request_artifact_names(request, application);
 	_cleanup_json_ json_t *used_text = join(used);
 	json_t *warnings = json_array();
 	const char *name;
@@ -304,12 +309,14 @@ warnings_of(struct request *request, const struct conf_application *application,
 	for (size_t i = 0; i < application->nstages; i++) {
 		_cleanup_err_ struct err why = ERR_INIT;
 
-		if (queue_check_signature(build, &application->stages[i], &why) < 0)
+		if (is_seen(request, application, i) &&
+		    queue_check_signature(build, &application->stages[i], &why) < 0)
 			json_array_append_new(warnings, json_string(why.text));
 	}
 	json_object_foreach (build->variables, name, value)
 		for (size_t i = 0; i < application->nstages; i++)
-			if (!conf_variable_open(conf, application, &application->stages[i], name))
+			if (is_seen(request, application, i) &&
+			    !conf_variable_open(conf, application, &application->stages[i], name))
 				json_array_append_new(
 				    warnings,
 				    json_sprintf(
@@ -404,16 +411,12 @@ sign(struct request *request, const struct store_build *build, struct err *err)
 int
 method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 {
-	const struct conf_application *application;
 	_cleanup_(store_build_clear) struct store_build build = {0};
 	const char *reason;
 	json_t *reply;
 	bool created;
-	int r = queue_find_application(request->methods->queue,
-				       request_text(request, "application"), &application, err);
+	int r = request_words(request, "reason", true, &reason, err);
 
-	if (r >= 0)
-		r = request_words(request, "reason", true, &reason, err);
 	if (r >= 0)
 		r = read_build(request, &build, err);
 	if (r >= 0)
@@ -431,7 +434,7 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	*ret_reply = json_pack("{s:o, s:b, s:o}", "build", reply, "created", created, "warnings",
-			       warnings_of(request, application, &build));
+			       warnings_of(request, request->application, &build));
 	return 0;
 }
 

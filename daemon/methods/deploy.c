@@ -13,8 +13,8 @@ read_request(const struct request *request, bool redeploy, struct queue_request 
 	const json_t *p = request->parameters;
 	struct queue_request wish = {
 	    .redeploy = redeploy,
-	    .application = request_text(request, "application"),
-	    .stage = request_text(request, "stage"),
+	    .application = request->application->name,
+	    .stage = request->stage->name,
 	    .confirmed = json_get_bool(p, "confirmed"),
 	    .dry_run = json_get_bool(p, "dry_run"),
 	    .grace_us = request_int(request, "grace_us", -1),

@@ -18,15 +18,9 @@
 int
 method_ListArtifacts(struct request *request, json_t **ret_reply, struct err *err)
 {
-	struct queue *queue = request->methods->queue;
-	const struct conf_application *application;
-	int r =
-	    queue_find_application(queue, request_text(request, "application"), &application, err);
-
-	if (r < 0)
-		return r;
-	*ret_reply =
-	    json_pack("{s:o}", "artifacts", request_artifact_names(queue_conf(queue), application));
+	(void)err;
+	*ret_reply = json_pack("{s:o}", "artifacts",
+			       request_artifact_names(request, request->application));
 	return 0;
 }
 
@@ -284,13 +278,14 @@ diff_side(struct request *request, const char *application, const json_t *side,
 				json_get_int(side, "build", 0), ret_build, err);
 }
 
-/* What is live on the application's last stage. */
+/* What is live on the application's last stage, of those that the caller sees. */
 static int
 diff_live(struct request *request, const struct conf_application *application,
 	  struct store_build *ret_build, struct err *err)
 {
-	const char *stage =
-	    application->nstages ? application->stages[application->nstages - 1].name : "";
+	struct queue_eyes eyes = reach_eyes(request->peer);
+	const struct conf_stage *last = queue_last_stage(application, &eyes);
+	const char *stage = last ? last->name : "";
 	struct history history = {0};
 	int r = store_history_get(request->methods->store, application->name, stage, &history, err);
 
@@ -326,16 +321,13 @@ int
 method_Diff(struct request *request, json_t **ret_reply, struct err *err)
 {
 	const json_t *side = json_object_get(request->parameters, "b");
-	const struct conf_application *application;
+	const struct conf_application *application = request->application;
 	_cleanup_(store_build_clear) struct store_build a = {0};
 	_cleanup_(store_build_clear) struct store_build b = {0};
 	_cleanup_(page_clear) struct page page = {0};
 	struct diff diff = {.page = &page};
-	int r = queue_find_application(request->methods->queue,
-				       request_text(request, "application"), &application, err);
+	int r = page_begin(request, 1, &page, err);
 
-	if (r >= 0)
-		r = page_begin(request, 1, &page, err);
 	if (r >= 0)
 		r = diff_side(request, application->name, json_object_get(request->parameters, "a"),
 			      &a, err);

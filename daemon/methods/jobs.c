@@ -8,39 +8,64 @@
 #include "daemon/methods/request.h"
 
 #define PAGE_ROWS 1001 /* PAGE_LIMIT_MAX and one more, which tells that there is more */
+#define LOOKED_AT 5000 /* rows for one page of somebody who does not see them all */
 
-/* Rows first, values after: a value reads the database itself. */
-struct found {
+/* Rows first, values after: a value reads the database itself. Who does not see all rows looks at
+ * more of them, and goes on by the cursor when there are too many for one call. */
+struct looking {
+	struct request *request;
+	struct page *page;
+	const char *stage;
+	int64_t since_us;
+	bool by_finish;
 	int64_t ids[PAGE_ROWS];
-	size_t n;
+	size_t n, looked;
+	int64_t last[2]; /* looked at */
 };
 
 static int
-note_id(const struct job *job, void *arg)
+look_at(const struct job *job, void *arg)
 {
-	struct found *found = arg;
+	struct looking *looking = arg;
 
-	if (found->n == PAGE_ROWS)
-		return 1;
-	found->ids[found->n++] = job->id;
-	return 0;
+	looking->looked++;
+	looking->last[0] = looking->by_finish ? job->finished_us : job->due_us;
+	looking->last[1] = job->id;
+	if (!(reach_rights(looking->request->peer, job->application, job->stage) & RIGHT_SEE))
+		return 0;
+	looking->ids[looking->n++] = job->id;
+	return looking->n <= (size_t)looking->page->limit ? 0 : 1;
 }
 
 static int
-fill_page(struct request *request, const struct found *found, bool by_finish, struct page *page,
-	  struct err *err)
+look_on(struct looking *looking, int limit, struct err *err)
 {
-	struct methods *methods = request->methods;
+	struct store *store = looking->request->methods->store;
+	const char *application = request_text(looking->request, "application");
 
-	for (size_t i = 0; i < found->n; i++) {
+	if (looking->by_finish)
+		return store_job_each_final(store, application, looking->stage, looking->since_us,
+					    looking->last[0], looking->last[1], limit, look_at,
+					    looking, err);
+	return store_job_each_waiting(store, application, looking->last[0], looking->last[1], limit,
+				      look_at, looking, err);
+}
+
+static int
+fill_page(struct looking *looking, struct err *err)
+{
+	struct methods *methods = looking->request->methods;
+	int64_t now_us = looking->request->now_us;
+
+	for (size_t i = 0; i < looking->n; i++) {
 		struct job job = {0};
 		bool added;
-		int r = store_job_get(methods->store, found->ids[i], &job, err);
+		int r = store_job_get(methods->store, looking->ids[i], &job, err);
 
 		if (r < 0)
 			return r;
-		added = page_add(page, queue_job_json(methods->queue, &job, false, request->now_us),
-				 by_finish ? job.finished_us : job.due_us, job.id);
+		added = page_add(looking->page, queue_job_json(methods->queue, &job, false, now_us),
+				 looking->by_finish ? job.finished_us : job.due_us, job.id);
 		job_clear(&job);
 		if (!added)
 			break;
@@ -48,38 +73,41 @@ fill_page(struct request *request, const struct found *found, bool by_finish, st
 	return 0;
 }
 
-/* An application that is asked for must be there; none means all. */
 static int
-check_application(const struct request *request, const char **ret_name, struct err *err)
+list(struct looking *looking, json_t **ret_reply, struct err *err)
 {
-	const struct conf_application *application;
-	const char *name = request_text(request, "application");
+	struct page *page = looking->page;
+	int limit = page->limit + 1, r;
+	size_t before;
 
-	*ret_name = name;
-	return name ? queue_find_application(request->methods->queue, name, &application, err) : 0;
+	looking->last[0] = page->after[0];
+	looking->last[1] = page->after[1];
+	do {
+		before = looking->looked;
+		r = look_on(looking, limit, err);
+	} while (r >= 0 && looking->looked - before == (size_t)limit &&
+		 looking->n <= (size_t)page->limit && looking->looked < LOOKED_AT);
+	if (r >= 0)
+		r = fill_page(looking, err);
+	if (r < 0)
+		return r;
+	if (!page->more && looking->looked >= LOOKED_AT)
+		page_goes_on(page, looking->last[0], looking->last[1]);
+	*ret_reply = page_reply(page, "jobs");
+	return 0;
 }
 
 int
 method_ListQueue(struct request *request, json_t **ret_reply, struct err *err)
 {
 	_cleanup_(page_clear) struct page page = {0};
-	struct found found = {.n = 0};
-	const char *application;
-	int r = check_application(request, &application, err);
+	struct looking looking = {.request = request, .page = &page};
+	int r = page_begin(request, 2, &page, err);
 
-	if (r >= 0)
-		r = page_begin(request, 2, &page, err);
-	if (r >= 0)
-		r = store_job_each_waiting(request->methods->store, application, page.after[0],
-					   page.after[1], page.limit + 1, note_id, &found, err);
-	if (r >= 0)
-		r = fill_page(request, &found, false, &page, err);
-	if (r >= 0)
-		*ret_reply = page_reply(&page, "jobs");
-	return r < 0 ? r : 0;
+	return r < 0 ? r : list(&looking, ret_reply, err);
 }
 
-/* A stage that no application has is a mistyped one. */
+/* A stage that no application has is a mistyped one; so is one that nobody lets this caller see. */
 static int
 check_stage_of_any(struct request *request, const char *stage, struct err *err)
 {
@@ -87,10 +115,11 @@ check_stage_of_any(struct request *request, const char *stage, struct err *err)
 	int r;
 
 	for (size_t i = 0; i < conf->napplications; i++)
-		if (conf_stage(&conf->applications[i], stage))
+		if (conf_stage(&conf->applications[i], stage) &&
+		    reach_rights(request->peer, conf->applications[i].name, stage) & RIGHT_SEE)
 			return 0;
-	r = err_set(err, ERR_NO_SUCH_STAGE, "no application has a stage %s: bmctl status names them",
-	    stage);
+	r = err_set(err, ERR_NO_SUCH_STAGE,
+		    "no application has a stage %s: bmctl status names them", stage);
 	err_field(err, "application", json_null());
 	err_field(err, "stage", json_string(stage));
 	return r;
@@ -99,32 +128,25 @@ check_stage_of_any(struct request *request, const char *stage, struct err *err)
 int
 method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 {
-	const struct conf_application *known;
-	const struct conf_stage *known_stage;
+	struct queue_eyes eyes = reach_eyes(request->peer);
+	const struct conf_stage *known;
 	_cleanup_(page_clear) struct page page = {0};
-	struct found found = {.n = 0};
-	const char *application, *stage = request_text(request, "stage");
-	int64_t since_us = 0;
-	int r = check_application(request, &application, err);
+	struct looking looking = {.request = request,
+				  .page = &page,
+				  .stage = request_text(request, "stage"),
+				  .by_finish = true};
+	int r = 0;
 
-	if (r >= 0 && stage && application)
-		r = queue_find_stage(request->methods->queue, application, stage, &known,
-				     &known_stage, err);
-	else if (r >= 0 && stage)
-		r = check_stage_of_any(request, stage, err);
+	if (looking.stage && request->application)
+		r = queue_seen_stage(request->methods->queue, &eyes, request->application->name,
+				     looking.stage, NULL, &known, err);
+	else if (looking.stage)
+		r = check_stage_of_any(request, looking.stage, err);
 	if (r >= 0)
-		r = request_time(request, "since", &since_us, err);
+		r = request_time(request, "since", &looking.since_us, err);
 	if (r >= 0)
 		r = page_begin(request, 2, &page, err);
-	if (r >= 0)
-		r = store_job_each_final(request->methods->store, application, stage, since_us,
-					 page.after[0], page.after[1], page.limit + 1, note_id,
-					 &found, err);
-	if (r >= 0)
-		r = fill_page(request, &found, true, &page, err);
-	if (r >= 0)
-		*ret_reply = page_reply(&page, "jobs");
-	return r < 0 ? r : 0;
+	return r < 0 ? r : list(&looking, ret_reply, err);
 }
 
 static json_t *
@@ -183,7 +205,8 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 		return request_invalid(err, "at", "when? set now, or at to a time");
 	if (r >= 0)
 		r = queue_pass(request->methods->queue, request_int(request, "job", 0),
-			       request_override(request), reason, &request->who, request->now_us, err);
+			       request_override(request), reason, &request->who, request->now_us,
+			       err);
 	if (r >= 0)
 		r = queue_reschedule(request->methods->queue, request_int(request, "job", 0), &when,
 				     request->now_us, &job, err);

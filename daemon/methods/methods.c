@@ -27,63 +27,21 @@ struct row {
 	const char *name;
 	enum control_role role;
 	enum kind kind;
+	enum reach reach;
 	int (*answer)(struct request *request, json_t **ret_reply, struct err *err);
 	int (*take)(struct request *request, struct err *err);
 };
 
 /* clang-format off */
-#define ROW_READ(name)    READ_KIND,    method_##name, NULL
-#define ROW_MUTATE(name)  MUTATE_KIND,  method_##name, NULL
-#define ROW_STREAM(name)  STREAM_KIND,  NULL, method_##name
-#define ROW_UPGRADE(name) UPGRADE_KIND, NULL, method_##name
-#define X(name, role, kind) {#name, CONTROL_##role, ROW_##kind(name)},
+#define ROW_READ(name)    method_##name, NULL
+#define ROW_MUTATE(name)  method_##name, NULL
+#define ROW_STREAM(name)  NULL, method_##name
+#define ROW_UPGRADE(name) NULL, method_##name
+#define X(name, role, kind, touches) {#name, CONTROL_##role, kind##_KIND, REACH_##touches, ROW_##kind(name)},
 /* clang-format on */
 
 static const struct row rows[] = {METHODS(X)};
 #undef X
-
-/* ---- who may */
-
-static const char *const role_word[] = {
-    [CONTROL_NOBODY] = "nobody",
-    [CONTROL_VIEWER] = "look",
-    [CONTROL_OPERATOR] = "deploy or change anything",
-    [CONTROL_ROOT] = "reload the configuration",
-};
-
-/* "members of bmd-operators, ops", or "" when there is no group. */
-static char *
-group_names(const struct conf_strings *a, const struct conf_strings *b)
-{
-	char *names = xstrdup("");
-
-	for (size_t i = 0; i < a->n + (b ? b->n : 0); i++) {
-		const char *name = i < a->n ? a->v[i] : b->v[i - a->n];
-		char *longer = xasprintf("%s%s%s", names, i ? ", " : "members of ", name);
-
-		free(names);
-		names = longer;
-	}
-	return names;
-}
-
-static int
-denied(const struct request *request, const char *method, enum control_role needed, struct err *err)
-{
-	const struct conf *conf = queue_conf(request->methods->queue);
-	_cleanup_free_ char *groups = NULL;
-
-	if (needed == CONTROL_ROOT)
-		return err_set(err, ERR_PERMISSION_DENIED,
-			       "%s may not %s (%s): only root and the daemon's own user may",
-			       request->peer->name, role_word[needed], method);
-	groups = group_names(&conf->operators, needed == CONTROL_VIEWER ? &conf->viewers : NULL);
-	return err_set(err, ERR_PERMISSION_DENIED,
-		       "%s may not %s (%s): only root%s%s may (%s in %s)", request->peer->name,
-		       role_word[needed], method, *groups ? " and " : "", groups,
-		       needed == CONTROL_VIEWER ? "operators and viewers" : "operators",
-		       conf->path);
-}
 
 /* ---- org.varlink.service */
 
@@ -116,7 +74,7 @@ service(struct request *request, const char *member, json_t **ret_reply, struct 
 	if (r < 0)
 		return r;
 	if (request->peer->role < CONTROL_VIEWER)
-		return denied(request, member, CONTROL_VIEWER, err);
+		return reach_denied(request, member, CONTROL_VIEWER, NULL, NULL, err);
 	if (strcmp(member, "GetInterfaceDescription") == 0)
 		return describe(request, ret_reply, err);
 	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product",
@@ -216,7 +174,10 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	r = store_key_find(store, request->peer->uid, key, digest, ret_text, err);
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = row->answer(request, &reply, err);
+	/* After the key: what was removed by this very call is not there when it is asked again. */
+	r = reach_settle(request, row->name, row->reach, row->role, err);
+	if (r >= 0)
+		r = row->answer(request, &reply, err);
 	if (r < 0)
 		return r;
 	check_reply(request, row->name, reply);
@@ -273,8 +234,10 @@ mutate(struct request *request, const struct row *row, struct err *err)
 static int
 take(struct request *request, const struct row *row, struct err *err)
 {
-	int r = row->kind == UPGRADE_KIND ? turn_begin(request->methods->turn, err) : 0;
+	int r = reach_settle(request, row->name, row->reach, row->role, err);
 
+	if (r >= 0 && row->kind == UPGRADE_KIND)
+		r = turn_begin(request->methods->turn, err);
 	if (r >= 0)
 		r = row->take(request, err);
 	if (r < 0 || !is_change(row, request->parameters))
@@ -300,8 +263,10 @@ static int
 read_only(struct request *request, const struct row *row, struct err *err)
 {
 	json_t *reply = NULL;
-	int r = row->answer(request, &reply, err);
+	int r = reach_settle(request, row->name, row->reach, row->role, err);
 
+	if (r >= 0)
+		r = row->answer(request, &reply, err);
 	if (r < 0)
 		return r;
 	check_reply(request, row->name, reply);
@@ -321,7 +286,7 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 		return r;
 	}
 	if (request->peer->role < row->role)
-		return denied(request, row->name, row->role, err);
+		return reach_denied(request, row->name, row->role, NULL, NULL, err);
 	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,
 			  err);
 	if (r < 0)

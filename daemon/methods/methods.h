@@ -12,47 +12,57 @@
 #include "daemon/patrol.h"
 #include "daemon/sched.h"
 
-/*   method            role      kind: READ, MUTATE (key, savepoint, stored answer), STREAM (more), UPGRADE */
+/*
+ * kind: READ, MUTATE (key, savepoint, stored answer), STREAM (more), UPGRADE.
+ * touches: what the caller must have the role on, and see (reach.c):
+ *	STAGE		the stage that is named, or is the default
+ *	APPLICATION	any stage of the application that is named
+ *	WHOLE		each stage of it; of all, when none is named
+ *	JOB, JOBS, SCHEDULE	the stage that they are of
+ *	LIST		nothing: what is named must be seen, and only what is seen is listed
+ *	NONE		nothing: the widest role that the caller has anywhere is enough
+ *
+ *	  method           role      kind     touches */
 #define METHODS(X)                                                                                 \
-	X(GetStatus,       VIEWER,   READ)                                                         \
-	X(ListBuilds,      VIEWER,   READ)                                                         \
-	X(GetBuild,        VIEWER,   READ)                                                         \
-	X(GetManifest,     VIEWER,   READ)                                                         \
-	X(Upload,          OPERATOR, UPGRADE)                                                      \
-	X(ListArtifacts,   VIEWER,   READ)                                                         \
-	X(AddBuild,        OPERATOR, MUTATE)                                                       \
-	X(RejectBuild,     OPERATOR, MUTATE)                                                       \
-	X(RestoreBuild,    OPERATOR, MUTATE)                                                       \
-	X(PinBuild,        OPERATOR, MUTATE)                                                       \
-	X(UnpinBuild,      OPERATOR, MUTATE)                                                       \
-	X(CollectBuilds,   OPERATOR, MUTATE)                                                       \
-	X(SweepStore,      OPERATOR, STREAM)                                                       \
-	X(VerifyBuilds,    VIEWER,   STREAM)                                                       \
-	X(Diff,            VIEWER,   READ)                                                         \
-	X(Deploy,          OPERATOR, MUTATE)                                                       \
-	X(Redeploy,        OPERATOR, MUTATE)                                                       \
-	X(ListQueue,       VIEWER,   READ)                                                         \
-	X(GetJob,          VIEWER,   READ)                                                         \
-	X(ListHistory,     VIEWER,   READ)                                                         \
-	X(Log,             VIEWER,   STREAM)                                                       \
-	X(Wait,            VIEWER,   STREAM)                                                       \
-	X(Cancel,          OPERATOR, MUTATE)                                                       \
-	X(Reschedule,      OPERATOR, MUTATE)                                                       \
-	X(Release,         OPERATOR, MUTATE)                                                       \
-	X(AddSchedule,     OPERATOR, MUTATE)                                                       \
-	X(ListSchedules,   VIEWER,   READ)                                                         \
-	X(GetSchedule,     VIEWER,   READ)                                                         \
-	X(RemoveSchedule,  OPERATOR, MUTATE)                                                       \
-	X(PauseSchedule,   OPERATOR, MUTATE)                                                       \
-	X(ResumeSchedule,  OPERATOR, MUTATE)                                                       \
-	X(Lock,            OPERATOR, MUTATE)                                                       \
-	X(Unlock,          OPERATOR, MUTATE)                                                       \
-	X(Settle,          OPERATOR, MUTATE)                                                       \
-	X(Check,           VIEWER,   READ)                                                         \
-	X(Reload,          ROOT,     MUTATE)                                                       \
-	X(Drain,           OPERATOR, MUTATE)                                                       \
-	X(ListAudit,       VIEWER,   READ)                                                         \
-	X(VerifyAudit,     VIEWER,   STREAM)
+	X(GetStatus,       VIEWER,   READ,    LIST)                                                \
+	X(ListBuilds,      VIEWER,   READ,    APPLICATION)                                         \
+	X(GetBuild,        VIEWER,   READ,    APPLICATION)                                         \
+	X(GetManifest,     VIEWER,   READ,    APPLICATION)                                         \
+	X(Upload,          OPERATOR, UPGRADE, NONE)                                                \
+	X(ListArtifacts,   VIEWER,   READ,    APPLICATION)                                         \
+	X(AddBuild,        OPERATOR, MUTATE,  APPLICATION)                                         \
+	X(RejectBuild,     OPERATOR, MUTATE,  WHOLE)                                               \
+	X(RestoreBuild,    OPERATOR, MUTATE,  WHOLE)                                               \
+	X(PinBuild,        OPERATOR, MUTATE,  WHOLE)                                               \
+	X(UnpinBuild,      OPERATOR, MUTATE,  WHOLE)                                               \
+	X(CollectBuilds,   OPERATOR, MUTATE,  WHOLE)                                               \
+	X(SweepStore,      OPERATOR, STREAM,  NONE)                                                \
+	X(VerifyBuilds,    VIEWER,   STREAM,  LIST)                                                \
+	X(Diff,            VIEWER,   READ,    APPLICATION)                                         \
+	X(Deploy,          OPERATOR, MUTATE,  STAGE)                                               \
+	X(Redeploy,        OPERATOR, MUTATE,  STAGE)                                               \
+	X(ListQueue,       VIEWER,   READ,    LIST)                                                \
+	X(GetJob,          VIEWER,   READ,    JOB)                                                 \
+	X(ListHistory,     VIEWER,   READ,    LIST)                                                \
+	X(Log,             VIEWER,   STREAM,  JOB)                                                 \
+	X(Wait,            VIEWER,   STREAM,  JOBS)                                                \
+	X(Cancel,          OPERATOR, MUTATE,  JOB)                                                 \
+	X(Reschedule,      OPERATOR, MUTATE,  JOB)                                                 \
+	X(Release,         APPROVER, MUTATE,  JOB)                                                 \
+	X(AddSchedule,     OPERATOR, MUTATE,  STAGE)                                               \
+	X(ListSchedules,   VIEWER,   READ,    LIST)                                                \
+	X(GetSchedule,     VIEWER,   READ,    SCHEDULE)                                            \
+	X(RemoveSchedule,  OPERATOR, MUTATE,  SCHEDULE)                                            \
+	X(PauseSchedule,   OPERATOR, MUTATE,  SCHEDULE)                                            \
+	X(ResumeSchedule,  OPERATOR, MUTATE,  SCHEDULE)                                            \
+	X(Lock,            OPERATOR, MUTATE,  STAGE)                                               \
+	X(Unlock,          OPERATOR, MUTATE,  STAGE)                                               \
+	X(Settle,          OPERATOR, MUTATE,  STAGE)                                               \
+	X(Check,           VIEWER,   READ,    NONE)                                                \
+	X(Reload,          ROOT,     MUTATE,  NONE)                                                \
+	X(Drain,           OPERATOR, MUTATE,  WHOLE)                                               \
+	X(ListAudit,       VIEWER,   READ,    LIST)                                                \
+	X(VerifyAudit,     VIEWER,   STREAM,  NONE)
 
 struct methods;
 /* RELOAD swaps the configuration: it returns the new value's warnings or fails with CONFIGURATION and field "problems". */

@@ -211,6 +211,16 @@ page_begin(const struct request *request, int parts, struct page *ret_page, stru
 	return 0;
 }
 
+/* B below 0: a cursor of one part. */
+static void
+cursor(struct page *page, int64_t a, int64_t b)
+{
+	if (b < 0)
+		snprintf(page->next, sizeof(page->next), "%" PRId64, a);
+	else
+		snprintf(page->next, sizeof(page->next), "%" PRId64 ":%" PRId64, a, b);
+}
+
 bool
 page_add(struct page *page, json_t *item, int64_t a, int64_t b)
 {
@@ -224,11 +234,15 @@ page_add(struct page *page, json_t *item, int64_t a, int64_t b)
 	}
 	page->bytes += bytes;
 	json_array_append_new(page->items, item);
-	if (b < 0)
-		snprintf(page->next, sizeof(page->next), "%" PRId64, a);
-	else
-		snprintf(page->next, sizeof(page->next), "%" PRId64 ":%" PRId64, a, b);
+	cursor(page, a, b);
 	return true;
+}
+
+void
+page_goes_on(struct page *page, int64_t a, int64_t b)
+{
+	cursor(page, a, b);
+	page->more = true;
 }
 
 json_t *
@@ -274,6 +288,7 @@ request_build_reply(struct request *request, const char *application, const stru
 	if (r < 0)
 		return r;
 	*ret_build = queue_build_json(request->methods->queue, &build, deployments);
+	reach_trim_build(request->peer, *ret_build);
 	store_build_clear(&build);
 	return 0;
 }
@@ -285,14 +300,19 @@ compare_text(const void *a, const void *b)
 }
 
 json_t *
-request_artifact_names(const struct conf *conf, const struct conf_application *application)
+request_artifact_names(const struct request *request, const struct conf_application *application)
 {
+	const struct conf *conf = queue_conf(request->methods->queue);
 	_cleanup_free_ const char **names = NULL;
 	json_t *result = json_array();
 	size_t n = 0, room = 0;
 
 	for (size_t i = 0; i < application->nstages; i++) {
-		const struct conf_plan *plan = conf_plan(conf, application->stages[i].plan);
+		const struct conf_stage *stage = &application->stages[i];
+		const struct conf_plan *plan =
+		    reach_rights(request->peer, application->name, stage->name) & RIGHT_SEE
+			? conf_plan(conf, stage->plan)
+			: NULL;
 
 		for (size_t j = 0; plan && j < plan->nsteps; j++) {
 			const struct conf_step *step = &plan->steps[j];

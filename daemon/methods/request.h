@@ -40,6 +40,9 @@ struct request {
 	struct queue_who who;
 	int64_t now_us;
 	bool more;
+	/* What is touched, as far as names say it: of the configuration in force, NULL otherwise. */
+	const struct conf_application *application;
+	const struct conf_stage *stage;
 	/* Set by a handler: the run of this job must be told to stop, once its request is safe in the transaction. */
 	int64_t kill_job;
 	bool kill_now;
@@ -51,9 +54,27 @@ struct request {
 #define MUTATE(name) READ(name)
 #define STREAM(name) int method_##name(struct request *request, struct err *err)
 #define UPGRADE(name) STREAM(name)
-#define X(name, role, kind) kind(name);
+#define X(name, role, kind, touches) kind(name);
 METHODS(X)
 #undef X
+
+/*
+ * What a call touches, found and judged before its handler: 0, or NO_SUCH_… for what the caller does not see just as for what is
+ * not there, or PERMISSION_DENIED. Sets application and stage of REQUEST.
+ */
+enum reach { REACH_NONE, REACH_LIST, REACH_APPLICATION, REACH_WHOLE, REACH_STAGE, REACH_JOB, REACH_JOBS, REACH_SCHEDULE };
+int reach_settle(struct request *request, const char *method, enum reach reach, enum control_role role, struct err *err);
+/* PERMISSION_DENIED: the caller may not do METHOD, by the lists that count for APPLICATION and STAGE (NULL: bmd.conf's). */
+int reach_denied(const struct request *request, const char *method, enum control_role role, const struct conf_application *application,
+		 const struct conf_stage *stage, struct err *err);
+/* What PEER may on a stage (NULL: on any), see common/rights.h; whether it sees all that there is; and its eyes, borrowed from it. */
+unsigned reach_rights(const struct control_peer *peer, const char *application, const char *stage);
+bool reach_sees_all(const struct control_peer *peer);
+struct queue_eyes reach_eyes(const struct control_peer *peer);
+/* The job that PEER sees under this number, or NO_SUCH_JOB. */
+int reach_job(struct methods *methods, const struct control_peer *peer, int64_t id, struct job *ret_job, struct err *err);
+/* Takes what PEER does not see out of a build as JSON. */
+void reach_trim_build(const struct control_peer *peer, json_t *build);
 
 /* Members of the parameters. */
 const char *request_text(const struct request *request, const char *name); /* borrowed; NULL when absent */
@@ -84,6 +105,8 @@ struct page {
 int page_begin(const struct request *request, int parts, struct page *ret_page, struct err *err);
 /* Steals ITEM. False: it did not fit, the page is full. */
 bool page_add(struct page *page, json_t *item, int64_t a, int64_t b);
+/* It ends here, and goes on behind A, B. */
+void page_goes_on(struct page *page, int64_t a, int64_t b);
 /* {NAME: items, "next": …}; ends PAGE. */
 json_t *page_reply(struct page *page, const char *name);
 void page_clear(struct page *page);
@@ -94,7 +117,7 @@ void request_files_free(struct methods *methods); /* what files.c keeps */
 json_t *request_live(const struct history_entry *live); /* null for NULL */
 json_t *request_ref(const struct build_ref *ref);
 int request_build_reply(struct request *request, const char *application, const struct build_ref *ref, bool deployments, json_t **ret_build, struct err *err);
-/* Sorted names of the artifacts that the plans of an application's stages use: a new array. */
-json_t *request_artifact_names(const struct conf *conf, const struct conf_application *application);
+/* Sorted names of the artifacts that the plans of an application's stages use, of those that the caller sees: a new array. */
+json_t *request_artifact_names(const struct request *request, const struct conf_application *application);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Schedules: recurring deployments, added, listed, removed, paused. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -75,8 +76,8 @@ method_AddSchedule(struct request *request, json_t **ret_reply, struct err *err)
 	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
 	char wanted[96] = "";
 	struct queue_recurring asked = {
-	    .application = request_text(request, "application"),
-	    .stage = request_text(request, "stage"),
+	    .application = request->application->name,
+	    .stage = request->stage->name,
 	    .wanted = wanted,
 	    .calendar = request_text(request, "calendar"),
 	    .zone = request_text(request, "zone"),
@@ -108,8 +109,9 @@ method_AddSchedule(struct request *request, json_t **ret_reply, struct err *err)
 
 /* Rows first, values after: a value reads the database itself. */
 struct found {
+	const struct control_peer *peer;
 	int64_t ids[PAGE_ROWS];
-	size_t n;
+	size_t n, wanted;
 };
 
 static int
@@ -117,10 +119,10 @@ note_id(const struct store_schedule *schedule, void *arg)
 {
 	struct found *found = arg;
 
-	if (found->n == PAGE_ROWS)
-		return 1;
+	if (!(reach_rights(found->peer, schedule->application, schedule->stage) & RIGHT_SEE))
+		return 0;
 	found->ids[found->n++] = schedule->id;
-	return 0;
+	return found->n < found->wanted ? 0 : 1;
 }
 
 static int
@@ -145,18 +147,15 @@ int
 method_ListSchedules(struct request *request, json_t **ret_reply, struct err *err)
 {
 	_cleanup_(page_clear) struct page page = {0};
-	struct found found = {.n = 0};
-	const struct conf_application *known;
-	const char *application = request_text(request, "application");
-	int r = 0;
+	struct found found = {.peer = request->peer};
+	int r = page_begin(request, 1, &page, err);
 
-	if (application)
-		r = queue_find_application(request->methods->queue, application, &known, err);
+	found.wanted = (size_t)page.limit + 1;
 	if (r >= 0)
-		r = page_begin(request, 1, &page, err);
-	if (r >= 0)
-		r = store_schedule_each(request->methods->store, application, NULL, page.after[0],
-					page.limit + 1, note_id, &found, err);
+		r = store_schedule_each(request->methods->store,
+					request_text(request, "application"), NULL, page.after[0],
+					reach_sees_all(request->peer) ? page.limit + 1 : INT_MAX,
+					note_id, &found, err);
 	if (r >= 0)
 		r = fill_page(request, &found, &page, err);
 	if (r >= 0)
@@ -167,6 +166,7 @@ method_ListSchedules(struct request *request, json_t **ret_reply, struct err *er
 static int
 find(const struct request *request, struct store_schedule *ret_schedule, struct err *err)
 {
+	struct queue_eyes eyes = reach_eyes(request->peer);
 	int64_t id = request_int(request, "schedule", 0);
 	const char *name = request_text(request, "name");
 
@@ -174,7 +174,7 @@ find(const struct request *request, struct store_schedule *ret_schedule, struct 
 		return request_invalid(err, "schedule",
 				       "which schedule? set either its number, or the name of its "
 				       "section");
-	return queue_schedule_find(request->methods->queue, id,
+	return queue_schedule_find(request->methods->queue, &eyes, id,
 				   request_text(request, "application"), name, ret_schedule, err);
 }
 

@@ -19,17 +19,66 @@ stages_of(struct request *request, const char *only)
 
 		if (only && strcmp(only, application->name) != 0)
 			continue;
-		for (size_t j = 0; j < application->nstages; j++)
-			json_array_append_new(stages, queue_stage_json(queue, application->name,
-								       application->stages[j].name,
-								       request->now_us));
+		for (size_t j = 0; j < application->nstages; j++) {
+			const char *stage = application->stages[j].name;
+
+			if (reach_rights(request->peer, application->name, stage) & RIGHT_SEE)
+				json_array_append_new(stages,
+						      queue_stage_json(queue, application->name,
+								       stage, request->now_us));
+		}
 	}
 	return stages;
 }
 
+/* Jobs that wait and that run, of those that the caller sees. */
+static int
+count(struct request *request, int64_t *ret_waiting, int64_t *ret_running, struct err *err)
+{
+	const struct conf *conf = queue_conf(request->methods->queue);
+	struct store *store = request->methods->store;
+	int64_t waiting = 0, running = 0, open = 0, now = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < conf->napplications; i++) {
+		const struct conf_application *application = &conf->applications[i];
+
+		for (size_t j = 0; j < application->nstages; j++) {
+			const char *stage = application->stages[j].name;
+
+			if (!(reach_rights(request->peer, application->name, stage) & RIGHT_SEE))
+				continue;
+			r = store_job_count_stage(store, application->name, stage, &open, &now, err);
+			if (r < 0)
+				return r;
+			waiting += open - now;
+			running += now;
+		}
+	}
+	*ret_waiting = waiting;
+	*ret_running = running;
+	return 0;
+}
+
+static int
+count_all(struct request *request, int64_t *ret_waiting, int64_t *ret_running, struct err *err)
+{
+	int64_t counts[JOB_STATE_MAX_] = {0};
+	int r = store_job_count(request->methods->store, counts, err);
+
+	*ret_waiting = counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
+		       counts[JOB_STARTING];
+	*ret_running = counts[JOB_RUNNING];
+	return r;
+}
+
+/* They name files, applications and jobs: for those who see all of them. */
 static json_t *
 warnings_of(struct request *request)
 {
+	if (!reach_sees_all(request->peer))
+		return json_array();
+
 	json_t *warnings = sched_warnings(request->methods->sched);
 	_cleanup_json_ json_t *changed = conf_changed(queue_conf(request->methods->queue));
 	const json_t *path;
@@ -47,23 +96,17 @@ warnings_of(struct request *request)
 int
 method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 {
-	const struct conf_application *application;
 	const char *only = request_text(request, "application");
-	int64_t counts[JOB_STATE_MAX_] = {0};
-	int r = 0;
+	int64_t waiting = 0, running = 0;
+	int r = reach_sees_all(request->peer) ? count_all(request, &waiting, &running, err)
+					      : count(request, &waiting, &running, err);
 
-	if (only)
-		r = queue_find_application(request->methods->queue, only, &application, err);
-	if (r >= 0)
-		r = store_job_count(request->methods->store, counts, err);
 	if (r < 0)
 		return r;
 	*ret_reply =
 	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "stages", stages_of(request, only), "warnings",
 		      warnings_of(request), "now", json_time(request->now_us), "waiting",
-		      (json_int_t)(counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
-				   counts[JOB_STARTING]),
-		      "running", (json_int_t)counts[JOB_RUNNING], "verification",
+		      (json_int_t)waiting, "running", (json_int_t)running, "verification",
 		      patrol_status(request->methods->patrol), "drain",
 		      queue_drain_json(request->methods->queue));
 	return 0;

@@ -29,6 +29,7 @@ at_rest(enum job_state state)
 
 struct log_stream {
 	struct methods *methods;
+	const struct control_peer *peer; /* good as long as CALL */
 	struct control_call *call;
 	struct sched_watch *watch;
 	int64_t job, after;
@@ -111,7 +112,7 @@ log_step(struct log_stream *log)
 	int64_t next;
 	bool dry;
 	/* The job first: what it had written when it was final is read after that. */
-	int r = store_job_get(log->methods->store, log->job, &job, &err);
+	int r = reach_job(log->methods, log->peer, log->job, &job, &err);
 
 	if (r >= 0)
 		r = log_lines(log, &lines, &next, &err);
@@ -164,6 +165,7 @@ method_Log(struct request *request, struct err *err)
 	log = xcalloc(1, sizeof(*log));
 	*log = (struct log_stream){
 	    .methods = request->methods,
+	    .peer = request->peer,
 	    .call = request->call,
 	    .job = id,
 	    .after = after,
@@ -181,6 +183,7 @@ method_Log(struct request *request, struct err *err)
 
 struct wait_stream {
 	struct methods *methods;
+	const struct control_peer *peer; /* good as long as CALL */
 	struct control_call *call;
 	struct ev_loop *loop;
 	ev_timer timeout;
@@ -221,7 +224,7 @@ wait_tell(struct waited *waited, bool anyhow)
 
 	if (waited->told)
 		return true;
-	if (store_job_get(wait->methods->store, waited->job, &job, &err) < 0) {
+	if (reach_job(wait->methods, wait->peer, waited->job, &job, &err) < 0) {
 		wait_free(wait);
 		control_error(call, &err);
 		return false;
@@ -294,6 +297,7 @@ wait_begin(struct request *request, const int64_t *ids, size_t n)
 	struct wait_stream *wait = xcalloc(1, sizeof(*wait));
 
 	*wait = (struct wait_stream){.methods = request->methods,
+				     .peer = request->peer,
 				     .call = request->call,
 				     .loop = sched_loop(request->methods->sched),
 				     .n = n,

@@ -16,11 +16,14 @@ method_Check(struct request *request, json_t **ret_reply, struct err *err)
 
 	(void)err;
 	for (size_t i = 0; i < conf->napplications; i++)
-		for (size_t j = 0; j < conf->applications[i].nstages; j++)
-			json_array_append_new(stages,
-					      queue_check(queue, conf->applications[i].name,
-							  conf->applications[i].stages[j].name,
-							  request->now_us));
+		for (size_t j = 0; j < conf->applications[i].nstages; j++) {
+			const char *application = conf->applications[i].name;
+			const char *stage = conf->applications[i].stages[j].name;
+
+			if (reach_rights(request->peer, application, stage) & RIGHT_SEE)
+				json_array_append_new(
+				    stages, queue_check(queue, application, stage, request->now_us));
+		}
 	*ret_reply = json_pack("{s:s, s:o}", "configuration", conf->path, "stages", stages);
 	return 0;
 }

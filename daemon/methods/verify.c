@@ -215,17 +215,15 @@ verify_collect(struct request *request, struct verify *verify, struct err *err)
 {
 	const struct conf *conf = queue_conf(verify->methods->queue);
 	const char *application = request_text(request, "application"), *release;
-	const struct conf_application *known;
 	struct store_build build = {0};
 	int64_t number;
 	int r = request_release(request, &release, &number, err);
 
-	if (r >= 0 && application)
-		r = queue_find_application(verify->methods->queue, application, &known, err);
-	else if (r >= 0 && release)
+	if (r >= 0 && !application && release)
 		r = request_invalid(err, "release", "a release needs its application");
 	for (size_t i = 0; r >= 0 && !application && i < conf->napplications; i++)
-		r = verify_application(verify, conf->applications[i].name, NULL, err);
+		if (reach_rights(request->peer, conf->applications[i].name, NULL) & RIGHT_SEE)
+			r = verify_application(verify, conf->applications[i].name, NULL, err);
 	if (r < 0 || !application)
 		return r;
 	if (!release || !number) {

@@ -96,6 +96,22 @@ print_windows(FILE *out, const struct conf_stage *stage)
 			(long long)windows->freezes[i].until_s);
 }
 
+/* NARROW: an empty list is not one that is not given. */
+static void
+print_roles(FILE *out, const struct conf_roles *roles, bool narrow)
+{
+	static const char *const names[] = {"viewers", "operators", "approvers"};
+	static const enum conf_role order[] = {CONF_OPERATORS, CONF_VIEWERS, CONF_APPROVERS};
+
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		const struct conf_strings *list = &roles->of[order[i]];
+
+		if (narrow && list->v && list->n == 0)
+			fprintf(out, " %s=[]", names[order[i]]);
+		print_strings(out, names[order[i]], list);
+	}
+}
+
 static void
 print_application(FILE *out, const struct conf_application *application)
 {
@@ -103,6 +119,7 @@ print_application(FILE *out, const struct conf_application *application)
 
 	fprintf(out, "application %s:", application->name);
 	print_text(out, "user", application->user);
+	print_roles(out, &application->roles, true);
 	print_variables(out, &application->variables);
 	if (application->keep_builds)
 		fprintf(out, " keep-builds=%d", application->keep_builds);
@@ -118,6 +135,7 @@ print_application(FILE *out, const struct conf_application *application)
 		print_text(out, "user", stage->user);
 		print_strings(out, "open", &stage->open);
 		print_strings(out, "require-signature", &stage->require_signature);
+		print_roles(out, &stage->roles, true);
 		print_variables(out, &stage->variables);
 		print_windows(out, stage);
 		fputc('\n', out);
@@ -164,8 +182,7 @@ print_conf(FILE *out, const struct conf *conf)
 		print_text(out, "verify-every", conf->verify_every);
 	print_text(out, "default-application", conf->default_application);
 	print_text(out, "user", conf->user);
-	print_strings(out, "operators", &conf->operators);
-	print_strings(out, "viewers", &conf->viewers);
+	print_roles(out, &conf->roles, false);
 	print_variables(out, &conf->variables);
 	fputc('\n', out);
 	for (size_t i = 0; i < conf->napplications; i++)

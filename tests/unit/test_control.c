@@ -847,8 +847,8 @@ START_TEST(roles)
 	    !getgrnam("bin") || getgrnam("bin")->gr_gid != 2)
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		conf.operators = (struct conf_strings){operators, 2};
-		conf.viewers = (struct conf_strings){viewers, 2};
+		conf.roles.of[CONF_OPERATORS] = (struct conf_strings){operators, 2};
+		conf.roles.of[CONF_VIEWERS] = (struct conf_strings){viewers, 2};
 		control_reload(control, &conf);
 		int fd = dial_as(rows[i].uid, rows[i].gid);
 		say(fd, CALL("Echo", 1));
@@ -856,8 +856,8 @@ START_TEST(roles)
 		ck_assert_msg(last_peer.role == rows[i].before && last_peer.uid == rows[i].uid,
 			      "line %d: role %u", rows[i].line, last_peer.role);
 		/* The same connection, after a reload that names other groups. */
-		conf.operators = (struct conf_strings){0};
-		conf.viewers = (struct conf_strings){viewers, 1};
+		conf.roles.of[CONF_OPERATORS] = (struct conf_strings){0};
+		conf.roles.of[CONF_VIEWERS] = (struct conf_strings){viewers, 1};
 		control_reload(control, &conf);
 		say(fd, CALL("Echo", 2));
 		HEAR(fd, REPLY(2));

@@ -891,7 +891,7 @@ named(const char *name)
 {
 	struct store_schedule schedule;
 
-	OK(queue_schedule_find(queue, 0, NULL, name, &schedule, &err));
+	OK(queue_schedule_find(queue, NULL, 0, NULL, name, &schedule, &err));
 	return schedule;
 }
 
