@@ -5,15 +5,13 @@
  * size, and how deep it is nested, because jansson and whoever frees a tree go down it by
  * recursion.
  */
-#include "common/json.h"
+#include "common/json_private.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "common/when.h"
 #include "common/xalloc.h"
-
-#define DEPTH_MAX 32
 
 static json_t *
 must(json_t *value)
@@ -112,6 +110,13 @@ json_time(int64_t us)
 	return must(us ? json_string(when_utc(us).s) : json_null());
 }
 
+void
+json_put_n(json_t *object, const char *name, size_t n, json_t *value)
+{
+	if (json_object_setn_new_nocheck(object, name, n, value) < 0)
+		xalloc_die();
+}
+
 const char *
 json_get_string(const json_t *object, const char *key)
 {
@@ -149,7 +154,7 @@ too_deep(const char *text, size_t n)
 		} else if (c == '"') {
 			quoted = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > DEPTH_MAX)
+			if (++depth > JSON_DEPTH_MAX)
 				return true;
 		} else if (c == '}' || c == ']') {
 			depth--;
@@ -162,16 +167,22 @@ int
 json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct err *err)
 {
 	json_error_t where;
+	json_t *object;
 
 	if (n > limit) {
 		(void)err_set(err, ERR_INVALID_PARAMETER,
 			      "the message has %zu bytes, and the limit is %zu", n, limit);
 		return -E2BIG;
 	}
+	object = json_plain(text, n);
+	if (object) {
+		*ret_object = object;
+		return 0;
+	}
 	if (too_deep(text, n))
 		return err_set(err, ERR_INVALID_PARAMETER,
-			       "the message nests deeper than %d levels", DEPTH_MAX);
-	json_t *object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
+			       "the message nests deeper than %d levels", JSON_DEPTH_MAX);
+	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
 	if (!object) {
 		/* jansson quotes what it met, whatever that is. */
 		_cleanup_free_ char *why = json_terminal(where.text);
@@ -190,22 +201,43 @@ json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct
  *
  * What json_dumps() writes, byte for byte, at a fraction of its price: that looks for loops by
  * printing the address of each container, and half of what a request costs was spent there. Trees
- * here are made or were parsed by us: no loops, and at most DEPTH_MAX deep. */
+ * here are made or were parsed by us: no loops, and at most JSON_DEPTH_MAX deep. */
+
+#define TEXT_ROOM  2048 /* at first: most messages need no more */
+#define SORTED_MAX 32	/* members that are sorted where they stand; more need memory */
 
 struct text {
 	char *s;
 	size_t n, room;
 };
 
-static void
+static char *
+grow(struct text *text, size_t n)
+{
+	text->room = text->room ? (text->n + n) * 2 : n < TEXT_ROOM ? TEXT_ROOM : n * 2;
+	text->s = xrealloc(text->s, text->room, 1);
+	return text->s + text->n;
+}
+
+/* Where the next N bytes go. */
+static inline char *
+room(struct text *text, size_t n)
+{
+	return text->room - text->n < n ? grow(text, n) : text->s + text->n;
+}
+
+static inline void
 add(struct text *text, const void *bytes, size_t n)
 {
-	if (text->room - text->n < n) {
-		text->room = (text->n + n) * 2 + 512;
-		text->s = xrealloc(text->s, text->room, 1);
-	}
-	memcpy(text->s + text->n, bytes, n);
+	memcpy(room(text, n), bytes, n);
 	text->n += n;
+}
+
+static inline void
+add_char(struct text *text, char c)
+{
+	*room(text, 1) = c;
+	text->n++;
 }
 
 static void
@@ -235,88 +267,144 @@ add_escape(struct text *text, unsigned char c)
 		add(text, number, (size_t)snprintf(number, sizeof(number), "\\u%04X", c));
 }
 
+static inline bool
+is_plain(unsigned char c)
+{
+	return c >= 0x20 && c != '"' && c != '\\';
+}
+
+/* How many bytes at the beginning of S need no escape; eight at a time. A byte of WORD that is
+ * zero, or less than N, has its highest bit set in what these answer, and perhaps one behind it:
+ * then it is looked at byte by byte. */
+static size_t
+plain_length(const char *s, size_t n)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+	size_t i = 0;
+	uint64_t word, quote, backslash;
+
+	for (; n - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, s + i, sizeof(word));
+		quote = word ^ ones * '"';
+		backslash = word ^ ones * '\\';
+		if ((((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+		     ((backslash - ones) & ~backslash)) &
+		    highs)
+			break;
+	}
+	while (i < n && is_plain((unsigned char)s[i]))
+		i++;
+	return i;
+}
+
 static void
 add_string(struct text *text, const char *s, size_t n)
 {
-	size_t from = 0;
+	size_t plain = plain_length(s, n);
 
-	add(text, "\"", 1);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c >= 0x20 && c != '"' && c != '\\')
-			continue;
-		add(text, s + from, i - from);
-		add_escape(text, c);
-		from = i + 1;
+	add_char(text, '"');
+	add(text, s, plain);
+	for (size_t i = plain; i < n; i++) {
+		if (is_plain((unsigned char)s[i]))
+			add_char(text, s[i]);
+		else
+			add_escape(text, (unsigned char)s[i]);
 	}
-	add(text, s + from, n - from);
-	add(text, "\"", 1);
+	add_char(text, '"');
 }
 
 static void add_value(struct text *text, const json_t *value, bool sorted);
 
-static int
-compare_keys(const void *a, const void *b)
+struct member {
+	const char *key;
+	const json_t *value;
+};
+
+static void
+add_member(struct text *text, const struct member *member, bool sorted)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	add_string(text, member->key, strlen(member->key));
+	add_char(text, ':');
+	add_value(text, member->value, sorted);
+}
+
+static int
+compare_members(const void *a, const void *b)
+{
+	return strcmp(((const struct member *)a)->key, ((const struct member *)b)->key);
 }
 
 static void
-add_member(struct text *text, const char *key, const json_t *value, bool sorted)
+sort_members(struct member *members, size_t n)
 {
-	add_string(text, key, strlen(key));
-	add(text, ":", 1);
-	add_value(text, value, sorted);
+	if (n > SORTED_MAX) {
+		qsort(members, n, sizeof(*members), compare_members);
+		return;
+	}
+	for (size_t i = 1; i < n; i++) {
+		struct member member = members[i];
+		size_t k = i;
+
+		for (; k > 0 && strcmp(members[k - 1].key, member.key) > 0; k--)
+			members[k] = members[k - 1];
+		members[k] = member;
+	}
 }
 
 static void
 add_sorted(struct text *text, json_t *object)
 {
-	_cleanup_free_ const char **keys = xcalloc(json_object_size(object) + 1, sizeof(*keys));
-	size_t n = 0;
+	size_t size = json_object_size(object), n = 0;
+	_cleanup_free_ struct member *many =
+	    size > SORTED_MAX ? xcalloc(size, sizeof(*many)) : NULL;
+	struct member few[SORTED_MAX], *members = many ? many : few;
 
 	for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
-		keys[n++] = json_object_iter_key(at);
-	qsort(keys, n, sizeof(*keys), compare_keys);
+		members[n++] =
+		    (struct member){json_object_iter_key(at), json_object_iter_value(at)};
+	sort_members(members, n);
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
-			add(text, ",", 1);
-		add_member(text, keys[i], json_object_get(object, keys[i]), true);
+			add_char(text, ',');
+		add_member(text, &members[i], true);
+	}
+}
+
+static void
+add_members(struct text *text, json_t *object)
+{
+	void *first = json_object_iter(object);
+
+	for (void *at = first; at; at = json_object_iter_next(object, at)) {
+		struct member member = {json_object_iter_key(at), json_object_iter_value(at)};
+
+		if (at != first)
+			add_char(text, ',');
+		add_member(text, &member, false);
 	}
 }
 
 static void
 add_object(struct text *text, json_t *object, bool sorted)
 {
-	bool first = true;
-
-	add(text, "{", 1);
-	if (sorted && json_object_size(object) > 1) {
+	add_char(text, '{');
+	if (sorted)
 		add_sorted(text, object);
-	} else {
-		for (void *at = json_object_iter(object); at;
-		     at = json_object_iter_next(object, at)) {
-			if (!first)
-				add(text, ",", 1);
-			first = false;
-			add_member(text, json_object_iter_key(at), json_object_iter_value(at),
-				   sorted);
-		}
-	}
-	add(text, "}", 1);
+	else
+		add_members(text, object);
+	add_char(text, '}');
 }
 
 static void
 add_array(struct text *text, const json_t *array, bool sorted)
 {
-	add(text, "[", 1);
-	for (size_t i = 0; i < json_array_size(array); i++) {
+	add_char(text, '[');
+	for (size_t i = 0, n = json_array_size(array); i < n; i++) {
 		if (i > 0)
-			add(text, ",", 1);
+			add_char(text, ',');
 		add_value(text, json_array_get(array, i), sorted);
 	}
-	add(text, "]", 1);
+	add_char(text, ']');
 }
 
 /* Nobody of us sends one, and whether two are written alike is jansson's affair. */
@@ -367,7 +455,7 @@ json_compact(const json_t *value, size_t *ret_n)
 	struct text text = {0};
 
 	add_value(&text, value, false);
-	add(&text, "", 1);
+	add_char(&text, 0);
 	if (ret_n)
 		*ret_n = text.n - 1;
 	return text.s;
@@ -379,7 +467,7 @@ json_canonical(const json_t *value)
 	struct text text = {0};
 
 	add_value(&text, value, true);
-	add(&text, "", 1);
+	add_char(&text, 0);
 	return text.s;
 }
 

@@ -20,6 +20,11 @@ json_t *json_bytes(const void *bytes, size_t n);
 /* RFC 3339 UTC with microseconds, or null when US is 0. New reference. */
 json_t *json_time(int64_t us);
 
+/* Sets the member NAME, a literal, of OBJECT, which has none of that name yet. Steals VALUE. What answers carry by the dozen is
+   made by this: json_pack() reads its format anew each time. */
+#define json_put(object, name, value) json_put_n((object), "" name, sizeof(name) - 1, (value))
+void json_put_n(json_t *object, const char *name, size_t n, json_t *value);
+
 /* Members of an object, with a default for a missing or null one. Strings are borrowed. */
 const char *json_get_string(const json_t *object, const char *key); /* NULL if absent */
 int64_t json_get_int(const json_t *object, const char *key, int64_t otherwise);

@@ -18,6 +18,7 @@
 #include "artifact/objects.h"
 #include "common/conf.h"
 #include "common/notify.h"
+#include "common/pool.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/audit.h"
@@ -393,6 +394,7 @@ serve(struct daemon *daemon)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
+	pool_use();
 	if (load(daemon, &problems) < 0)
 		return EXIT_FAILURE;
 	daemon->loop = ev_default_loop(EVFLAG_AUTO);

@@ -36,13 +36,16 @@ static json_t *
 waits(const char *kind, const char *format, ...)
 {
 	_cleanup_free_ char *text = NULL;
+	json_t *answer = json_object();
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&text, format, args) < 0)
-		xalloc_die();
+	text = xvasprintf(format, args);
 	va_end(args);
-	return json_pack("{s:s, s:s, s:n}", "kind", kind, "text", text, "until");
+	json_put(answer, "kind", json_text(kind));
+	json_put(answer, "text", json_text(text));
+	json_put(answer, "until", json_null());
+	return answer;
 }
 
 /* Behind its time, what will close the stage then. */
@@ -190,20 +193,17 @@ add_run(json_t *object, const struct job *job)
 {
 	bool started = job->started_us > 0;
 
-	(void)json_object_set_new(object, "mode",
-				  started ? json_text(job_mode_name(job->mode)) : json_null());
-	(void)json_object_set_new(object, "from",
-				  started ? queue_ref_json(&job->from) : json_null());
-	(void)json_object_set_new(object, "started", json_time(job->started_us));
-	(void)json_object_set_new(object, "finished", json_time(job->finished_us));
-	(void)json_object_set_new(object, "ended_by", json_text(job->ended_by));
-	(void)json_object_set_new(object, "exit_code",
-				  job->exit_code >= 0 ? json_integer(job->exit_code) : json_null());
-	(void)json_object_set_new(object, "failed_step", json_text(job->failed_step));
-	(void)json_object_set_new(object, "message", json_text(job->message));
-	(void)json_object_set_new(object, "lateness_us",
-				  started ? json_integer(job->started_us - job->due_us)
-					  : json_null());
+	json_put(object, "mode", started ? json_text(job_mode_name(job->mode)) : json_null());
+	json_put(object, "from", started ? queue_ref_json(&job->from) : json_null());
+	json_put(object, "started", json_time(job->started_us));
+	json_put(object, "finished", json_time(job->finished_us));
+	json_put(object, "ended_by", json_text(job->ended_by));
+	json_put(object, "exit_code",
+		 job->exit_code >= 0 ? json_integer(job->exit_code) : json_null());
+	json_put(object, "failed_step", json_text(job->failed_step));
+	json_put(object, "message", json_text(job->message));
+	json_put(object, "lateness_us",
+		 started ? json_integer(job->started_us - job->due_us) : json_null());
 }
 
 static json_t *
@@ -218,35 +218,50 @@ overrides_json(const struct job *job)
 			 freezes ? json_copy(freezes) : json_array());
 }
 
+/* What was asked for, and by whom. */
+static void
+add_request(json_t *object, const struct job *job)
+{
+	json_put(object, "plan", json_text(job->plan));
+	json_put(object, "reason", json_text(job->reason));
+	json_put(object, "requested_by", json_text(job->requested_by));
+	json_put(object, "uid", json_integer(job->uid));
+	json_put(object, "created", json_time(job->created_us));
+	json_put(object, "due", json_time(job->due_us));
+	json_put(object, "due_text", json_text(job->due_text));
+	json_put(object, "zone", json_text(job->zone[0] ? job->zone : NULL));
+	json_put(object, "redeploy", json_boolean(job->redeploy));
+	json_put(object, "if_changed", json_text(job_if_changed_name(job->if_changed)));
+	json_put(object, "grace_us", json_integer(job->grace_us));
+	json_put(object, "variables", job->variables ? json_incref(job->variables) : json_object());
+	json_put(object, "schedule", id_json(job->schedule));
+	json_put(object, "wanted", json_text(job->wanted));
+	json_put(object, "overrides", overrides_json(job));
+}
+
 json_t *
 queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int64_t now_us)
 {
 	_cleanup_free_ char *damaged = store_damage_job(queue->store, job->id);
 	struct build_ref build = job->build;
-	json_t *steps = NULL, *object;
+	json_t *steps = NULL, *object = json_object();
 
 	queue_schedule_show(queue, job, &build);
-	object = json_pack("{s:I, s:s, s:s, s:s, s:I, s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, "
-			   "s:b, s:s, s:I, s:O, s:o, s:o, s:o}",
-			   "id", (json_int_t)job->id, "state", job_state_shown(job->state),
-			   "application", job->application, "release", build.release, "build",
-			   (json_int_t)build.number, "stage", job->stage, "plan", job->plan,
-			   "reason", json_text(job->reason), "requested_by", job->requested_by,
-			   "uid", (json_int_t)job->uid, "created", json_time(job->created_us),
-			   "due", json_time(job->due_us), "due_text", json_text(job->due_text),
-			   "zone", json_text(job->zone[0] ? job->zone : NULL), "redeploy",
-			   job->redeploy, "if_changed", job_if_changed_name(job->if_changed),
-			   "grace_us", (json_int_t)job->grace_us, "variables", job->variables, "schedule",
-			   id_json(job->schedule), "wanted", json_text(job->wanted), "overrides",
-			   overrides_json(job));
+	json_put(object, "id", json_integer(job->id));
+	json_put(object, "state", json_text(job_state_shown(job->state)));
+	json_put(object, "application", json_text(job->application));
+	json_put(object, "release", json_text(build.release));
+	json_put(object, "build", json_integer(build.number));
+	json_put(object, "stage", json_text(job->stage));
+	add_request(object, job);
 	add_run(object, job);
-	(void)json_object_set_new(object, "waits_for", queue_waits_for(queue, job, now_us));
+	json_put(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {
 		steps = json_array();
 		(void)store_step_each(queue->store, job->id, add_step, steps, NULL);
 	}
-	(void)json_object_set_new(object, "damaged", json_text(damaged));
-	(void)json_object_set_new(object, "steps", steps ? steps : json_null());
+	json_put(object, "damaged", json_text(damaged));
+	json_put(object, "steps", steps ? steps : json_null());
 	return object;
 }
 

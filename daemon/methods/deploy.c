@@ -50,6 +50,7 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	struct queue *queue = request->methods->queue;
 	struct queue_request wish;
 	struct queue_answer answer = {0};
+	json_t *reply;
 	int r = read_request(request, redeploy, &wish, err);
 
 	if (r < 0)
@@ -57,14 +58,18 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	r = queue_request(queue, &wish, &request->who, request->now_us, &answer, err);
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack(
-	    "{s:o, s:O?, s:o, s:O, s:O, s:O, s:O}", "job",
-	    wish.dry_run ? json_null() : queue_job_json(queue, &answer.job, false, request->now_us),
-	    "preview", answer.preview, "replacing",
-	    request_live(answer.has_live ? &answer.live : NULL), "not_undone", answer.not_undone,
-	    "ahead", answer.ahead, "warnings", answer.warnings, "window", answer.window);
+	*ret_reply = reply = json_object();
+	json_put(reply, "job",
+		 wish.dry_run ? json_null()
+			      : queue_job_json(queue, &answer.job, false, request->now_us));
+	json_put(reply, "preview", answer.preview ? json_incref(answer.preview) : json_null());
+	json_put(reply, "replacing", request_live(answer.has_live ? &answer.live : NULL));
+	json_put(reply, "not_undone", json_incref(answer.not_undone));
+	json_put(reply, "ahead", json_incref(answer.ahead));
+	json_put(reply, "warnings", json_incref(answer.warnings));
+	json_put(reply, "window", json_incref(answer.window));
 	queue_answer_clear(&answer);
-	return *ret_reply ? 0 : err_set(err, ERR_FAILED, "the answer could not be made");
+	return 0;
 }
 
 int

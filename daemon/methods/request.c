@@ -264,12 +264,17 @@ page_clear(struct page *page)
 json_t *
 request_live(const struct history_entry *live)
 {
+	json_t *object;
+
 	if (!live)
 		return json_null();
-	return json_pack("{s:s, s:I, s:o, s:o, s:o}", "release", live->build.release, "build",
-			 (json_int_t)live->build.number, "job",
-			 live->job ? json_integer((json_int_t)live->job) : json_null(), "since",
-			 json_time(live->since_us), "by", json_text(live->by));
+	object = json_object();
+	json_put(object, "release", json_text(live->build.release));
+	json_put(object, "build", json_integer(live->build.number));
+	json_put(object, "job", live->job ? json_integer(live->job) : json_null());
+	json_put(object, "since", json_time(live->since_us));
+	json_put(object, "by", json_text(live->by));
+	return object;
 }
 
 json_t *
