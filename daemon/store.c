@@ -113,26 +113,46 @@ store_savepoint(struct store *store, struct err *err)
 {
 	int r = store_seals_savepoint(store, err);
 
+	store->marked = false;
 	store->audit_savepoint = store->audit;
 	return r == 0 ? store_run(store, statement(store, S_SAVEPOINT), err) : r;
+}
+
+/* Within a savepoint SQLite copies each page that it changes: ten pages for a request. */
+int
+store_mark(struct store *store, struct err *err)
+{
+	int r = store_seals_savepoint(store, err);
+
+	if (r < 0)
+		return r;
+	store->marked = true;
+	store->audit_savepoint = store->audit;
+	store->changes_at_mark = sqlite3_total_changes(store->db);
+	return 0;
 }
 
 int
 store_release(struct store *store, struct err *err)
 {
-	return store_run(store, statement(store, S_RELEASE), err);
+	return store->marked ? 0 : store_run(store, statement(store, S_RELEASE), err);
 }
 
-void
+bool
 store_rollback_savepoint(struct store *store)
 {
 	if (store->spoiled)
-		return;
-	(void)store_run(store, statement(store, S_ROLLBACK_TO), NULL);
+		return true; /* all of it is undone already */
+	if (store->marked)
+		store->spoiled = sqlite3_total_changes(store->db) != store->changes_at_mark;
+	else
+		(void)store_run(store, statement(store, S_ROLLBACK_TO), NULL);
 	store_seals_savepoint_back(store);
-	(void)store_run(store, statement(store, S_RELEASE), NULL);
+	if (!store->marked)
+		(void)store_run(store, statement(store, S_RELEASE), NULL);
 	store->audit = store->audit_savepoint;
 	store_touch(store);
+	return !store->spoiled;
 }
 
 int64_t

@@ -36,7 +36,11 @@ void store_rollback(struct store *store);
 bool store_in_transaction(const struct store *store);
 int store_savepoint(struct store *store, struct err *err);
 int store_release(struct store *store, struct err *err);
-void store_rollback_savepoint(struct store *store);
+/* The same for a request that refuses nothing behind its first write: it costs nothing. */
+int store_mark(struct store *store, struct err *err);
+/* Back to the savepoint, or to the mark. False: something was written since the mark, and the commit of this transaction will
+   fail for all that is in it (-ENOSPC). */
+bool store_rollback_savepoint(struct store *store);
 int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
 /* A number that is kept under a NAME of the program's; 0 when it was never put. */
 int store_number_get(struct store *store, const char *name, int64_t *ret_value, struct err *err);

@@ -139,7 +139,8 @@ struct store {
 	sqlite3_stmt **statements[STORE_PART_MAX_];
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
-	int changes_at_begin;
+	bool marked;  /* there is a mark instead of a savepoint */
+	int changes_at_begin, changes_at_mark;
 	struct store_seals *seals; /* NULL before the tables are known */
 	int64_t ndamaged;	   /* rows of that table */
 	json_t *notes;		   /* what the opening found, as sentences */

@@ -115,7 +115,7 @@ add_value(struct store_seals *seals, sqlite3_value *value)
 	if (head.type == SQLITE_INTEGER) {
 		head.n = sqlite3_value_int64(value);
 	} else if (head.type != SQLITE_NULL) {
-		text = sqlite3_value_text(value);
+		text = sqlite3_value_blob(value); /* as text it would be copied for its NUL */
 		head.n = sqlite3_value_bytes(value);
 	}
 	add_bytes(seals, &head, sizeof(head));

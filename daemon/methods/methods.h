@@ -13,7 +13,8 @@
 #include "daemon/sched.h"
 
 /*
- * kind: READ, MUTATE (key, savepoint, stored answer), STREAM (more), UPGRADE.
+ * kind: READ, MUTATE (key, savepoint, stored answer), ADD (the same, but what it refuses it refuses before its first write:
+ *	no savepoint), STREAM (more), UPGRADE.
  * touches: what the caller must have the role on, and see (reach.c):
  *	STAGE		the stage that is named, or is the default
  *	APPLICATION	any stage of the application that is named
@@ -39,8 +40,8 @@
 	X(SweepStore,      OPERATOR, STREAM,  NONE)                                                \
 	X(VerifyBuilds,    VIEWER,   STREAM,  LIST)                                                \
 	X(Diff,            VIEWER,   READ,    APPLICATION)                                         \
-	X(Deploy,          OPERATOR, MUTATE,  STAGE)                                               \
-	X(Redeploy,        OPERATOR, MUTATE,  STAGE)                                               \
+	X(Deploy,          OPERATOR, ADD,     STAGE)                                               \
+	X(Redeploy,        OPERATOR, ADD,     STAGE)                                               \
 	X(ListQueue,       VIEWER,   READ,    LIST)                                                \
 	X(GetJob,          VIEWER,   READ,    JOB)                                                 \
 	X(ListHistory,     VIEWER,   READ,    LIST)                                                \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of methods/ share: a request as its handler sees it (checked against the interface, rights settled), and the
- * declarations of all handlers, made from the table. READ and MUTATE handlers return the parameters of their reply; STREAM and
+ * declarations of all handlers, made from the table. READ, MUTATE and ADD handlers return the parameters of their reply; STREAM and
  * UPGRADE handlers take the call over when they return 0. On an error nothing was replied and METHODS does it.
  */
 #ifndef DAEMON_METHODS_REQUEST_H
@@ -21,6 +21,7 @@ struct methods {
 	struct store *store;
 	struct audit *audit;
 	struct varlink_interface *control, *service;
+	uint64_t *answered;	     /* by each method, so far */
 	struct files_kept *kept; /* files.c; NULL: nothing */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
@@ -52,6 +53,7 @@ struct request {
 
 #define READ(name) int method_##name(struct request *request, json_t **ret_reply, struct err *err)
 #define MUTATE(name) READ(name)
+#define ADD(name) READ(name)
 #define STREAM(name) int method_##name(struct request *request, struct err *err)
 #define UPGRADE(name) STREAM(name)
 #define X(name, role, kind, touches) kind(name);

@@ -6,7 +6,7 @@
 #include "daemon/methods/request.h"
 #include "tests/unit/unit.h"
 
-enum kind { KIND_READ, KIND_MUTATE, KIND_STREAM, KIND_UPGRADE };
+enum kind { KIND_READ, KIND_MUTATE, KIND_ADD, KIND_STREAM, KIND_UPGRADE };
 
 static const struct {
 	const char *name;
@@ -74,7 +74,7 @@ START_TEST(what_changes_takes_a_key)
 		from += strlen(begin);
 		input = strndup(from, (size_t)(strstr(from, "->") - from));
 		ck_assert_msg((strncmp(input, "key:", 4) == 0 || strstr(input, " key:") != NULL) ==
-				  (rows[i].kind == KIND_MUTATE),
+				  (rows[i].kind == KIND_MUTATE || rows[i].kind == KIND_ADD),
 			      "%s", rows[i].name);
 		free(input);
 	}
@@ -85,7 +85,8 @@ START_TEST(viewers_change_nothing)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		ck_assert_int_ne(rows[i].role, CONTROL_NOBODY);
-		if (rows[i].kind == KIND_MUTATE || rows[i].kind == KIND_UPGRADE)
+		if (rows[i].kind == KIND_MUTATE || rows[i].kind == KIND_ADD ||
+		    rows[i].kind == KIND_UPGRADE)
 			ck_assert_msg(rows[i].role > CONTROL_VIEWER, "%s", rows[i].name);
 	}
 }

@@ -842,6 +842,52 @@ list_what(const struct store_audit *row, void *arg)
 	return 0;
 }
 
+/* A mark costs nothing, and what is undone behind a write takes the whole transaction with it. */
+START_TEST(test_mark)
+{
+	struct store *store;
+	char *reply = NULL;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_mark(store, &err));
+	OK(store_key_add(store, 1, "a", "d", "{}", 1, &err));
+	OK(store_release(store, &err));
+	OK(store_mark(store, &err));
+	ck_assert(store_rollback_savepoint(store)); /* nothing was written */
+	OK(store_savepoint(store, &err));
+	OK(store_key_add(store, 1, "b", "d", "{}", 1, &err));
+	ck_assert(store_rollback_savepoint(store));
+	OK(store_commit(store, 1, &err));
+	OK(store_begin(store, &err));
+	OK(store_key_add(store, 1, "c", "d", "{}", 1, &err));
+	OK(store_mark(store, &err));
+	add_row(store, "x");
+	ck_assert(!store_rollback_savepoint(store));
+	ck_assert_int_eq(store_key_add(store, 1, "e", "d", "{}", 1, &err), -ENOSPC);
+	ck_assert_int_eq(store_commit(store, 2, &err), -ENOSPC);
+	ck_assert(!store_in_transaction(store));
+	ck_assert_int_eq(store_audit_head(store).id, 0);
+	err_clear(&err);
+	ck_assert_int_eq(store_key_find(store, 1, "a", "d", &reply, &err), 1);
+	free(reply);
+	ck_assert_int_eq(store_key_find(store, 1, "b", "d", &reply, &err), 0);
+	ck_assert_int_eq(store_key_find(store, 1, "c", "d", &reply, &err), 0);
+	/* The next transaction is as any other, and every row has its seal. */
+	OK(store_begin(store, &err));
+	OK(store_key_add(store, 1, "f", "d", "{}", 1, &err));
+	OK(store_commit(store, 3, &err));
+	store_close(store);
+	store = open_store();
+	ck_assert_ptr_null(store_notes(store));
+	ck_assert_int_eq(store_key_find(store, 1, "f", "d", &reply, &err), 1);
+	free(reply);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* What is undone leaves no gap, and the chain goes on over it and over a restart. */
 START_TEST(test_audit_undone)
 {
@@ -1230,5 +1276,5 @@ END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
-	  test_keys, test_builds, test_from_version_1, test_audit_undone, test_failed_migration, test_same_schema,
+	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)
