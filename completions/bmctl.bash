@@ -18,17 +18,18 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
-        reschedule release lock unlock settle at schedule check reload drain audit call version help'
+        reschedule release lock unlock settle at schedule check reload drain audit call bridge version help'
     local audits='verify'
     local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
-    local always='--socket --json --color --help --version'
+    local always='--host --socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
         --yes --grace --if-changed --override-window --override-freeze'
-    local verb= sub= nth=0 i socket=()
+    local verb= sub= nth=0 i socket=() host=${BMD_HOST-}
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
+        -H | --host) host=${words[++i]} ;;
         --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | \
             --release | --stage | --since | --until | --head | --limit | -n | --color) ((i++)) ;;
         -*) ;;
@@ -38,7 +39,13 @@ _bmctl() {
         esac
     done
 
+    # The names of another machine's bmd would cost an ssh, and may cost a password: none are offered.
+    [[ -z $host ]] || socket=(-H '' -s /dev/null)
+
     case $prev in
+    -H | --host)
+        COMPREPLY=($(compgen -A hostname -- "$cur") $(compgen -W "$(sed -n 's/^ *[Hh]ost  *\([^*?!]*\)$/\1/p' ~/.ssh/config 2>/dev/null)" -- "$cur"))
+        return ;;
     -s | --socket | --signature) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;

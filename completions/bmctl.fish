@@ -1,7 +1,8 @@
 # fish completion for bmctl. The verbs and options are those of `bmctl --help`; a test compares.
 # A bmd that is down answers at once, one that is stuck never: nobody waits for it.
+# Nor for the names of another machine's bmd: they would cost an ssh, and may cost a password.
 function __bmctl_ask
-    timeout 1 bmctl --json $argv 2>/dev/null
+    set -q BMD_HOST[1]; or string match -qr -- '^(-H|--host)' (commandline -opc); or timeout 1 bmctl --json $argv 2>/dev/null
 end
 function __bmctl_names
     __bmctl_ask status | string match -ra "\"$argv[1]\":\"[^\"]*\"" | string split -f4 '"' | sort -u
@@ -21,7 +22,7 @@ function __bmctl_words
             continue
         end
         switch $token
-            case -s --socket --color --at --on --to --var --reason --timeout --grace --if-changed --override-freeze --number --note \
+            case -H --host -s --socket --color --at --on --to --var --reason --timeout --grace --if-changed --override-freeze --number --note \
                     --signature --release --stage --since --until --limit -n
                 set value 1
             case '-*'
@@ -54,13 +55,14 @@ function __bmctl_verb
 end
 
 complete -c bmctl -f
+complete -c bmctl -s H -l host -x -a '(__fish_print_hostnames)' -d 'the bmd of another machine, over ssh'
 complete -c bmctl -s s -l socket -r -F -d 'the socket of bmd'
 complete -c bmctl -l json -d 'print the reply'
 complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call version help
+set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call bridge version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'

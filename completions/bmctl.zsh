@@ -1,21 +1,25 @@
 #compdef bmctl
 # zsh completion for bmctl. The verbs and options are those of `bmctl --help`; a test compares.
 
+# The names of another machine's bmd would cost an ssh, and may cost a password: none are offered.
+_bmctl_ask() {
+    [[ -n $BMD_HOST || -n ${typed[(r)(-H*|--host*)]} ]] || timeout 1 bmctl --json "$@"
+}
 _bmctl_names() {
     local -a names
-    names=(${(f)"$(timeout 1 bmctl --json status 2>/dev/null | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u)"})
+    names=(${(f)"$(_bmctl_ask status 2>/dev/null | grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u)"})
     compadd -a names
 }
 _bmctl_applications() { _bmctl_names application }
 _bmctl_stages() { _bmctl_names stage }
 _bmctl_jobs() {
     local -a names
-    names=(${(f)"$(timeout 1 bmctl --json queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
+    names=(${(f)"$(_bmctl_ask queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
     compadd -a names
 }
 _bmctl_builds() {
     local -a names
-    names=(${(f)"$(timeout 1 bmctl --json build list ${words[CURRENT-1]} 2>/dev/null |
+    names=(${(f)"$(_bmctl_ask build list ${words[CURRENT-1]} 2>/dev/null |
         grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)"})
     compadd -a names
 }
@@ -26,14 +30,15 @@ _bmctl_builds_live() {
 }
 _bmctl_schedules() {
     local -a names
-    names=(${=${(f)"$(timeout 1 bmctl --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' |
+    names=(${=${(f)"$(_bmctl_ask schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' |
         sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//')"}})
     compadd -a names
 }
 
 _bmctl() {
-    local -a always request verbs builds schedules
-    always=('(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
+    local -a always request verbs builds schedules typed
+    typed=($words)
+    always=('(-H --host)'{-H,--host}'[the bmd of another machine, over ssh]:host:_hosts' '(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
         '--color[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[help]' '(-V --version)'{-V,--version}'[version]')
     request=('--now[due now]' '--at[due at a time]:time:' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
         '*--var[set a variable]:K=V:' '--wait[wait for the end]' '(-f --follow)'{-f,--follow}'[show the log]'
@@ -45,7 +50,7 @@ _bmctl() {
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
         'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
-        'reload:read the configuration again' 'drain:start nothing new until a restart' 'audit:who asked for what' 'call:a raw call' 'version:versions' 'help:help of a verb')
+        'reload:read the configuration again' 'drain:start nothing new until a restart' 'audit:who asked for what' 'call:a raw call' 'bridge:the far end of -H' 'version:versions' 'help:help of a verb')
     schedules=('add:deploy again and again' 'list:recurring deployments' 'remove:end a schedule' 'pause:let a schedule rest'
         'resume:let it go on' 'preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'manifest:what to sign' 'reject:mark as bad' 'restore:take a rejection back'

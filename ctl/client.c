@@ -20,15 +20,19 @@
 #include "common/json.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
+#include "ctl/remote.h"
 
 #define CONNECT_S      10		/* for a place in bmd's backlog */
+#define REMOTE_US      INT64_C(300000000) /* for ssh: somebody may have to type a password */
 #define UPLOAD_S       120		/* for the taker of an upload to take another byte */
 #define AGAIN_US       INT64_C(3000000) /* for connecting again: bmd may be restarting */
 #define AGAIN_PAUSE_US INT64_C(100000)	/* between these tries */
 #define CLIENTS	       4		/* that are waited for at once */
 
 struct client {
-	const char *socket;
+	const char *host, *socket;
+	const char *name; /* of the two, what a person knows it by */
+	struct remote *remote;
 	int fd;
 	struct varlink_input input;
 };
@@ -36,11 +40,13 @@ struct client {
 static volatile sig_atomic_t interrupted;
 
 struct client *
-client_new(const char *socket)
+client_new(const char *host, const char *socket)
 {
 	struct client *client = xcalloc(1, sizeof(*client));
 
+	client->host = host;
 	client->socket = socket;
+	client->name = host != NULL ? host : socket;
 	client->fd = -1;
 	return client;
 }
@@ -51,6 +57,7 @@ client_close(struct client *client)
 	if (client->fd >= 0)
 		close(client->fd);
 	client->fd = -1;
+	remote_close(TAKE(client->remote));
 	varlink_input_clear(&client->input);
 }
 
@@ -110,21 +117,19 @@ static int
 broken(const struct client *client, const char *how, struct err *err)
 {
 	err_set(err, ERR_UNREACHABLE, "bmd at %s %s (is bmd running? systemctl status bmd)",
-		client->socket, how);
+		client->name, how);
 	return -ECONNRESET;
 }
 
 /* connect(2) blocks while the backlog is full, hence the send timeout; afterwards the descriptor
  * never blocks. */
 static int
-client_connect(struct client *client, struct err *err)
+connect_here(struct client *client, struct err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = CONNECT_S};
 	_cleanup_close_ int fd = -1;
 
-	if (client->fd >= 0)
-		return 0;
 	if (strlen(client->socket) >= sizeof(address.sun_path))
 		return err_set(err, ERR_USAGE, "the path of the socket %s is longer than %zu bytes",
 			       client->socket, sizeof(address.sun_path) - 1);
@@ -137,9 +142,29 @@ client_connect(struct client *client, struct err *err)
 		return unreachable(client, errno, err);
 	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return err_errno(err, errno, "fcntl");
-	varlink_input_clear(&client->input);
 	client->fd = TAKE_FD(fd);
 	return 0;
+}
+
+static int connect_there(struct client *client, struct err *err);
+
+static int
+client_connect(struct client *client, struct err *err)
+{
+	if (client->fd >= 0)
+		return 0;
+	varlink_input_clear(&client->input);
+	return client->host != NULL ? connect_there(client, err) : connect_here(client, err);
+}
+
+int
+client_open(struct client *client, int *ret_fd, struct err *err)
+{
+	int r = client_connect(client, err);
+
+	if (r >= 0)
+		*ret_fd = client->fd;
+	return r;
 }
 
 int
@@ -193,13 +218,23 @@ wait_for(struct pollfd *fds, nfds_t n, int64_t deadline)
 int
 client_wait(struct client *const *clients, size_t n, int64_t deadline)
 {
-	struct pollfd fds[CLIENTS];
+	struct pollfd fds[2 * CLIENTS];
 	nfds_t used = 0;
+	int r;
 
-	for (size_t i = 0; i < n && used < CLIENTS; i++)
-		if (clients[i] != NULL && clients[i]->fd >= 0)
-			fds[used++] = (struct pollfd){.fd = clients[i]->fd, .events = POLLIN};
-	return wait_for(fds, used, deadline);
+	for (size_t i = 0; i < n && i < CLIENTS; i++) {
+		if (clients[i] == NULL || clients[i]->fd < 0)
+			continue;
+		fds[used++] = (struct pollfd){.fd = clients[i]->fd, .events = POLLIN};
+		if (clients[i]->remote != NULL)
+			fds[used++] = (struct pollfd){.fd = remote_said_fd(clients[i]->remote),
+						      .events = POLLIN};
+	}
+	r = wait_for(fds, used, deadline);
+	for (size_t i = 0; i < n && i < CLIENTS; i++)
+		if (clients[i] != NULL && clients[i]->remote != NULL)
+			remote_listen(clients[i]->remote);
+	return r;
 }
 
 static int
@@ -260,7 +295,7 @@ take_object(struct client *client, json_t **ret_object, struct err *err)
 		if (r < 0)
 			return err_set(err, ERR_FAILED,
 				       "bmd at %s sent more than a message may hold",
-				       client->socket);
+				       client->name);
 		if (r > 0)
 			break;
 		if ((r = fill(client, err)) <= 0)
@@ -269,7 +304,7 @@ take_object(struct client *client, json_t **ret_object, struct err *err)
 	if (json_parse(text, n, VARLINK_FRAME_MAX, ret_object, err) < 0) {
 		err_set(err, ERR_FAILED,
 			"what answers at %s is not bmd: it sent no message of the protocol",
-			client->socket);
+			client->name);
 		return -EPROTO;
 	}
 	return 1;
@@ -289,7 +324,7 @@ client_take(struct client *client, json_t **ret_reply, bool *ret_continues, stru
 
 		if (err_from_json(object, &reply) < 0)
 			return err_set(err, ERR_FAILED, "bmd at %s sent a malformed error",
-				       client->socket);
+				       client->name);
 		err_clear(err);
 		*err = reply;
 		return reply.code == ERR_NONE ? -EIO : err_set(NULL, reply.code, "%s", reply.text);
@@ -313,7 +348,7 @@ client_next(struct client *client, int64_t deadline, json_t **ret_reply, bool *r
 		if (r == -ETIMEDOUT)
 			err_set(err, ERR_UNREACHABLE,
 				"bmd at %s did not answer in time (systemctl status bmd)",
-				client->socket);
+				client->name);
 		if (r < 0)
 			return r;
 	}
@@ -331,6 +366,28 @@ send_call(struct client *client, const char *method, json_t *parameters, bool mo
 		return err_set(err, ERR_USAGE,
 			       "the request is longer than a message may be (1 MiB)");
 	return send_all(client, frame, n, client_clock() + CLIENT_CALL_US, err);
+}
+
+/* Through ssh; connected is who has answered, so that a change is never sent into a connection that
+ * may not come to be. What bmd may refuse it refuses of the call itself. */
+static int
+connect_there(struct client *client, struct err *err)
+{
+	_cleanup_json_ json_t *nothing = json_object(), *reply = NULL;
+	bool continues;
+	int r = remote_open(client->host, client->socket, &client->remote, &client->fd, err);
+
+	if (r >= 0 && fcntl(client->fd, F_SETFL, O_NONBLOCK) < 0)
+		r = err_errno(err, errno, "fcntl");
+	if (r >= 0)
+		r = send_call(client, ERR_SERVICE "GetInfo", nothing, false, false, err);
+	if (r >= 0)
+		r = client_next(client, client_clock() + REMOTE_US, &reply, &continues, err);
+	if (r == -ECONNRESET)
+		r = remote_why(client->remote, err);
+	if (r < 0)
+		client_close(client);
+	return r;
 }
 
 static int
@@ -353,7 +410,7 @@ lost(const struct client *client, struct err *err)
 	return err_set(
 	    err, ERR_UNKNOWN_OUTCOME,
 	    "the answer of bmd at %s was lost: the request may have been accepted: bmctl queue",
-	    client->socket);
+	    client->name);
 }
 
 int
@@ -438,7 +495,7 @@ client_answer(struct client *client, int64_t deadline, json_t **ret_answer, stru
 		json_decref(TAKE(*ret_answer));
 		if (r < 0)
 			return err_set(err, ERR_FAILED, "bmd at %s sent a malformed error",
-				       client->socket);
+				       client->name);
 		err_clear(err);
 		*err = reply;
 		return err_set(NULL, reply.code, "%s", reply.text);

@@ -19,8 +19,8 @@
 #define CLIENT_NEVER   INT64_MAX
 
 struct client;
-/* Does not connect. SOCKET is borrowed. */
-struct client *client_new(const char *socket);
+/* Does not connect. HOST (NULL: this machine) and SOCKET (NULL with a HOST: the one that is usual there) are borrowed. */
+struct client *client_new(const char *host, const char *socket);
 void client_free(struct client *client); /* NULL is fine */
 void client_close(struct client *client);
 
@@ -47,6 +47,9 @@ int client_next(struct client *client, int64_t deadline, json_t **ret_reply, boo
 /* Waits until one of N clients (NULL ones are skipped) may have a reply: 0, -ETIMEDOUT or -EINTR,
  * without a sentence. */
 int client_wait(struct client *const *clients, size_t n, int64_t deadline);
+
+/* A connected descriptor for those who only pass bytes; it stays CLIENT's. */
+int client_open(struct client *client, int *ret_fd, struct err *err);
 
 /* Upgrades; the connection stays CLIENT's, and its descriptor is blocking until client_answer(). */
 int client_upgrade(struct client *client, const char *method, json_t *parameters, int *ret_fd,

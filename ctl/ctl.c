@@ -17,6 +17,7 @@
 
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "ctl/remote.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
 #include "ctl/verbs/verbs.h"
@@ -64,10 +65,47 @@ clock_now(void)
 	return (int64_t)ts.tv_sec * WHEN_SECOND + ts.tv_nsec / 1000;
 }
 
+static const char *
+from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* Whom to ask. $BMD_SOCKET speaks of this machine, and is not sent to another one; an empty -H is
+ * this machine. */
+static int
+open_where(struct ctl *ctl, struct err *err)
+{
+	int r;
+
+	ctl->host = from_environment("BMD_HOST");
+	if (ctl_given(ctl, OPTION_HOST))
+		ctl->host = ctl_value(ctl, OPTION_HOST);
+	if (ctl->host != NULL && ctl->host[0] == '\0')
+		ctl->host = NULL;
+	if (ctl->host != NULL && (r = remote_check(ctl->host, err)) < 0)
+		return r;
+	if (ctl->host == NULL) {
+		ctl->socket = from_environment("BMD_SOCKET");
+		if (ctl->socket == NULL)
+			ctl->socket = SOCKET_DEFAULT;
+	}
+	if (ctl_given(ctl, OPTION_SOCKET))
+		ctl->socket = ctl_value(ctl, OPTION_SOCKET);
+	if (ctl->socket != NULL && ctl->socket[0] == '\0')
+		return err_set(err, ERR_USAGE, "--socket is empty: name the socket of bmd");
+	ctl->client = client_new(ctl->host, ctl->socket);
+	if (ctl->host != NULL && ctl_given(ctl, OPTION_HOST))
+		table_program(ctl->host);
+	return 0;
+}
+
 int
 ctl_open(struct ctl *ctl, struct err *err)
 {
-	const char *environment = getenv("BMD_SOCKET");
+	int r;
 
 	/* Widths are counted in UTF-8, which is what is printed whatever the locale says. */
 	setlocale(LC_CTYPE, "");
@@ -76,14 +114,8 @@ ctl_open(struct ctl *ctl, struct err *err)
 	ctl->now_us = clock_now();
 	if (when_zone_local(ctl->zone, &ctl->zone_error) < 0)
 		memcpy(ctl->zone, "UTC", sizeof("UTC"));
-	ctl->socket = SOCKET_DEFAULT;
-	if (environment != NULL && environment[0] != '\0')
-		ctl->socket = environment;
-	if (ctl_given(ctl, OPTION_SOCKET))
-		ctl->socket = ctl_value(ctl, OPTION_SOCKET);
-	if (ctl->socket[0] == '\0')
-		return err_set(err, ERR_USAGE, "--socket is empty: name the socket of bmd");
-	ctl->client = client_new(ctl->socket);
+	if ((r = open_where(ctl, err)) < 0)
+		return r;
 	ctl->json = ctl_given(ctl, OPTION_JSON);
 	ctl->terminal = isatty(STDOUT_FILENO);
 	ctl->width = ctl->terminal ? terminal_width() : 0;

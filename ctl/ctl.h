@@ -35,7 +35,8 @@ struct ctl {
 	size_t first; /* of options.words: the first argument of the verb */
 	size_t argc;  /* the line as typed, without the program's name */
 	const char *const *argv;
-	const char *socket;
+	const char *host;   /* NULL: this machine */
+	const char *socket; /* NULL: the one that is usual on HOST */
 	struct client *client;
 	bool json, color;
 	bool terminal;	/* standard output is one */

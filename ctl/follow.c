@@ -32,7 +32,7 @@ static void
 stream_open(struct stream *stream, struct ctl *ctl, const char *method, json_t *parameters)
 {
 	*stream = (struct stream){.ctl = ctl, .method = method, .parameters = parameters};
-	stream->client = client_new(ctl->socket);
+	stream->client = client_new(ctl->host, ctl->socket);
 }
 
 static void

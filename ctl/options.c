@@ -60,7 +60,7 @@ static bool
 repeatable(int id)
 {
 	return id == OPTION_VARIABLE || id == OPTION_JSON || id == OPTION_COLOR ||
-	       id == OPTION_SOCKET || id == OPTION_HELP || id == OPTION_VERSION;
+	       id == OPTION_SOCKET || id == OPTION_HOST || id == OPTION_HELP || id == OPTION_VERSION;
 }
 
 static int

@@ -44,6 +44,7 @@
 	X(REFUSED,    "refused",     0,   NULL,     "only what was refused")                       \
 	X(HEAD,       "head",        0,   "HASH",   "a head of the audit that was noted elsewhere") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \
+	X(HOST,       "host",        'H', "HOST",   "the bmd of [user@]host, over ssh; else $BMD_HOST, else that of this machine") \
 	X(SOCKET,     "socket",      's', "SOCKET", "the socket of bmd; else $BMD_SOCKET, else the built-in one") \
 	X(JSON,       "json",        0,   NULL,     "the reply of the protocol, one object")       \
 	X(COLOR,      "color",       0,   "WHEN",   "auto, always or never")                       \
@@ -69,7 +70,7 @@ extern const struct option_spec option_specs[OPTION_MAX_];
 #define OPTION_BIT(symbol) (UINT64_C(1) << OPTION_##symbol)
 /* Those that every verb takes. */
 #define OPTIONS_ALWAYS                                                                  \
-	(OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | OPTION_BIT(HELP) | \
+	(OPTION_BIT(HOST) | OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | OPTION_BIT(HELP) | \
 	 OPTION_BIT(VERSION))
 
 struct options {

@@ -25,6 +25,50 @@ struct table {
 	size_t ncells, room;
 };
 
+/* The one thing that all lines have in common: the machine they are about. NULL: this one. */
+static const char *typed_host;
+
+void
+table_program(const char *host)
+{
+	typed_host = host;
+}
+
+/* Is AT, in TEXT, a command: bmctl as a word, and a verb after it? */
+static bool
+is_command(const char *text, const char *at)
+{
+	const char *verb = at + strlen("bmctl ");
+
+	return (at == text || strchr(" (:,;", at[-1]) != NULL) && *verb >= 'a' && *verb <= 'z';
+}
+
+/* TEXT, escaped for the terminal, with the host in its commands. free() it. */
+static char *
+shown(const char *text)
+{
+	_cleanup_free_ char *typed = NULL;
+	const char *at;
+	size_t n;
+	FILE *f;
+
+	if (typed_host == NULL || strstr(text, "bmctl ") == NULL)
+		return json_terminal(text);
+	if ((f = open_memstream(&typed, &n)) == NULL)
+		xalloc_die();
+	for (const char *rest = text; *rest != '\0';) {
+		at = strstr(rest, "bmctl ");
+		n = at != NULL ? (size_t)(at - rest) + strlen("bmctl ") : strlen(rest);
+		fwrite(rest, 1, n, f);
+		if (at != NULL && is_command(text, at))
+			fprintf(f, "-H %s ", typed_host);
+		rest += n;
+	}
+	if (fclose(f) != 0)
+		xalloc_die();
+	return json_terminal(typed);
+}
+
 struct table *
 table_new(const struct table_column *columns, size_t n)
 {
@@ -56,8 +100,7 @@ table_row(struct table *table, ...)
 		const char *cell = va_arg(list, const char *);
 
 		XGROW(table->cells, table->ncells, table->room);
-		table->cells[table->ncells++] =
-		    json_terminal(cell == NULL || cell[0] == '\0' ? "-" : cell);
+		table->cells[table->ncells++] = shown(cell == NULL || cell[0] == '\0' ? "-" : cell);
 	}
 	va_end(list);
 }
@@ -125,8 +168,8 @@ table_color(const char *state)
 	    {"running", "\033[36m"},   {"held", "\033[33m"},	   {"missed", "\033[33m"},
 	    {"locked", "\033[33m"},    {"superseded", "\033[33m"}, {"cancelled", "\033[33m"},
 	    {"failed", "\033[31m"},    {"not ready", "\033[31m"},  {"lost", "\033[31m"},
-	    {"rejected", "\033[31m"},  {"damaged", "\033[31m"},  {"dirty", "\033[31m"},	   {"removed", "\033[31m"},
-	    {"added", "\033[32m"},
+	    {"rejected", "\033[31m"},  {"damaged", "\033[31m"},	   {"dirty", "\033[31m"},
+	    {"removed", "\033[31m"},   {"added", "\033[32m"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(colors); i++)
@@ -233,6 +276,6 @@ table_line(FILE *f, const char *format, ...)
 	if (vasprintf(&line, format, list) < 0)
 		xalloc_die();
 	va_end(list);
-	safe = json_terminal(line);
+	safe = shown(line);
 	fprintf(f, "%s\n", safe);
 }

@@ -89,8 +89,8 @@ forks=$(grep -lE '(^|[^a-z_])v?fork\(\)' common/*.c artifact/*.c import/*.c daem
     runner/*.c ctl/*.c ctl/verbs/*.c 2>/dev/null)
 for file in $forks; do
     case $file in
-    daemon/launch.c|runner/child.c|import/*.c) ;;
-    *) bad "$file forks: the doors are daemon/launch.c, runner/child.c and import/" ;;
+    daemon/launch.c|runner/child.c|import/*.c|ctl/remote.c) ;;
+    *) bad "$file forks: the doors are daemon/launch.c, runner/child.c, ctl/remote.c and import/" ;;
     esac
 done
 [ $failed = 0 ] && echo "layers: every arrow points down"

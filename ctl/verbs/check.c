@@ -99,7 +99,7 @@ ask(struct ctl *ctl, json_t **ret_reply, struct err *err)
 	int r = ctl_call(ctl, "Check", json_object(), ret_reply, err);
 
 	if (r < 0 && (err->code == ERR_UNREACHABLE || err->code == ERR_PERMISSION_DENIED) &&
-	    !ctl_given(ctl, OPTION_SOCKET)) {
+	    !ctl_given(ctl, OPTION_SOCKET) && ctl->host == NULL) {
 		table_line(stderr, "bmd was not asked: %s", err->text);
 		err_clear(err);
 		return 0;
@@ -152,6 +152,11 @@ verb_check(struct ctl *ctl, struct err *err)
 	bool good = true, ready;
 	int r;
 
+	if (path != NULL && ctl->host != NULL)
+		return ctl_usage(ctl, err,
+				 "%s is a file of this machine, and bmd runs on another: ssh %s "
+				 "bmctl check %s",
+				 path, ctl->host, path);
 	if (path != NULL)
 		return check_path(ctl, path);
 	if ((r = ask(ctl, &reply, err)) < 0)
@@ -159,8 +164,9 @@ verb_check(struct ctl *ctl, struct err *err)
 	path = json_get_string(reply, "configuration");
 	if (path == NULL)
 		path = CONFIGURATION;
-	if (reply != NULL && access(path, R_OK) < 0) {
-		table_line(stderr, "%s was not checked: %s", path, strerror(errno));
+	if (ctl->host != NULL || (reply != NULL && access(path, R_OK) < 0)) {
+		table_line(stderr, "%s was not checked: %s", path,
+			   ctl->host != NULL ? "it is on another machine" : strerror(errno));
 		problems = json_array();
 	} else {
 		good = read_files(path, &problems);

@@ -216,6 +216,7 @@ verb_version(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	}
 	version = json_get_string(reply, "version");
-	table_line(stdout, "bmd %s at %s", version ? version : "?", ctl->socket);
+	table_line(stdout, "bmd %s at %s", version ? version : "?",
+		   ctl->host != NULL ? ctl->host : ctl->socket);
 	return CTL_DONE;
 }

@@ -134,6 +134,9 @@
 	  "who asked for what, allowed or refused, the newest first", "bmctl audit shop --since 2d")  \
 	X(call,          "call",          "METHOD [JSON] [--more]",                       1, 2,      \
 	  OPTION_BIT(MORE), "a raw call of the protocol", "bmctl call GetJob '{\"job\": 42}'")        \
+	X(bridge,        "bridge",        "",                                             0, 0, 0,   \
+	  "pass bytes between standard input and output and bmd: the far end of bmctl -H",            \
+	  "bmctl bridge")                                                                             \
 	X(version,       "version",       "",                                             0, 0, 0,   \
 	  "the versions of bmctl and of the bmd that answers", "bmctl version")                       \
 	X(help,          "help",          "[VERB]",                                       0, 2, 0,   \

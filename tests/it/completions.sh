@@ -95,6 +95,18 @@ offers 'bmctl lock shop t' testing
 offers 'bmctl build show shop 1' 1.0/1
 offers 'bmctl cancel ' "$job"
 offers 'bmctl lo' log lock
+offers 'bmctl -' --host
+# Nobody is asked over ssh for the sake of a TAB.
+mkdir "$HOME_DIR/bin"
+printf '#!/bin/sh\ntouch %s\n' "$HOME_DIR/asked" >"$HOME_DIR/bin/ssh"
+chmod +x "$HOME_DIR/bin/ssh"
+PATH=$HOME_DIR/bin:$PATH
+for shell in $SHELLS; do
+    [ -z "$("ask_$shell" 'bmctl -H web status sh')" ] || FAIL "$shell offers this machine's names for another"
+    [ -z "$(BMD_HOST=web "ask_$shell" 'bmctl status sh')" ] || FAIL "$shell offers this machine's names for that of BMD_HOST"
+done
+[ ! -e "$HOME_DIR/asked" ] || FAIL "ssh was started"
+offers 'bmctl -H web lo' log lock
 OK "live names:$SHELLS"
 
 # A bmd that does not answer holds nobody up.
