@@ -134,6 +134,7 @@ job_clear(struct job *job)
 	free(job->hold_reason);
 	free(job->cancel_by);
 	free(job->wanted);
+	free(job->approved_by);
 	json_decref(job->ahead);
 	json_decref(job->variables);
 	json_decref(job->overrides);

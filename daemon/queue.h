@@ -33,6 +33,7 @@ int queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *e
 struct queue_who {
 	int64_t uid;
 	char name[64]; /* login name, or "uid 1000" */
+	bool approves; /* may let a first deployment to the stage in question go */
 };
 
 /* When a request wants a job to start. AT_US is checked against now and the horizon. */
@@ -82,7 +83,10 @@ int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *
 /* What a waiting job passes from now on; with a REASON (NULL: as it was) a rollback passes by itself. */
 int queue_pass(struct queue *queue, int64_t job, const json_t *override, const char *reason, const struct queue_who *who,
 	       int64_t now_us, struct err *err);
-int queue_release(struct queue *queue, int64_t job, int64_t now_us, struct job *ret_job, struct err *err);
+/* A job that needs an approval is let go by who may give it alone, and REFUSED (rule approval) otherwise. */
+int queue_release(struct queue *queue, int64_t job, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
+/* Is JOB a first deployment that waits for one of its stage's approvers? */
+bool queue_needs_approval(struct queue *queue, const struct job *job);
 int queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason, int64_t until_us,
 	       const struct queue_who *who, int64_t now_us, struct err *err);
 int queue_unlock(struct queue *queue, const char *application, const char *stage, struct err *err);

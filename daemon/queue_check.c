@@ -414,6 +414,8 @@ queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, st
 	if (r == 0)
 		r = queue_check_signature(&build, stage, err);
 	if (r == 0)
+		r = queue_check_approval(queue, job, err);
+	if (r == 0)
 		r = queue_check_plan(queue, &build, stage, conf_plan(queue->conf, stage->plan),
 				     err);
 	if (r == 0)

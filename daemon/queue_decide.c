@@ -208,14 +208,19 @@ check_still_good(struct queue *queue, const struct job *job, struct err *err)
 
 /* What is live now is accepted, and so is what is ahead now; the grace begins again. */
 static int
-let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
+let_go(struct queue *queue, struct job *job, const struct queue_who *who, int64_t now_us,
+       struct err *err)
 {
 	const struct history_entry *live;
 	struct history history = {0};
 	json_t *ahead = NULL;
 	int r;
 
-	r = check_still_good(queue, job, err);
+	if (who->approves && queue_needs_approval(queue, job))
+		queue_approve(job, who, now_us);
+	r = queue_check_approval(queue, job, err);
+	if (r == 0)
+		r = check_still_good(queue, job, err);
 	if (r == 0)
 		r = queue_history_get(queue, job->application, job->stage, &history, err);
 	if (r == 0)
@@ -238,7 +243,7 @@ let_go(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 }
 
 int
-queue_release(struct queue *queue, int64_t id, int64_t now_us,
+queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int64_t now_us,
 	      struct job *ret_job, struct err *err)
 {
 	struct job job;
@@ -249,7 +254,7 @@ queue_release(struct queue *queue, int64_t id, int64_t now_us,
 	if (job.state != JOB_HELD)
 		r = not_in_state(&job, "released", "only a held job can", err);
 	else
-		r = let_go(queue, &job, now_us, err);
+		r = let_go(queue, &job, who, now_us, err);
 	if (r < 0)
 		job_clear(&job);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?),
- * queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
+ * queue_approval.c (first deployments), queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
  * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
  * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
  * changed), queue_drain.c (nothing starts), queue_show.c (JSON).
@@ -105,6 +105,12 @@ int queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, i
 			struct err *err);
 /* All that is checked again at the start, but for the guard. */
 int queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, struct err *err);
+
+/* queue_approval.c */
+/* "1.0.2/3 never succeeded on production and needs the approval of members of ops: bmctl release 42" free() */
+char *queue_approval_text(struct queue *queue, const struct job *job);
+void queue_approve(struct job *job, const struct queue_who *who, int64_t now_us);
+int queue_check_approval(struct queue *queue, const struct job *job, struct err *err);
 
 /* Adds to JOB's place in the queue: id, ahead, expected; writes it. */
 int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,

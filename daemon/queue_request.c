@@ -461,6 +461,17 @@ warnings(const struct asked *asked)
 
 		(void)json_array_append_new(array, json_string(text));
 	}
+	if (asked->request->dry_run && !asked->who->approves &&
+	    queue_needs_approval(asked->queue, &asked->job)) {
+		_cleanup_free_ char *who = conf_role_text(conf_role(
+		    asked->queue->conf, asked->application, asked->stage, CONF_APPROVERS));
+
+		(void)json_array_append_new(
+		    array, json_sprintf("%s never succeeded on %s: it will be held until one of %s "
+					"lets it go",
+					names_build_text(&asked->build.build).s, asked->stage->name,
+					who));
+	}
 	return array;
 }
 
@@ -579,6 +590,24 @@ preview(struct asked *asked, json_t *problems, struct queue_answer *answer, stru
 	return queue_ahead(asked->queue, &asked->job, &asked->history, &answer->ahead, err);
 }
 
+/* What an approver asks for he has let go; anybody else's first deployment is held from the start. */
+static int
+add(struct asked *asked, struct err *err)
+{
+	struct queue *queue = asked->queue;
+	_cleanup_free_ char *text = NULL;
+	bool needs = queue_needs_approval(queue, &asked->job);
+	int r;
+
+	if (needs && asked->who->approves)
+		queue_approve(&asked->job, asked->who, asked->now_us);
+	r = queue_add(queue, &asked->job, &asked->history, asked->now_us, err);
+	if (r < 0 || !needs || asked->who->approves)
+		return r;
+	text = queue_approval_text(queue, &asked->job);
+	return queue_hold(queue, &asked->job, err, "%s", text);
+}
+
 static int
 answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct err *err)
 {
@@ -596,7 +625,7 @@ answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct e
 	if (r == 0 && problems) {
 		r = preview(asked, problems, &answer, err);
 	} else if (r == 0) {
-		r = queue_add(asked->queue, &asked->job, &asked->history, asked->now_us, err);
+		r = add(asked, err);
 		if (r == 0 && asked->request->override) /* now it has a number, for the audit */
 			r = queue_override(asked->queue, &asked->job, asked->request->override,
 					   asked->request->reason, asked->who, asked->now_us, err);

@@ -254,6 +254,10 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 	json_put(object, "build", json_integer(build.number));
 	json_put(object, "stage", json_text(job->stage));
 	add_request(object, job);
+	json_put(object, "approved",
+		 job->approved_by ? json_pack("{s:s, s:o}", "by", job->approved_by, "at",
+					      json_time(job->approved_us))
+				  : json_null());
 	add_run(object, job);
 	json_put(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {

@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  8
+#define SCHEMA		  9
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -128,6 +128,11 @@ static const char *const migrations[SCHEMA + 1] = {
 	"ALTER TABLE audit ADD COLUMN error TEXT;"
 	"ALTER TABLE audit ADD COLUMN hash TEXT NOT NULL DEFAULT '';"
 	"CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), id INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;",
+
+	/* Who let a first deployment go. */
+	[9] =
+	"ALTER TABLE jobs ADD COLUMN approved_by TEXT;"
+	"ALTER TABLE jobs ADD COLUMN approved_us INTEGER NOT NULL DEFAULT 0;",
 };
 // clang-format on
 

@@ -76,7 +76,9 @@
 	X(occurrence_us,  "INTEGER NOT NULL", INT,     occurrence_us)				   \
 	X(wanted,	  "TEXT",	      STRING,  wanted)					   \
 	X(wall_s,	  "INTEGER NOT NULL", INT,     wall_s)					   \
-	X(overrides,	  "TEXT",	      MAP,     overrides)
+	X(overrides,	  "TEXT",	      MAP,     overrides)					   \
+	X(approved_by,	  "TEXT",	      STRING,  approved_by)				   \
+	X(approved_us,	  "INTEGER NOT NULL", INT,     approved_us)
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"

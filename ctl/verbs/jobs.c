@@ -358,6 +358,7 @@ print_job(const struct ctl *ctl, const json_t *job)
 	field("plan", json_get_string(job, "plan"));
 	field("from", ctl_ref(job, "from").s);
 	field("asked by", json_get_string(job, "requested_by"));
+	field("approved by", json_get_string(json_object_get(job, "approved"), "by"));
 	field("reason", json_get_string(job, "reason"));
 	time_field(ctl, "asked", job, "created");
 	time_field(ctl, "due", job, "due");

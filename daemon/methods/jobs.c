@@ -218,6 +218,28 @@ method_Reschedule(struct request *request, json_t **ret_reply, struct err *err)
 	return 0;
 }
 
+/* A first deployment is the approvers' to let go, anything else the operators'. */
+static int
+check_release(struct request *request, struct err *err)
+{
+	struct job job;
+	unsigned rights;
+	bool approval;
+	int r =
+	    reach_job(request->methods, request->peer, request_int(request, "job", 0), &job, err);
+
+	if (r < 0)
+		return r;
+	rights = reach_rights(request->peer, job.application, job.stage);
+	request->who.approves = rights & RIGHT_APPROVE;
+	approval = job.state == JOB_HELD && queue_needs_approval(request->methods->queue, &job);
+	if (!(rights & (approval ? RIGHT_APPROVE : RIGHT_OPERATE)))
+		r = reach_denied(request, "Release", approval ? CONTROL_APPROVER : CONTROL_OPERATOR,
+				 job.application, job.stage, err);
+	job_clear(&job);
+	return r;
+}
+
 int
 method_Release(struct request *request, json_t **ret_reply, struct err *err)
 {
@@ -228,8 +250,10 @@ method_Release(struct request *request, json_t **ret_reply, struct err *err)
 	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
+		r = check_release(request, err);
+	if (r >= 0)
 		r = queue_release(request->methods->queue, request_int(request, "job", 0),
-				  request->now_us, &job, err);
+				  &request->who, request->now_us, &job, err);
 	if (r >= 0)
 		r = store_history_get(request->methods->store, job.application, job.stage, &history,
 				      err);

@@ -63,7 +63,7 @@ verb(enum control_role role)
 	case CONTROL_VIEWER:
 		return "look";
 	case CONTROL_APPROVER:
-		return "let a job go";
+		return "let a first deployment go";
 	case CONTROL_ROOT:
 		return "reload the configuration";
 	default:
@@ -76,37 +76,40 @@ static char *
 those_who_may(const struct conf *conf, const struct conf_application *application,
 	      const struct conf_stage *stage, enum control_role role)
 {
-	const struct conf_strings *operators = conf_role(conf, application, stage, CONF_OPERATORS);
-	const struct conf_strings *others =
-	    role == CONTROL_VIEWER     ? conf_role(conf, application, stage, CONF_VIEWERS)
-	    : role == CONTROL_APPROVER ? conf_role(conf, application, stage, CONF_APPROVERS)
-				       : NULL;
-	_cleanup_free_ char *a = conf_role_text(operators);
-	_cleanup_free_ char *b = others ? conf_role_text(others) : xstrdup("");
+	bool approve = role == CONTROL_APPROVER;
+	const struct conf_strings *list =
+	    conf_role(conf, application, stage, approve ? CONF_APPROVERS : CONF_OPERATORS);
+	_cleanup_free_ char *a = conf_role_text(list);
+	_cleanup_free_ char *b =
+	    role == CONTROL_VIEWER
+		? conf_role_text(conf_role(conf, application, stage, CONF_VIEWERS))
+		: xstrdup("");
 
 	return xasprintf("%s%s%s%s", *a || *b ? " and " : "", a, *a && *b ? ", " : "", b);
 }
 
 int
 reach_denied(const struct request *request, const char *method, enum control_role role,
-	     const struct conf_application *application, const struct conf_stage *stage,
-	     struct err *err)
+	     const char *application, const char *stage, struct err *err)
 {
 	const struct conf *conf = queue_conf(request->methods->queue);
+	const struct conf_application *known =
+	    application ? conf_application(conf, application) : NULL;
+	const struct conf_stage *at = known && stage ? conf_stage(known, stage) : NULL;
 	_cleanup_free_ char *may = NULL, *where = NULL;
 
 	if (role == CONTROL_ROOT)
 		return err_set(err, ERR_PERMISSION_DENIED,
 			       "%s may not %s (%s): only root and the daemon's own user may",
 			       request->peer->name, verb(role), method);
-	may = those_who_may(conf, application, stage, role);
-	where = stage	      ? xasprintf("of %s of %s", stage->name, application->name)
-		: application ? xasprintf("of %s", application->name)
-			      : xasprintf("in %s", conf->path);
+	may = those_who_may(conf, known, at, role);
+	where = at	? xasprintf("of %s of %s", at->name, known->name)
+		: known ? xasprintf("of %s", known->name)
+			: xasprintf("in %s", conf->path);
 	return err_set(err, ERR_PERMISSION_DENIED, "%s may not %s (%s): only root%s may (%s %s)",
 		       request->peer->name, verb(role), method, may,
 		       role == CONTROL_VIEWER	  ? "operators and viewers"
-		       : role == CONTROL_APPROVER ? "operators and approvers"
+		       : role == CONTROL_APPROVER ? "approvers"
 						  : "operators",
 		       where);
 }
@@ -148,7 +151,7 @@ application(struct request *request, const char *method, enum control_role role,
 		return r;
 	if (reach_rights(request->peer, request->application->name, NULL) & needed(role))
 		return 0;
-	return reach_denied(request, method, role, request->application, NULL, err);
+	return reach_denied(request, method, role, request->application->name, NULL, err);
 }
 
 static int
@@ -170,6 +173,7 @@ static int
 stage(struct request *request, const char *method, enum control_role role, struct err *err)
 {
 	struct queue_eyes eyes = reach_eyes(request->peer);
+	unsigned rights;
 	int r =
 	    queue_seen_stage(request->methods->queue, &eyes, request_text(request, "application"),
 			     request_text(request, "stage"), &request->application, &request->stage,
@@ -177,10 +181,12 @@ stage(struct request *request, const char *method, enum control_role role, struc
 
 	if (r < 0)
 		return r;
-	if (reach_rights(request->peer, request->application->name, request->stage->name) &
-	    needed(role))
+	rights = reach_rights(request->peer, request->application->name, request->stage->name);
+	request->who.approves = rights & RIGHT_APPROVE;
+	if (rights & needed(role))
 		return 0;
-	return reach_denied(request, method, role, request->application, request->stage, err);
+	return reach_denied(request, method, role, request->application->name, request->stage->name,
+			    err);
 }
 
 /* By names that the database gave, which may be configured no more. */
@@ -188,13 +194,10 @@ static int
 judge(struct request *request, const char *method, enum control_role role, const char *application,
       const char *stage, struct err *err)
 {
-	const struct conf *conf = queue_conf(request->methods->queue);
-	const struct conf_application *known = conf_application(conf, application);
-
 	if (reach_rights(request->peer, application, stage) & needed(role))
 		return 0;
-	return reach_denied(request, method, role, known, known ? conf_stage(known, stage) : NULL,
-			    err);
+	return reach_denied(request, method, role == CONTROL_APPROVER ? CONTROL_OPERATOR : role,
+			    application, stage, err);
 }
 
 int

@@ -66,9 +66,10 @@ METHODS(X)
  */
 enum reach { REACH_NONE, REACH_LIST, REACH_APPLICATION, REACH_WHOLE, REACH_STAGE, REACH_JOB, REACH_JOBS, REACH_SCHEDULE };
 int reach_settle(struct request *request, const char *method, enum reach reach, enum control_role role, struct err *err);
-/* PERMISSION_DENIED: the caller may not do METHOD, by the lists that count for APPLICATION and STAGE (NULL: bmd.conf's). */
-int reach_denied(const struct request *request, const char *method, enum control_role role, const struct conf_application *application,
-		 const struct conf_stage *stage, struct err *err);
+/* PERMISSION_DENIED: the caller may not do METHOD, by the lists that count for APPLICATION and STAGE (NULL, or not configured: those
+   above). */
+int reach_denied(const struct request *request, const char *method, enum control_role role, const char *application, const char *stage,
+		 struct err *err);
 /* What PEER may on a stage (NULL: on any), see common/rights.h; whether it sees all that there is; and its eyes, borrowed from it. */
 unsigned reach_rights(const struct control_peer *peer, const char *application, const char *stage);
 bool reach_sees_all(const struct control_peer *peer);

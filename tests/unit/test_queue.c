@@ -526,7 +526,7 @@ START_TEST(test_guard)
 	{
 		struct job job;
 
-		OK(queue_release(queue, hold, now, &job, &err));
+		OK(queue_release(queue, hold, &ana, now, &job, &err));
 		job_clear(&job);
 	}
 	look();
@@ -752,17 +752,17 @@ START_TEST(test_reject)
 	TEXT(state(scheduled), "held");
 	ck_assert_uint_eq(json_array_size(warnings), 2);
 	refused(ask(true, "1.0/2", 0), ERR_REFUSED, "was rejected by ben: loses orders");
-	ck_assert_int_lt(queue_release(queue, queued, now, &job, &err), 0);
+	ck_assert_int_lt(queue_release(queue, queued, &ana, now, &job, &err), 0);
 	play(true, NULL, "succeeded");
 	TEXT(live(), "1.0/1"); /* rejected ones are skipped */
 	json_decref(warnings);
 	warnings = NULL;
 	OK(queue_reject(queue, "shop", &two, NULL, &ben, now, &warnings, &err));
 	ck_assert_uint_eq(json_array_size(warnings), 2);
-	OK(queue_release(queue, scheduled, now, &job, &err));
+	OK(queue_release(queue, scheduled, &ana, now, &job, &err));
 	job_clear(&job);
 	TEXT(state(scheduled), "scheduled"); /* not before its time */
-	OK(queue_release(queue, queued, now, &job, &err));
+	OK(queue_release(queue, queued, &ana, now, &job, &err));
 	job_clear(&job);
 	look();
 	TEXT(state(queued), "running");
@@ -908,7 +908,7 @@ START_TEST(test_settle)
 	OK(queue_lost(queue, id, run, "bmd-run is gone without a result", true, now, &err));
 	TEXT(state(id), "lost");
 	TEXT(state(waiting), "held");
-	OK(queue_release(queue, waiting, now, &job, &err));
+	OK(queue_release(queue, waiting, &ana, now, &job, &err));
 	job_clear(&job);
 	look();
 	TEXT(state(waiting), "queued");

@@ -552,7 +552,7 @@ START_TEST(test_nothing_to_deploy_is_held)
 		struct job released;
 
 		OK(queue_settle(queue, "shop", "production", &one, "looked", &ana, now, &err));
-		OK(queue_release(queue, job, now, &released, &err));
+		OK(queue_release(queue, job, &ana, now, &released, &err));
 		job_clear(&released);
 	}
 	look();
