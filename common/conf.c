@@ -648,6 +648,8 @@ defaults(const char *path)
 	conf->upload_ratio = 1000;
 	conf->grace_us = 30 * 60 * WHEN_SECOND;
 	conf->horizon_us = 30 * INT64_C(86400) * WHEN_SECOND;
+	conf->clock_settle_us = 60 * WHEN_SECOND;
+	conf->max_waiting = 1000000;
 	return conf;
 }
 

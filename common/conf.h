@@ -117,6 +117,8 @@ struct conf {
 	enum conf_launcher launcher;	/* never AUTO once loaded */
 	int max_running;
 	int64_t grace_us, horizon_us;
+	int64_t clock_settle_us;	/* for so long timed jobs wait when the clock is doubted; 0: it is not */
+	int max_waiting;		/* jobs that are not over, in all */
 	/* What an upload may be at most; 0: what bmd-import does by itself (import/import.h), which the defaults are. */
 	int64_t upload_bytes, upload_file;
 	int upload_files, upload_depth, upload_path, upload_ratio;

@@ -92,6 +92,8 @@ static const struct conf_rule main_rules[] = {
 	{"max-running",         CONF_NUMBER,    FIELD(conf, max_running),         1, 1000, "4"},
 	{"grace",               CONF_SPAN,      FIELD(conf, grace_us),            1, 3650 * SPAN_DAY, "\"30min\""},
 	{"horizon",             CONF_SPAN,      FIELD(conf, horizon_us),          1, 3650 * SPAN_DAY, "\"30d\""},
+	{"clock-settle",        CONF_SPAN,      FIELD(conf, clock_settle_us),     0, SPAN_DAY, "\"60s\""},
+	{"max-waiting",         CONF_NUMBER,    FIELD(conf, max_waiting),         1, 100000000, "1000000"},
 	{"upload-bytes",        CONF_SIZE,      FIELD(conf, upload_bytes),        1, 1024 * SIZE_TIB, "\"64GiB\""},
 	{"upload-file",         CONF_SIZE,      FIELD(conf, upload_file),         1, 1024 * SIZE_TIB, "\"64GiB\""},
 	{"upload-files",        CONF_NUMBER,    FIELD(conf, upload_files),        1, 100000000, "1000000"},

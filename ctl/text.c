@@ -289,8 +289,9 @@ text_why(const json_t *job)
 	const char *message = beyond_cancelled(job);
 	const char *by = json_get_string(job, "ended_by");
 
-	/* Its time stands in the table already; what comes then does not. */
-	if (strcmp(text_of(waits_for, "kind"), "time") == 0) {
+	/* Its time stands in the table already; what comes then does not, nor why no clock can tell it. */
+	if (strcmp(text_of(waits_for, "kind"), "time") == 0 &&
+	    (waits == NULL || (waits[0] >= '0' && waits[0] <= '9'))) {
 		const char *then = waits != NULL ? strpbrk(waits, ",;") : NULL;
 
 		return then == NULL ? xstrdup("its time") : xasprintf("its time%s", then);

@@ -3,10 +3,15 @@
 #ifndef DAEMON_CLOCK_H
 #define DAEMON_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 int64_t clock_now_us(void);	 /* the wall clock, not the loop's, which may lag: for "is it due" */
 int64_t clock_boottime_us(void); /* since boot, also while asleep */
+/* Both of one moment: they differ by less than a millisecond's work of this machine. */
+void clock_read(int64_t *ret_now_us, int64_t *ret_boottime_us);
+/* Has a time service set the wall clock since the machine was started, as far as the kernel or systemd-timesyncd says? */
+bool clock_synchronised(void);
 int64_t clock_monotonic_us(void); /* the same without the time asleep: for how long others had to do something */
 
 #endif

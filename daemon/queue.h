@@ -171,6 +171,32 @@ json_t *queue_drain_shown(struct queue *queue, const char *by, int64_t since_us,
 int queue_zones(struct queue *queue, int64_t now_us, bool *ret_more, struct err *err);
 
 /*
+ * What is known of the clocks, told before each look. While the wall clock is DOUBTED, what was given by it neither starts nor is
+ * missed; --now jobs go on, and those that count elapsed time within this boot.
+ */
+struct queue_clock {
+	bool doubted;
+	int64_t until_us;	/* when it will be believed, by itself; of a doubt only */
+	char why[128];		/* "the clock jumped forward by 1 h" */
+	int64_t highest_us;	/* the latest time that was believed: locks that ended after it have not ended yet */
+	int64_t offset_us;	/* wall clock − CLOCK_BOOTTIME */
+	int64_t stepped_us;	/* by so much the wall clock was set in all, as far as bmd saw it */
+	char boot[40];
+};
+void queue_set_clock(struct queue *queue, const struct queue_clock *clock);
+bool queue_doubted(const struct queue *queue);
+/* "the clock jumped forward by 1 h: timed jobs wait until …"; free(). Only in a doubt. */
+char *queue_doubt_text(const struct queue *queue, int64_t now_us);
+/* NOW by a clock that nobody sets, in no zone: for ages. */
+int64_t queue_steady_us(const struct queue *queue, int64_t now_us);
+/* The offset has changed: jobs that count elapsed time within this boot move with the wall clock, so that what they have left stays
+   the same. One call does a bounded amount of work: RET_MORE: call again, before any look. */
+int queue_relatives(struct queue *queue, bool *ret_more, struct err *err);
+/* Nobody could look at what was due between FROM and TO, by the wall clock: the reason of what is missed for that. */
+enum queue_lapse { QUEUE_LAPSE_DOWN, QUEUE_LAPSE_ASLEEP, QUEUE_LAPSE_JUMP, QUEUE_LAPSE_DOUBT };
+void queue_lapse(struct queue *queue, enum queue_lapse why, int64_t from_us, int64_t to_us);
+
+/*
  * Looks at everything at NOW: due jobs become queued, late ones missed, guarded ones held or superseded; the jobs
  * that may start now are handed to START in order (the callee calls queue_starting() for each). RET_NEXT_US: when to look again even if
  * nothing happens (INT64_MAX: never).
@@ -190,8 +216,10 @@ int queue_finished(struct queue *queue, const struct run_result *result, int64_t
 int queue_lost(struct queue *queue, int64_t job, const char *run, const char *message, bool occupied, int64_t now_us, struct err *err);
 /* A result or folder of another run was found: the job is held. */
 int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_t now_us, struct err *err);
-/* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. */
+/* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. POSTPONE: how long it was down is not
+   known yet, those jobs wait until it is. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);
+void queue_postpone_downtime(struct queue *queue);
 /* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */
 /* A run of JOB found the stored file OBJECT missing or damaged: its build is marked. The manifests concerned, an array of digests. */
 json_t *queue_mark_damaged(struct queue *queue, int64_t job, const char *object);

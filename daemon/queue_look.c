@@ -4,7 +4,7 @@
  * when the next one is needed; nothing is remembered between two. A stage is a line, ordered by due
  * time and id: its head starts or is held, and while it waits (a run, a lock, a back-off, a slot)
  * those behind it wait too, on that stage only. Those that a window or freeze holds stand aside until
- * it opens.
+ * it opens; so do, while the clock is doubted, those whose time it would have to tell.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -51,12 +51,33 @@ miss(struct look *look, struct job *job, const char *why)
 	return queue_end(look->queue, job, JOB_MISSED, NULL, look->now_us, text, look->err);
 }
 
+static char *
+lapse_of(const struct queue *queue, const struct job *job)
+{
+	return queue_lapse_text(queue, job->grace_from_us, job->grace_from_us + job->grace_us,
+				job->zone);
+}
+
+/* A job that nobody looked at until its grace was over. */
+static int
+miss_unseen(struct look *look, struct job *job)
+{
+	_cleanup_free_ char *lapse = lapse_of(look->queue, job);
+
+	if (job->schedule > 0 && job->message) {
+		free(lapse);
+		lapse = xstrdup(job->message);
+	}
+	return miss(look, job, lapse ? lapse : QUEUE_LAPSE_UNKNOWN);
+}
+
 /* A queued job whose grace ended: what was it waiting for? */
 static int
 expire(const struct job *row, void *arg)
 {
 	struct look *look = arg;
 	_cleanup_json_ json_t *waits = NULL;
+	_cleanup_free_ char *lapse = NULL;
 	struct job job;
 	int r = store_job_get(look->queue->store, row->id, &job, look->err);
 
@@ -69,7 +90,11 @@ expire(const struct job *row, void *arg)
 		return r;
 	}
 	waits = queue_waits_for(look->queue, &job, look->now_us);
-	r = miss(look, &job, json_string_value(json_object_get(waits, "text")));
+	/* Nothing on its stage is in its way any more. */
+	if (strcmp(json_string_value(json_object_get(waits, "kind")), "slot") == 0)
+		lapse = lapse_of(look->queue, &job);
+	r = miss(look, &job,
+		 lapse ? lapse : json_string_value(json_object_get(waits, "text")));
 	job_clear(&job);
 	return r;
 }
@@ -140,12 +165,10 @@ make_due(struct look *look, struct job *job)
 
 	if (r < 0)
 		return r;
-	/* What waits for a window has not used up its grace. */
-	if (job->timed && !queue_window_grace(look->queue, job, look->now_us))
-		return miss(look, job,
-			    job->schedule > 0 && job->message
-				? job->message
-				: "bmd was not running then, or the machine was asleep");
+	/* What waits for a window has not used up its grace; whether it does, no doubted clock can say. */
+	if (job->timed && !queue_waits_for_clock(look->queue, job) &&
+	    !queue_window_grace(look->queue, job, look->now_us))
+		return miss_unseen(look, job);
 	r = queue_history_get(look->queue, job->application, job->stage, &history,
 			      look->err);
 	if (r < 0)
@@ -201,9 +224,9 @@ stage_free(struct look *look, const char *application, const char *stage)
 	r = 1;
 	if (at.occupied_job != 0) {
 		r = 0;
-	} else if (queue_locked(&at, look->now_us)) {
+	} else if (queue_locked_now(look->queue, &at, look->now_us)) {
 		r = 0;
-		if (at.lock_until_us)
+		if (at.lock_until_us > look->now_us)
 			wake(look, at.lock_until_us);
 	}
 	store_stage_clear(&at);
@@ -251,6 +274,13 @@ waits_for_window(struct look *look, const struct job *job)
 	return !window.look.open;
 }
 
+/* A clock that was put back makes no back-off longer than any is. */
+static bool
+backs_off(const struct job *job, int64_t now_us)
+{
+	return job->not_before_us > now_us && job->not_before_us - now_us <= QUEUE_BACKOFF_US;
+}
+
 /* Finds the head of one stage's line that may start, if there is one. */
 static int
 find_head(struct look *look, const char *application, const char *stage)
@@ -269,18 +299,20 @@ find_head(struct look *look, const char *application, const char *stage)
 		}
 		/* Who passes what is closed has a reason. The others step aside: a freeze must not
 		   stop the way back. */
-		r = store_job_queued_after(look->queue->store, application, stage, due_us, id,
-					   !closed.open, &job, look->err);
+		r = store_job_queued_after(
+		    look->queue->store, application, stage, due_us, id, !closed.open,
+		    queue_doubted(look->queue) ? look->queue->clock.boot : NULL, &job, look->err);
 		if (r <= 0)
 			return r;
 		due_us = job.due_us;
 		id = job.id;
-		if (!closed.open && waits_for_window(look, &job)) {
+		if (queue_waits_for_clock(look->queue, &job) ||
+		    (!closed.open && waits_for_window(look, &job))) {
 			job_clear(&job);
 			r = 1;
 			continue;
 		}
-		if (job.not_before_us > look->now_us) {
+		if (backs_off(&job, look->now_us)) {
 			wake(look, job.not_before_us);
 			job_clear(&job);
 			return 0;
@@ -353,7 +385,13 @@ static int
 look_at_times(struct look *look)
 {
 	struct store *store = look->queue->store;
-	int r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH,
+	int r;
+
+	if (queue_doubted(look->queue))
+		return store_job_each_relative(store, JOB_SCHEDULED, look->queue->clock.boot,
+					       look->now_us, INT64_MIN, 0, QUEUE_BATCH, due, look,
+					       look->err);
+	r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH,
 				     due, look, look->err);
 
 	return r < 0 ? r
@@ -364,12 +402,17 @@ look_at_times(struct look *look)
 static int
 look_ahead(struct look *look)
 {
+	bool doubted = queue_doubted(look->queue);
 	int64_t next;
-	int r = store_job_next_due(look->queue->store, &next, look->err);
+	int r = doubted ? store_job_next_relative(look->queue->store, look->queue->clock.boot,
+						  &next, look->err)
+			: store_job_next_due(look->queue->store, &next, look->err);
 
 	if (r < 0)
 		return r;
 	wake(look, next > look->now_us ? next : look->now_us);
+	if (doubted)
+		return 0; /* the end of the doubt is sched's to know */
 	r = store_job_next_expiry(look->queue->store, &next, look->err);
 	if (r < 0)
 		return r;
@@ -412,7 +455,8 @@ struct downtime {
 static bool
 too_long(const struct downtime *downtime, const struct job *job)
 {
-	return !job->timed && downtime->queue->down_us > job->grace_us;
+	return !job->timed && downtime->queue->down_us > job->grace_us &&
+	       (downtime->queue->unjudged == 0 || job->id <= downtime->queue->unjudged);
 }
 
 static int
@@ -482,5 +526,13 @@ queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us,
 		r = store_job_each_state(queue->store, JOB_QUEUED, INT64_MAX, downtime.last_due,
 					 downtime.last_id, QUEUE_BATCH, hold_slept, &downtime, err);
 	}
+	if (r == 0)
+		queue->unjudged = 0;
 	return r;
+}
+
+void
+queue_postpone_downtime(struct queue *queue)
+{
+	queue->unjudged = queue->highest;
 }

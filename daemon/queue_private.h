@@ -4,16 +4,17 @@
  * queue_approval.c (first deployments), queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
  * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
  * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
- * changed), queue_drain.c (nothing starts), queue_show.c (JSON).
+ * changed), queue_clock.c (whether the clock is believed), queue_drain.c (nothing starts), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_PRIVATE_H
 
+#include "common/when.h"
 #include "daemon/queue.h"
 
 #define QUEUE_AHEAD_MAX	 16	 /* ids of jobs ahead that a job remembers: the nearest */
-#define QUEUE_OPEN_MAX	 1000000 /* jobs that are not final */
 #define QUEUE_UNDONE_MAX 64	 /* irreversible steps that an answer names */
+#define QUEUE_BACKOFF_US (60 * WHEN_SECOND) /* at most, after a start that did not happen */
 #define QUEUE_BATCH	 256	 /* jobs that one look moves */
 
 struct queue {
@@ -39,6 +40,20 @@ struct queue {
 		enum job_state state; /* scheduled, then held */
 		int64_t due_us, id; /* where it is */
 	} walk;
+	struct queue_clock clock;
+	struct queue_moving { /* over the jobs that count elapsed time; boot "": nobody walks */
+		char boot[40];
+		int64_t offset_us;
+		enum job_state state; /* scheduled, queued, then held */
+		int64_t due_us, id;
+		int64_t moved;
+	} moving;
+	struct queue_lapse_entry {
+		enum queue_lapse why;
+		int64_t from_us, to_us;
+	} lapses[8]; /* the newest; to_us 0: none */
+	size_t next_lapse;
+	int64_t unjudged; /* jobs up to this one were there before bmd stopped, nobody knows yet for how long; 0: it is known */
 	struct queue_drain { /* nothing starts; since_us 0: it does */
 		int64_t since_us;
 		char by[64];
@@ -70,6 +85,8 @@ struct queue_text {
 const char *queue_zone_here(void);
 /* Is the stage locked at this moment? */
 bool queue_locked(const struct store_stage *stage, int64_t at_us);
+/* The same for what would start now: a clock that is doubted ends no lock. */
+bool queue_locked_now(const struct queue *queue, const struct store_stage *stage, int64_t now_us);
 /* "production is locked by ana: release freeze, until …" free() */
 char *queue_lock_text(const struct store_stage *stage, int64_t now_us);
 
@@ -133,12 +150,21 @@ json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);
 
+/* queue_clock.c */
+/* Does JOB count elapsed time within this boot? */
+bool queue_by_boot(const struct queue *queue, const struct job *job);
+/* Does JOB, which is due by the wall clock, wait until that is believed? */
+bool queue_waits_for_clock(struct queue *queue, const struct job *job);
+/* Why nobody looked between DUE and UNTIL; free(). NULL: nothing is known of that. */
+char *queue_lapse_text(const struct queue *queue, int64_t due_us, int64_t until_us, const char *zone);
+#define QUEUE_LAPSE_UNKNOWN "bmd was not running then, or the machine was asleep or paused"
+
 /* queue_zone.c: notes what the tz database says of the zone in which JOB was given. */
 int queue_zone_note(struct queue *queue, const struct job *job, struct err *err);
 
 /* queue_schedule.c, queue_section.c (schedules of the configuration) */
 /* Puts the next occurrence of SCHEDULE into the queue, unless it is paused or one waits. LATE: why occurrences that have passed
-   were not started; NULL: bmd was not running. */
+   were not started; NULL: nobody looked. */
 int queue_schedule_next(struct queue *queue, const struct store_schedule *schedule, const char *late, int64_t now_us,
 			struct err *err);
 /* Cancels the job of SCHEDULE that waits; its occurrence is not done with. RET_JOB: 0 if there was none, or it is being started. */
@@ -167,6 +193,8 @@ json_t *queue_window_json(struct queue *queue, const struct job *job, const stru
 /* The stage by itself, as it is for those who pass nothing. */
 struct window_look queue_window_stage(struct queue *queue, const char *application, const char *stage, int64_t at_us);
 json_t *queue_window_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us);
+/* Do windows or freezes hold JOB when they are closed? They may be, while the clock is doubted. */
+bool queue_window_may_hold(struct queue *queue, const struct job *job);
 /* Is there some of the grace of a due JOB left? Moves its beginning to where it began anew. */
 bool queue_window_grace(struct queue *queue, struct job *job, int64_t now_us);
 /* What JOB passes from now on, checked and written to the audit; its row is the caller's to write. */

@@ -472,6 +472,11 @@ warnings(const struct asked *asked)
 					names_build_text(&asked->build.build).s, asked->stage->name,
 					who));
 	}
+	if (queue_waits_for_clock(asked->queue, &asked->job)) {
+		_cleanup_free_ char *text = queue_doubt_text(asked->queue, asked->now_us);
+
+		(void)json_array_append_new(array, json_string(text));
+	}
 	return array;
 }
 
@@ -538,9 +543,10 @@ check_room(struct queue *queue, struct err *err)
 		for (unsigned i = 0; i < JOB_STATE_MAX_; i++)
 			queue->open += counts[i];
 	}
-	if (queue->open + queue->added % RECOUNT_EVERY > QUEUE_OPEN_MAX)
+	if (queue->open + queue->added % RECOUNT_EVERY > queue->conf->max_waiting)
 		return err_set(err, ERR_TOO_MANY,
-			       "more than %d jobs wait already: cancel some first", QUEUE_OPEN_MAX);
+			       "%d jobs wait already (max-waiting): cancel some first",
+			       queue->conf->max_waiting);
 	return 0;
 }
 

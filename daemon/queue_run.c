@@ -12,7 +12,6 @@
 #include "daemon/queue_private.h"
 
 #define START_ATTEMPTS 8 /* the eighth start that did not happen in a row holds the job */
-#define BACKOFF_MAX_S  60
 
 static int
 stale(const struct job *job, struct err *err)
@@ -248,9 +247,9 @@ queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, 
 static int64_t
 backoff_us(int attempts)
 {
-	int64_t seconds = attempts > 6 ? BACKOFF_MAX_S : INT64_C(1) << (attempts - 1);
+	int64_t us = attempts > 6 ? QUEUE_BACKOFF_US : WHEN_SECOND << (attempts - 1);
 
-	return (seconds > BACKOFF_MAX_S ? BACKOFF_MAX_S : seconds) * WHEN_SECOND;
+	return us > QUEUE_BACKOFF_US ? QUEUE_BACKOFF_US : us;
 }
 
 static int

@@ -64,6 +64,17 @@ late_text(int passed, const char *why)
 			 passed == SCHEDULE_COUNT_MAX ? " or more" : "", why);
 }
 
+/* The same; WHY NULL: nobody looked. */
+static char *
+late_because(const struct queue *queue, const struct job *job, int passed, const char *why,
+	     int64_t now_us)
+{
+	_cleanup_free_ char *lapse =
+	    why ? xstrdup(why) : queue_lapse_text(queue, job->due_us, now_us, job->zone);
+
+	return late_text(passed, lapse ? lapse : QUEUE_LAPSE_UNKNOWN);
+}
+
 static void
 fill_job(struct queue *queue, const struct store_schedule *schedule, struct job *job)
 {
@@ -130,7 +141,7 @@ queue_schedule_next(struct queue *queue, const struct store_schedule *schedule, 
 	fill_job(queue, schedule, &job);
 	job.occurrence_us = job.due_us;
 	if (passed > 0)
-		job.message = late_text(passed, late ? late : "bmd was not running then");
+		job.message = late_because(queue, &job, passed, late, now_us);
 	r = put(queue, &job, now_us, err);
 	job_clear(&job);
 	return r;
@@ -232,8 +243,8 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 		return 0;
 	job->due_us = job->occurrence_us = job->grace_from_us = due_us;
 	free(job->message);
-	job->message = late_text(passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed,
-				 "bmd was not running then, or the machine was asleep");
+	job->message =
+	    late_because(queue, job, passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed, NULL, now_us);
 	queue_tell(queue, EVENT_NOTED, job, "%s", job->message);
 	return 0;
 }

@@ -67,6 +67,17 @@ waits_for_time(struct queue *queue, const struct job *job, int64_t now_us)
 	return answer;
 }
 
+/* Its time is told by a clock that nobody believes just now. */
+static json_t *
+waits_for_clock(struct queue *queue, int64_t now_us)
+{
+	_cleanup_free_ char *text = queue_doubt_text(queue, now_us);
+	json_t *answer = waits("time", "%s", text);
+
+	(void)json_object_set_new(answer, "until", json_time(queue->clock.until_us));
+	return answer;
+}
+
 /* The run on the stage, or one whose processes may still be there, or a lock. NULL: none of them.
  */
 static json_t *
@@ -90,7 +101,7 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 			       "processes of job %lld may still be there: end them, then bmctl "
 			       "settle %s %s BUILD --reason TEXT",
 			       (long long)stage.occupied_job, job->application, job->stage);
-	} else if (queue_locked(&stage, now_us)) {
+	} else if (queue_locked_now(queue, &stage, now_us)) {
 		_cleanup_free_ char *text = queue_lock_text(&stage, now_us);
 
 		answer = waits("lock", "%s", text);
@@ -109,7 +120,7 @@ waits_for_head(struct queue *queue, const struct job *job, int64_t now_us)
 
 	if (store_job_first_queued(queue->store, job->application, job->stage, &head, NULL) != 1)
 		return NULL;
-	if (head.id != job->id &&
+	if (head.id != job->id && !queue_waits_for_clock(queue, &head) &&
 	    queue_window_stage(queue, job->application, job->stage, now_us).open)
 		answer = waits("job", "job %lld (%s) is before it", (long long)head.id,
 			       queue_job_text(&head).s);
@@ -148,6 +159,8 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 
 	switch (job->state) {
 	case JOB_SCHEDULED:
+		if (job->due_us <= now_us && queue_waits_for_clock(queue, job))
+			return waits_for_clock(queue, now_us);
 		return waits_for_time(queue, job, now_us);
 	case JOB_HELD:
 		if (job->hold_reason && strstr(job->hold_reason, "bmctl release"))
@@ -158,6 +171,8 @@ queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us)
 	case JOB_QUEUED:
 		if (queue_drained(queue))
 			return waits_for_restart(queue, now_us);
+		if (queue_waits_for_clock(queue, job))
+			return waits_for_clock(queue, now_us);
 		answer = queue_window_json(queue, job, NULL, now_us, now_us);
 		if (!json_is_null(answer))
 			return answer;
@@ -282,9 +297,9 @@ queue_live_json(const struct history_entry *live)
 }
 
 static json_t *
-lock_json(const struct store_stage *stage, int64_t now_us)
+lock_json(const struct queue *queue, const struct store_stage *stage, int64_t now_us)
 {
-	if (!queue_locked(stage, now_us))
+	if (!queue_locked_now(queue, stage, now_us))
 		return json_null();
 	return json_pack("{s:s, s:s, s:o, s:o}", "by", stage->locked_by, "reason",
 			 stage->lock_reason ? stage->lock_reason : "", "since",
@@ -365,7 +380,7 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 			 "application", stage->application, "stage", stage->stage, "plan",
 			 configured ? configured->plan : "", "live",
 			 queue_live_json(history_live(history)), "previous_good",
-			 queue_ref_json(&good), "locked", lock_json(stage, now_us), "dirty",
+			 queue_ref_json(&good), "locked", lock_json(queue, stage, now_us), "dirty",
 			 dirty_json(stage), "running",
 			 history->busy ? id_json(history->running.job) : json_null(), "next",
 			 id_json(next), "last_failed", id_json(failed), "occupied_by",

@@ -90,6 +90,16 @@ queue_window(struct queue *queue, const struct job *job, const struct history *h
 	return window;
 }
 
+bool
+queue_window_may_hold(struct queue *queue, const struct job *job)
+{
+	const struct conf_stage *stage = stage_of(queue, job);
+	bool needs_reason;
+
+	return stage && stage->windows && json_object_size(job->overrides) == 0 &&
+	       holds(queue, stage, job, NULL, &needs_reason);
+}
+
 struct window_look
 queue_window_stage(struct queue *queue, const char *application, const char *stage, int64_t at_us)
 {

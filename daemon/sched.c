@@ -187,8 +187,9 @@ tell_status(struct sched *sched)
 	store_job_active_count(store_of(sched), &running, NULL);
 	store_job_each_state(store_of(sched), JOB_SCHEDULED, INT64_MAX, 0, 0, 1, next_text, &next,
 			     NULL);
-	text = xasprintf("%s%" PRId64 " running%s",
-			 queue_drained(sched->host.queue) ? "drained, " : "", running,
+	text = xasprintf("%s%s%" PRId64 " running%s",
+			 queue_drained(sched->host.queue) ? "drained, " : "",
+			 queue_doubted(sched->host.queue) ? "clock not settled, " : "", running,
 			 next ? next : "");
 	if (sched->status && strcmp(text, sched->status) == 0)
 		return;
@@ -200,13 +201,17 @@ tell_status(struct sched *sched)
 static int
 look_now(struct sched *sched, struct err *err)
 {
-	int64_t now_us = clock_now_us(), next_us = INT64_MAX;
+	int64_t now_us = sched_clock_read(sched), next_us = INT64_MAX, wake_us;
 	char application[64] = "", stage[64] = "";
 	int waits, r = turn_begin(sched->host.turn, err);
 
+	if (r >= 0)
+		r = sched_clock_keep(sched, now_us, err);
+	if (r >= 0 && sched->clock.moved)
+		r = queue_relatives(sched->host.queue, &sched->clock.moved, err);
 	if (r >= 0 && sched->clocks)
 		r = queue_zones(sched->host.queue, now_us, &sched->clocks, err);
-	if (r >= 0 && sched->clocks)
+	if (r >= 0 && (sched->clocks || sched->clock.moved))
 		next_us = now_us; /* nothing starts by times that may be wrong */
 	else if (r >= 0)
 		r = queue_look(sched->host.queue, now_us, start, sched, &next_us, err);
@@ -215,7 +220,8 @@ look_now(struct sched *sched, struct err *err)
 	waits = store_job_queued_stage(store_of(sched), application, stage, err);
 	if (waits < 0)
 		return waits;
-	arm(sched, now_us, next_us);
+	wake_us = sched_clock_wake_us(sched);
+	arm(sched, now_us, next_us < wake_us ? next_us : wake_us);
 	beat(sched, waits > 0);
 	tell_status(sched);
 	return 0;
@@ -355,7 +361,7 @@ adopt_all(struct sched *sched, struct err *err)
 int
 sched_recover(struct sched *sched, struct err *err)
 {
-	int64_t highest = 0, alive_us = store_last_alive(store_of(sched));
+	int64_t highest = 0;
 	int r = run_folder_highest(sched->host.run_directory, &highest, err);
 
 	if (r >= 0)
@@ -363,7 +369,7 @@ sched_recover(struct sched *sched, struct err *err)
 	if (r >= 0)
 		r = queue_set_highest(sched->host.queue, highest, err);
 	if (r >= 0)
-		r = queue_after_downtime(sched->host.queue, alive_us, clock_now_us(), err);
+		r = sched_clock_recover(sched, err);
 	if (r >= 0)
 		r = adopt_all(sched, err);
 	if (r < 0)
@@ -442,6 +448,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	ev_timer_init(&sched->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
 	sched->look.data = sched->due.data = sched->again.data = sched;
 	sched->heartbeat.data = sched;
+	sched_clock_begin(sched);
 	sched->zones = zones_new(loop, on_zones, sched);
 	sched->clocks = true;
 	sched_watch_begin(sched);
@@ -458,6 +465,7 @@ sched_free(struct sched *sched)
 	loop = sched->host.loop;
 	sched->stopping = true;
 	zones_free(sched->zones);
+	sched_clock_end(sched);
 	ev_clear_pending(loop, &sched->look);
 	ev_periodic_stop(loop, &sched->due);
 	ev_timer_stop(loop, &sched->again);
@@ -489,6 +497,12 @@ json_t *
 sched_warnings(struct sched *sched)
 {
 	json_t *warnings = json_copy(sched->problems);
+
+	if (queue_doubted(sched->host.queue)) {
+		_cleanup_free_ char *text = queue_doubt_text(sched->host.queue, clock_now_us());
+
+		json_array_append_new(warnings, json_text(text));
+	}
 
 	for (const struct running *running = sched->runs; running; running = running->next)
 		if (tend_problem(running->tend))

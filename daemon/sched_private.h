@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of sched share: sched.c (the look, and the list of runs), sched_watch.c (those who wait for a job),
- * sched_helper.c (bmd-import).
+ * sched_clock.c (whether the clock is believed), sched_helper.c (bmd-import).
  */
 #ifndef DAEMON_SCHED_PRIVATE_H
 #define DAEMON_SCHED_PRIVATE_H
 
 #include "daemon/channel.h"
 #include "daemon/sched.h"
+#include "daemon/steady.h"
 #include "daemon/tend.h"
 #include "daemon/zones.h"
 
@@ -39,6 +40,19 @@ struct sched {
 		size_t n;
 	} imports, verifies, own;
 
+	struct sched_clock {
+		struct steady steady;
+		int64_t boot; /* a digest of this boot's id */
+		int64_t kept_boot, kept_offset_us; /* wall clock − CLOCK_BOOTTIME, in the database */
+		int64_t stepped_us; /* by so much the clock was set in all, up to that offset */
+		int64_t slept_us; /* CLOCK_BOOTTIME − CLOCK_MONOTONIC */
+		int64_t began_us; /* CLOCK_BOOTTIME of the first reading */
+		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
+		bool moved; /* jobs that count elapsed time may be due at another time */
+		int set_fd;
+		ev_io set;
+	} clock;
+
 	struct zones *zones;
 	bool clocks; /* the tz database may have changed: asked before the next look */
 
@@ -57,6 +71,18 @@ void sched_watch_end(struct sched *sched);
 void sched_wake(struct sched *sched, int64_t job);
 /* The same for all jobs that were written since the last time. */
 void sched_wake_written(struct sched *sched);
+
+/* sched_clock.c */
+void sched_clock_begin(struct sched *sched);
+void sched_clock_end(struct sched *sched);
+/* Before the first look, inside of a turn: what was kept of the clock, and for how long bmd was down by it. */
+int sched_clock_recover(struct sched *sched, struct err *err);
+/* Reads the clocks, tells the queue what is known of them, and says what the wall clock shows. */
+int64_t sched_clock_read(struct sched *sched);
+/* What has to be kept of that, inside of a turn. */
+int sched_clock_keep(struct sched *sched, int64_t now_us, struct err *err);
+/* When to look again for it; INT64_MAX: no need. */
+int64_t sched_clock_wake_us(struct sched *sched);
 
 /* sched_helper.c */
 /* Was PID a helper that works on stored files? It is forgotten. */

@@ -54,6 +54,34 @@ store_begin(struct store *store, struct err *err)
 	return 0;
 }
 
+static int
+set_highest(struct store *store, int64_t highest_us, struct err *err)
+{
+	int r;
+
+	if (store->highest_us == highest_us)
+		return 0;
+	r = store_number_put(store, STORE_HIGHEST, highest_us, err);
+	if (r == 0)
+		store->highest_us = highest_us;
+	return r;
+}
+
+/* One row tells also the highest time, as long as the clock is not put back. */
+static int
+set_alive(struct store *store, int64_t now_us, struct err *err)
+{
+	int r = now_us < store->alive_us ? set_highest(store, store_highest(store), err) : 0;
+
+	if (r < 0)
+		return r;
+	store_bind_int(statement(store, S_ALIVE_SET), 1, now_us);
+	r = store_run(store, statement(store, S_ALIVE_SET), err);
+	if (r == 0)
+		store->alive_us = now_us;
+	return r;
+}
+
 int
 store_commit(struct store *store, int64_t now_us, struct err *err)
 {
@@ -68,10 +96,7 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 	r = store_audit_commit(store, err);
 	if (r == 0 && (sqlite3_total_changes(store->db) != store->changes_at_begin ||
 	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us)) {
-		store_bind_int(statement(store, S_ALIVE_SET), 1, now_us);
-		r = store_run(store, statement(store, S_ALIVE_SET), err);
-		if (r == 0)
-			store->alive_us = now_us;
+		r = set_alive(store, now_us, err);
 	}
 	if (r == 0)
 		r = store_seals_write(store, err);
@@ -159,6 +184,20 @@ int64_t
 store_last_alive(struct store *store)
 {
 	return store->alive_us;
+}
+
+int64_t
+store_highest(const struct store *store)
+{
+	return store->highest_us > store->alive_us ? store->highest_us : store->alive_us;
+}
+
+int
+store_forget_highest(struct store *store, int64_t now_us, struct err *err)
+{
+	int r = set_alive(store, now_us, err);
+
+	return r < 0 ? r : set_highest(store, 0, err);
 }
 
 int

@@ -42,6 +42,9 @@ int store_mark(struct store *store, struct err *err);
    fail for all that is in it (-ENOSPC). */
 bool store_rollback_savepoint(struct store *store);
 int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
+/* The highest time at which anything was committed; 0 for a fresh database. NOW is believed: what was higher is forgotten. */
+int64_t store_highest(const struct store *store);
+int store_forget_highest(struct store *store, int64_t now_us, struct err *err);
 /* A number that is kept under a NAME of the program's; 0 when it was never put. */
 int store_number_get(struct store *store, const char *name, int64_t *ret_value, struct err *err);
 int store_number_put(struct store *store, const char *name, int64_t value, struct err *err);
@@ -98,7 +101,7 @@ int store_audit_check(struct store *store, struct store_audit_check *check, int 
 /* Keys of requests: 1 and the answer given before (free()), 0 if KEY is new, -EEXIST (KEY_REUSED) when the body differs. */
 int store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply, struct err *err);
 int store_key_add(struct store *store, int64_t uid, const char *key, const char *digest, const char *reply, int64_t now_us, struct err *err);
-/* Drops keys older than 7 days and all but the newest 100,000. */
+/* Drops keys older than 7 days and all but the newest 100,000. NOW of keys is a clock that nobody sets: see queue_steady_us(). */
 int store_keys_prune(struct store *store, int64_t now_us, struct err *err);
 
 /* Builds */
@@ -173,9 +176,15 @@ int store_job_each_open(struct store *store, const char *application, const char
 int store_job_each_queued(struct store *store, const char *application, const char *stage,
 			  int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
 int store_job_first_queued(struct store *store, const char *application, const char *stage, struct job *ret_job, struct err *err);
-/* The next one behind (AFTER_DUE, AFTER_ID); REASONED: of those that have a reason. */
+/* The next one behind (AFTER_DUE, AFTER_ID); REASONED: of those that have a reason; BOOT, unless NULL: of those that no wall clock
+   made due, being --now or relative within this boot. */
 int store_job_queued_after(struct store *store, const char *application, const char *stage, int64_t after_due_us, int64_t after_id,
-			   bool reasoned, struct job *ret_job, struct err *err);
+			   bool reasoned, const char *boot, struct job *ret_job, struct err *err);
+/* Jobs in STATE that count elapsed time within BOOT, as store_job_each_state(); and the earliest due time of those that are
+   scheduled (INT64_MAX: none). */
+int store_job_each_relative(struct store *store, enum job_state state, const char *boot, int64_t due_us, int64_t after_due_us,
+			    int64_t after_id, int limit, int (*back)(const struct job *job, void *arg), void *arg, struct err *err);
+int store_job_next_relative(struct store *store, const char *boot, int64_t *ret_due_us, struct err *err);
 /* The next stage behind (APPLICATION, STAGE) that has queued jobs: 1 and its names, 0 at the end. Begin with "", "". */
 int store_job_queued_stage(struct store *store, char application[64], char stage[64], struct err *err);
 /* Queued timed jobs whose grace ended before NOW, and when the next one's ends (INT64_MAX: none). */

@@ -40,8 +40,16 @@
 			  " AND (due_us, id) > (?3, ?4) ORDER BY due_us, id LIMIT ?5") \
 	X(LIST_QUEUED_STAGE, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
 			  " AND (due_us, id) > (?3, ?4) ORDER BY due_us, id LIMIT ?5") \
+	X(LIST_QUEUED_FREE, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
+			  " AND (due_us, id) > (?3, ?4) AND (timed = 0 OR boot = ?6) ORDER BY due_us, id LIMIT ?5") \
 	X(LIST_REASONED, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
 			  " AND (due_us, id) > (?3, ?4) AND reason IS NOT NULL ORDER BY due_us, id LIMIT ?5") \
+	X(LIST_REASONED_FREE, "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND application = ?1 AND stage = ?2" \
+			  " AND (due_us, id) > (?3, ?4) AND reason IS NOT NULL AND (timed = 0 OR boot = ?6)" \
+			  " ORDER BY due_us, id LIMIT ?5") \
+	X(LIST_RELATIVE,  "SELECT " JOB_FIELDS " FROM jobs WHERE state = ?1 AND boot = ?2 AND boot_due_us > 0 AND final = 0" \
+			  " AND due_us <= ?3 AND (due_us, id) > (?4, ?5) ORDER BY due_us, id LIMIT ?6") \
+	X(NEXT_RELATIVE,  "SELECT min(due_us) FROM jobs WHERE state = 'scheduled' AND boot = ?1 AND boot_due_us > 0 AND final = 0") \
 	X(QUEUED_STAGES,  "SELECT application, stage FROM jobs WHERE state = 'queued'" \
 			  " AND (application, stage) > (?1, ?2) ORDER BY application, stage LIMIT 1") \
 	X(LIST_EXPIRED,	  "SELECT " JOB_FIELDS " FROM jobs WHERE state = 'queued' AND expires_us > 0" \
@@ -336,15 +344,18 @@ int
 store_job_first_queued(struct store *store, const char *application, const char *stage,
 		       struct job *ret_job, struct err *err)
 {
-	return store_job_queued_after(store, application, stage, INT64_MIN, 0, false, ret_job, err);
+	return store_job_queued_after(store, application, stage, INT64_MIN, 0, false, NULL,
+				      ret_job, err);
 }
 
 int
 store_job_queued_after(struct store *store, const char *application, const char *stage,
-		       int64_t after_due_us, int64_t after_id, bool reasoned, struct job *ret_job,
-		       struct err *err)
+		       int64_t after_due_us, int64_t after_id, bool reasoned, const char *boot,
+		       struct job *ret_job, struct err *err)
 {
-	sqlite3_stmt *st = statement(store, reasoned ? S_LIST_REASONED : S_LIST_QUEUED_STAGE);
+	static const enum statement lists[2][2] = {{S_LIST_QUEUED_STAGE, S_LIST_QUEUED_FREE},
+						   {S_LIST_REASONED, S_LIST_REASONED_FREE}};
+	sqlite3_stmt *st = statement(store, lists[reasoned][boot != NULL]);
 	size_t n;
 	int r;
 
@@ -352,8 +363,35 @@ store_job_queued_after(struct store *store, const char *application, const char 
 	store_bind_int(st, 3, after_due_us);
 	store_bind_int(st, 4, after_id);
 	store_bind_int(st, 5, 1);
+	if (boot)
+		store_bind_text(st, 6, boot);
 	r = each_job(store, st, keep_job, ret_job, &n, NULL, err);
 	return r < 0 ? r : (int)n;
+}
+
+int
+store_job_each_relative(struct store *store, enum job_state state, const char *boot, int64_t due_us,
+			int64_t after_due_us, int64_t after_id, int limit,
+			int (*back)(const struct job *job, void *arg), void *arg, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_LIST_RELATIVE);
+
+	store_bind_text(st, 1, job_state_stored(state));
+	store_bind_text(st, 2, boot);
+	store_bind_int(st, 3, due_us);
+	store_bind_int(st, 4, after_due_us);
+	store_bind_int(st, 5, after_id);
+	store_bind_int(st, 6, limit);
+	return each_job(store, st, back, arg, NULL, NULL, err);
+}
+
+int
+store_job_next_relative(struct store *store, const char *boot, int64_t *ret_due_us, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_NEXT_RELATIVE);
+
+	store_bind_text(st, 1, boot);
+	return store_number(store, st, INT64_MAX, ret_due_us, err);
 }
 
 int

@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  9
+#define SCHEMA		  10
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -133,6 +133,10 @@ static const char *const migrations[SCHEMA + 1] = {
 	[9] =
 	"ALTER TABLE jobs ADD COLUMN approved_by TEXT;"
 	"ALTER TABLE jobs ADD COLUMN approved_us INTEGER NOT NULL DEFAULT 0;",
+
+	/* Jobs that count elapsed time within a boot, whatever the wall clock does. */
+	[10] =
+	"CREATE INDEX jobs_relative ON jobs (state, boot, due_us, id) WHERE boot_due_us > 0 AND final = 0;",
 };
 // clang-format on
 
@@ -679,6 +683,9 @@ open_database(struct store *store, struct err *err)
 	if (r == 0)
 		r = ask_number(store, "SELECT value FROM meta WHERE name = 'last_alive'",
 			       &store->alive_us, err);
+	if (r == 0)
+		r = ask_number(store, "SELECT value FROM meta WHERE name = '" STORE_HIGHEST "'",
+			       &store->highest_us, err);
 	if (r == 0)
 		r = store_audit_open(store, err);
 	return r;

@@ -82,6 +82,7 @@
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"
+#define STORE_HIGHEST "highest_time"
 #define STORE_FAILED "(state = 'failed' OR state = 'lost')"
 // clang-format on
 
@@ -147,6 +148,7 @@ struct store {
 	int64_t ndamaged;	   /* rows of that table */
 	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
+	int64_t highest_us; /* of the wall clock, from before it was put back; 0: it was not */
 	/* Where the audit ends: now, when the transaction began, when the savepoint was set. */
 	struct store_audit_head audit, audit_begin, audit_savepoint;
 	bool audit_broken;

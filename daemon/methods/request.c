@@ -152,6 +152,16 @@ request_time(const struct request *request, const char *name, int64_t *ret_us, s
 	return r;
 }
 
+/* CLOCK_BOOTTIME of the moment at which the wall clock was NOW. */
+static int64_t
+boottime_of(int64_t now_us)
+{
+	int64_t later_us, boot_us;
+
+	clock_read(&later_us, &boot_us);
+	return boot_us - (later_us - now_us);
+}
+
 int
 request_when(const struct request *request, struct queue_when *ret_when, struct err *err)
 {
@@ -180,7 +190,7 @@ request_when(const struct request *request, struct queue_when *ret_when, struct 
 	}
 	when.relative = !when.now && when.text && when.text[0] == '+';
 	when.boot = request->methods->boot;
-	when.boot_now_us = clock_boottime_us();
+	when.boot_now_us = boottime_of(request->now_us);
 	*ret_when = when;
 	return 0;
 }

@@ -171,6 +171,8 @@ print_conf(FILE *out, const struct conf *conf)
 	    "bmd: state=%s socket=%s runs=%s launcher=%s max-running=%d grace=%lld horizon=%lld",
 	    conf->state_directory, conf->socket, conf->run_directory, launchers[conf->launcher],
 	    conf->max_running, (long long)conf->grace_us, (long long)conf->horizon_us);
+	print_number(out, "clock-settle", conf->clock_settle_us, 60000000);
+	print_number(out, "max-waiting", conf->max_waiting, 1000000);
 	print_number(out, "upload-bytes", conf->upload_bytes, INT64_C(64) << 30);
 	print_number(out, "upload-file", conf->upload_file, INT64_C(64) << 30);
 	print_number(out, "upload-files", conf->upload_files, 1000000);

@@ -136,7 +136,7 @@ retry passed
 before=$(wc -l <"$HOME_DIR/ran")
 bmd_start
 retry ran $((before + 2)) || FAIL "nothing runs after a restart"
-grep -q 'of . occurrences this is the last: bmd was not running then' "$HOME_DIR/bmd.log" || FAIL "what passed was not one"
+grep -q 'of . occurrences this is the last: bmd was not running from ' "$HOME_DIR/bmd.log" || FAIL "what passed was not one"
 is "occurrences that came twice" 0 "$(bmctl --json history -n 1000 |
     jq '[.jobs[] | select(.schedule != null and .state != "cancelled") | [.schedule, .due]] | length - (unique | length)')"
 sections ''
