@@ -21,6 +21,12 @@ must(json_t *value)
 	return value;
 }
 
+void
+json_memory(void)
+{
+	json_set_alloc_funcs(xalloc_library, free);
+}
+
 /* How long the character is that begins with this byte; 0 when none does. */
 static size_t
 utf8_length(unsigned char lead)

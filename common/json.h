@@ -12,6 +12,8 @@
 
 #include "common/err.h"
 
+/* First of all in a program: jansson leaves out what it has no memory for; from here on that ends the process. */
+void json_memory(void);
 /* Text or null. S must be UTF-8; what is not is made so by json_bytes(). New reference. */
 json_t *json_text(const char *s);
 /* Any N bytes as a JSON string: valid UTF-8 without control characters (tab excepted) stays, every

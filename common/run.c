@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "common/digest.h"
 #include "common/json.h"
@@ -573,9 +575,15 @@ run_started_unpack(const json_t *object, struct run_started *ret_started, struct
 void
 run_boot_id(char ret_id[40])
 {
-	_cleanup_close_ int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, ret_id, 39);
+	_cleanup_close_ int fd = -1;
+	ssize_t n;
 
+	do
+		fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	do
+		n = fd < 0 ? -1 : read(fd, ret_id, 39);
+	while (n < 0 && errno == EINTR);
 	ret_id[n < 0 ? 0 : n] = '\0';
 	ret_id[strcspn(ret_id, "\n")] = '\0';
 }
@@ -586,8 +594,10 @@ run_new_id(char ret_id[RUN_ID_SIZE])
 	unsigned char bytes[(RUN_ID_SIZE - 1) / 2];
 
 	while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes))
-		if (errno != EINTR)
-			abort();
+		if (errno != EINTR) { /* a kernel without: two runs must never have one id */
+			perror("getrandom");
+			_exit(EX_OSERR);
+		}
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		snprintf(ret_id + 2 * i, 3, "%02x", bytes[i]);
 }

@@ -105,7 +105,7 @@ struct run_started {
 json_t *run_started_pack(const struct run_started *started, const char *plan_text);
 int run_started_unpack(const json_t *object, struct run_started *ret_started, struct err *err);
 
-/* This boot's id (/proc/sys/kernel/random/boot_id) and a fresh run id. */
+/* This boot's id (/proc/sys/kernel/random/boot_id; "" where it cannot be read) and a fresh run id. */
 void run_boot_id(char ret_id[40]);
 void run_new_id(char ret_id[RUN_ID_SIZE]);
 

@@ -37,6 +37,26 @@ xrealloc(void *p, size_t n, size_t size)
 	return p;
 }
 
+void *
+xalloc_library(size_t n)
+{
+	void *p = malloc(n ? n : 1);
+
+	if (!p)
+		xalloc_die();
+	return p;
+}
+
+void *
+xalloc_loop(void *p, long n)
+{
+	if (n <= 0) {
+		free(p);
+		return NULL;
+	}
+	return xrealloc(p, 1, (size_t)n);
+}
+
 char *
 xstrdup(const char *s)
 {

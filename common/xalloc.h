@@ -18,6 +18,9 @@ char *xstrndup(const char *s, size_t n);
 char *xasprintf(const char *format, ...) _printf_(1, 2);
 char *xvasprintf(const char *format, va_list args) _printf_(1, 0);
 void xalloc_die(void) __attribute__((noreturn));
+/* For libraries that ask for an allocator: as malloc(), and as libev wants its one (N 0 frees). They too end the process. */
+void *xalloc_library(size_t n);
+void *xalloc_loop(void *p, long n);
 
 /* Grows ARRAY, which holds N elements of a type, so that one more fits; *CAP is its room. */
 #define XGROW(array, n, cap)                                                                       \

@@ -67,7 +67,8 @@ cgroup_empty(const char *root, const char *cgroup)
 enum tend_remains
 tend_remains(const struct run_started *started, const char *boot, const char *cgroup_root)
 {
-	if (*started->boot && strcmp(started->boot, boot) != 0)
+	/* Of a boot that cannot be told nobody can say that it is another one. */
+	if (*started->boot && *boot && strcmp(started->boot, boot) != 0)
 		return TEND_NONE_LEFT;
 	if (*started->cgroup != '/')
 		return TEND_UNKNOWN;

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/json.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
 #include "import/collect.h"
@@ -144,6 +145,7 @@ main(int argc, char **argv)
 	int64_t rate = 0;
 	int c;
 
+	json_memory();
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {

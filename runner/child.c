@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/xalloc.h"
@@ -25,6 +26,8 @@
 
 #define CHILD_FAILED 125 /* exit code of a child that reports why; nobody shows it */
 #define GROUPS_MAX   65536
+#define STARTS_MAX   7 /* within 0.3 s */
+#define FIRST_NAP_NS 5000000L
 
 static int
 passwd_find(const char *name, struct passwd **ret, struct err *err)
@@ -149,14 +152,25 @@ signals_reset(void)
 }
 
 static int
-streams_set(int out, int err)
+stream_set(int from, int to)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int r;
 
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
-	    dup2(err, STDERR_FILENO) < 0)
-		return -errno;
-	return 0;
+	do
+		r = dup2(from, to);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+/* Nothing is opened here that the kernel might have no room for: NULL_FD is bmd-run's. */
+static int
+streams_set(int null_fd, int out, int err)
+{
+	int r = stream_set(null_fd, STDIN_FILENO);
+
+	if (r >= 0)
+		r = stream_set(out, STDOUT_FILENO);
+	return r < 0 ? r : stream_set(err, STDERR_FILENO);
 }
 
 static bool
@@ -274,7 +288,7 @@ execute(char *const *argv, char *const *envp)
 }
 
 static void __attribute__((noreturn))
-child_side(const struct child *child, int out, int err, int report_fd)
+child_side(const struct child *child, int null_fd, int out, int err, int report_fd)
 {
 	_cleanup_err_ struct err error = ERR_INIT;
 
@@ -284,7 +298,7 @@ child_side(const struct child *child, int out, int err, int report_fd)
 		give_up(report_fd, "could not enter the cgroup of the steps: %s", strerror(errno));
 	signals_reset();
 	umask(022);
-	if (streams_set(out, err) < 0)
+	if (streams_set(null_fd, out, err) < 0)
 		give_up(report_fd, "could not set up the step's streams: %s", strerror(errno));
 	if (child->prepare && child->prepare(child->arg, &error) < 0)
 		give_up(report_fd, "%s", error.text);
@@ -306,7 +320,7 @@ child_side(const struct child *child, int out, int err, int report_fd)
 }
 
 struct pipes {
-	int out[2], err[2], report[2];
+	int out[2], err[2], report[2], null;
 };
 
 static void
@@ -323,6 +337,9 @@ pipes_close(struct pipes *pipes)
 	pipe_close(pipes->out);
 	pipe_close(pipes->err);
 	pipe_close(pipes->report);
+	if (pipes->null >= 0)
+		close(pipes->null);
+	*pipes = (struct pipes){{-1, -1}, {-1, -1}, {-1, -1}, -1};
 }
 
 /* Our ends do not block; the step's must, for programs expect that of their output. */
@@ -334,25 +351,68 @@ pipe_make(int ends[2])
 	return 0;
 }
 
-int
-child_start(const struct child *child, struct child_started *ret_started, struct err *err)
+static int
+pipes_make(struct pipes *pipes)
 {
-	_cleanup_(pipes_close) struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}};
+	int r = pipe_make(pipes->out);
+
+	if (r >= 0)
+		r = pipe_make(pipes->err);
+	if (r >= 0)
+		r = pipe_make(pipes->report);
+	if (r < 0)
+		return r;
+	pipes->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	return pipes->null < 0 ? -errno : 0;
+}
+
+/* The child's pid, or -errno. Until it has its own dispositions, a TERM that is meant for it must
+ * wait, not fall into our handler. */
+static pid_t
+fork_child(const struct child *child, const struct pipes *pipes)
+{
 	sigset_t all, before;
 	pid_t pid;
+	int number;
 
-	if (pipe_make(pipes.out) < 0 || pipe_make(pipes.err) < 0 || pipe_make(pipes.report) < 0)
-		return err_errno(err, errno, "could not make the pipes of a step");
-	/* Until the child has its own dispositions, a TERM that is meant for it must wait, not fall
-	 * into our handler. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
+	number = errno;
 	if (pid == 0)
-		child_side(child, pipes.out[1], pipes.err[1], pipes.report[1]);
+		child_side(child, pipes->null, pipes->out[1], pipes->err[1], pipes->report[1]);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	return pid < 0 ? -number : pid;
+}
+
+/* What passes: a kernel that is short of something, or a signal. Of the step nothing has begun. */
+static bool
+passes(int r)
+{
+	return r == -EAGAIN || r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+}
+
+int
+child_start(const struct child *child, struct child_started *ret_started, struct err *err)
+{
+	_cleanup_(pipes_close) struct pipes pipes = {{-1, -1}, {-1, -1}, {-1, -1}, -1};
+	struct timespec nap = {.tv_nsec = FIRST_NAP_NS};
+	int made = 0;
+	pid_t pid = -1;
+
+	for (int i = 0; i < STARTS_MAX; i++, nap.tv_nsec *= 2) {
+		if (i > 0)
+			(void)nanosleep(&nap, NULL);
+		made = pipes_make(&pipes);
+		pid = made < 0 ? -1 : fork_child(child, &pipes);
+		if (pid > 0 || !passes(made < 0 ? made : pid))
+			break;
+		pipes_close(&pipes);
+	}
+	if (made < 0)
+		return err_errno(err, -made, "could not make the pipes of a step");
 	if (pid < 0)
-		return err_errno(err, errno, "could not start a process");
+		return err_errno(err, -pid, "could not start a process");
 	*ret_started = (struct child_started){
 	    .pid = pid,
 	    .out = TAKE_FD(pipes.out[0]),

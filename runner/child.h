@@ -42,7 +42,7 @@ struct child_started {
 	int report;    /* non-blocking: JSON {"error": sentence} if it never came to execute, or BODY's answer */
 };
 
-/* Forks. Descriptors are the caller's. */
+/* Forks; where the kernel is short of something it is asked again for a third of a second. Descriptors are the caller's. */
 int child_start(const struct child *child, struct child_started *ret_started, struct err *err);
 /* For BODY and the checklist: one JSON object {"error": …} to REPORT_FD. */
 void child_report_error(int report_fd, const char *sentence);

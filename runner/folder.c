@@ -207,12 +207,14 @@ folder_listen(struct folder *folder, int *ret_fd, struct err *err)
 	mode_t mask;
 	int r;
 
+	if (fd < 0)
+		return err_errno(err, errno, "cannot make a socket for job %s", folder->name);
 	/* By way of the descriptor, for a path may be longer than an address. */
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control",
 		 folder->fd);
 	unlinkat(folder->fd, "control", 0);
 	mask = umask(folder->shared ? 0117 : 0177);
-	r = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&address, sizeof(address));
+	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
 	umask(mask);
 	if (r < 0 || listen(fd, 16) < 0)
 		return err_errno(err, errno, "cannot listen in the run folder of job %s",

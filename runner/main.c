@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/failpoint.h"
@@ -61,9 +62,12 @@ static int
 take_connection(void)
 {
 	int fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3),
-	    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	    null = open("/dev/null", O_RDWR | O_CLOEXEC), r;
 
-	if (fd < 0 || null < 0 || dup2(null, STDIN_FILENO) < 0)
+	do
+		r = fd < 0 || null < 0 ? -1 : dup2(null, STDIN_FILENO);
+	while (r < 0 && fd >= 0 && null >= 0 && errno == EINTR);
+	if (r < 0)
 		return -errno;
 	for (int i = STDOUT_FILENO; i <= STDERR_FILENO; i++)
 		if (fcntl(i, F_GETFD) < 0)
@@ -266,10 +270,27 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	return finish(run);
 }
 
+/* libev would abort. */
+static void
+loop_broken(const char *what)
+{
+	fprintf(stderr, "bmd-run: %s: %s\n", what, strerror(errno));
+	_exit(EX_OSERR);
+}
+
+static struct ev_loop *
+make_loop(void)
+{
+	json_memory();
+	ev_set_allocator(xalloc_loop);
+	ev_set_syserr_cb(loop_broken);
+	return ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
+}
+
 int
 main(int argc, char **argv)
 {
-	struct run run = {.loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV)};
+	struct run run = {.loop = make_loop()};
 	const char *conf_file = SYSCONFDIR "/bmd.conf";
 	_cleanup_err_ struct err err = ERR_INIT;
 	ev_signal term, interrupt;

@@ -9,7 +9,9 @@
  * as the step said, lost only if its bmd-run was killed (I8); nothing waits that nobody waits for
  * (I7)
  *
- *   check FOLDER STEP…      the steps of the plan, in order
+ * files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
+ *
+ *   check FOLDER STEP…      the steps of the plan that write R, in order
  */
 #include <err.h>
 #include <inttypes.h>
@@ -45,13 +47,14 @@ struct check {
 	json_t *keys;	      /* key → {job, error, method} of its first answer */
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
+	json_t *builds;	      /* release of an upload → how many builds it became */
 	struct ran *ran;
 	size_t nran, room;
 	struct job_ran *runs; /* by job */
 	size_t nruns;
 	char **steps;
 	int nsteps;
-	int violations, unanswered, accepted, refused;
+	int violations, unanswered, accepted, refused, uploads[2]; /* done, not done */
 	bool faults; /* calls were made to fail: a bmd-run may end by them */
 };
 
@@ -147,6 +150,9 @@ gather_run(struct check *check, const struct ran *ran)
 	} else if (strcmp(ran->what, "end") == 0) {
 		step->ends++;
 		step->code = ran->code;
+	} else if (strcmp(ran->what, "wrong") == 0) {
+		violation(check, "I10", "step %s of job %lld on stage %s found other files than its build's",
+			  ran->step, ran->job, ran->stage);
 	} else {
 		violation(check, "I5", "step %s of job %lld found stage %s in use", ran->step,
 			  ran->job, ran->stage);
@@ -265,6 +271,30 @@ check_seen(struct check *check)
 	json_decref(ends);
 }
 
+/* bmctl's exit codes: 0 it is there; 5 nobody knows; all others: it is not. */
+static void
+check_uploads(struct check *check)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		const char *release = text_of(line, "release");
+		int64_t code = number_of(line, "code"), n = number_of(check->builds, release);
+
+		if (strcmp(text_of(line, "did"), "upload"))
+			continue;
+		check->uploads[code == 0 ? 0 : 1]++;
+		if (code == 0 && n != 1)
+			violation(check, "I1", "the upload of %s was accepted, and is %" PRId64 " builds",
+				  release, n);
+		else if (code != 0 && (n > 1 || (n == 1 && code != 5)))
+			violation(check, "I11",
+				  "the upload of %s ended with %" PRId64 ", and is %" PRId64 " builds",
+				  release, code, n);
+	}
+}
+
 /* ---- started, stages */
 
 static void
@@ -320,12 +350,14 @@ static void
 check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 {
 	const char *name = text_of(job, "failed_step");
-	const struct step_ran *step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	int64_t code = number_of(job, "exit_code");
+	bool hit = check->faults || json_object_get(check->killed, id_text(number_of(job, "id")));
+	const struct step_ran *step;
 
-	/* A step that could not be begun has no exit code, and wrote nothing. */
-	if (check->faults && json_is_null(json_object_get(job, "exit_code")))
+	/* A step that could not be begun, or that placed files, has no exit code, and wrote nothing. */
+	if (hit && json_is_null(json_object_get(job, "exit_code")))
 		return;
+	step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)
 		return;
 	violation(check, "I8",
@@ -383,8 +415,9 @@ count_states(const struct check *check)
 	i = 0;
 	json_object_foreach (counts, state, count)
 		printf("%s%s %lld", i++ ? ", " : "", state, (long long)json_integer_value(count));
-	printf("), steps begun and ended %zu, keys accepted %d, refused %d, without an answer %d\n",
-	       check->nran, check->accepted, check->refused, check->unanswered);
+	printf("), uploads done %d, not done %d, steps begun and ended %zu, keys accepted %d, refused %d, without an answer %d\n",
+	       check->uploads[0], check->uploads[1], check->nran, check->accepted, check->refused,
+	       check->unanswered);
 	json_decref(counts);
 }
 
@@ -409,7 +442,7 @@ int
 main(int argc, char **argv)
 {
 	struct check check = {
-	    .keys = json_object(), .jobs = json_object(), .killed = json_object()};
+	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object()};
 	json_t *line;
 	size_t i;
 
@@ -423,6 +456,13 @@ main(int argc, char **argv)
 	check.runs = calloc(check.nran + 1, sizeof(*check.runs));
 	for (i = 0; i < check.nran; i++)
 		gather_run(&check, &check.ran[i]);
+	for (i = json_array_size(check.dump); i-- > 0;) {
+		line = json_array_get(check.dump, i);
+		if (strcmp(text_of(line, "list"), "ListBuilds"))
+			continue;
+		json_object_set(check.builds, text_of(line, "release"), json_object_get(line, "builds"));
+		json_array_remove(check.dump, i);
+	}
 	json_array_foreach (check.dump, i, line) {
 		const char *id = id_text(number_of(json_object_get(line, "job"), "id"));
 
@@ -433,6 +473,7 @@ main(int argc, char **argv)
 	}
 	check_asked(&check);
 	check_seen(&check);
+	check_uploads(&check);
 	check_started(&check);
 	check_stages(&check);
 	check_ends(&check);

@@ -17,6 +17,9 @@ ledgers() {
 {"did":"answer","client":1,"method":"GetJob","key":"","asked_us":70,"us":80,"error":"","job":1,"state":"succeeded"}
 {"did":"answer","client":1,"method":"Deploy","key":"c1-3","asked_us":50,"us":60,"error":"","job":3,"state":"queued"}
 {"did":"kill-run","job":3,"pid":7}
+{"did":"upload","release":"u1","code":0}
+{"did":"upload","release":"u2","code":1}
+{"did":"upload","release":"u3","code":5}
 A
     cat >"$folder/R" <<'R'
 start 1 s0 one 100 1000 2000000 0
@@ -31,6 +34,9 @@ R
 {"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0}}
 {"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one"}}
 {"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
+{"list":"ListBuilds","release":"u1","builds":1}
+{"list":"ListBuilds","release":"u2","builds":0}
+{"list":"ListBuilds","release":"u3","builds":1}
 D
 }
 # says INVARIANT LEDGER SED-SCRIPT
@@ -60,5 +66,9 @@ says I8 R '4s/0$/3/'                            # succeeded, and a step did not
 says I8 R 4d                                    # succeeded, and a step has no end
 says I8 D '2s/"exit_code":9/"exit_code":8/'     # another exit code
 says I8 A 9d                                    # lost, and nobody killed it
+says I1 D '4s/"builds":1/"builds":0/'           # an upload that was accepted is not there
+says I1 D '4s/"builds":1/"builds":2/'           # or twice
+says I11 D '5s/"builds":0/"builds":1/'          # one that was refused is
+says I10 R '2s/^end/wrong/'                     # a step met other files
 [ $failed = 0 ] && echo "ok: every untruth is named"
 exit $failed

@@ -38,13 +38,13 @@ struct campaign {
 	const char *bmd, *conf, *socket, *folder;
 	uint64_t dice;
 	int ledger, log, keys, violations;
-	pid_t pid, clients;
+	pid_t pid, clients, uploads;
 	int killed, recovering, runners, together, stopped, points, run_points; /* how often */
 	bool armed; /* bmd may die of a failpoint */
 	int64_t ready_us, ready_max_us;
 	int readies;
 	const char *power; /* the hook of power cuts; NULL: SIGKILL */
-	int cuts, faults, ended; /* ended: by itself, over a fault */
+	int cuts, faults, struck, ended; /* struck: a process came to it; ended: by itself, over a fault */
 	bool faulty;
 };
 
@@ -72,7 +72,10 @@ beside(struct campaign *campaign, const char *program, const char *suffix)
 	char *path;
 
 	if (asprintf(&path, "%.*s/../%s/%s%s", folder, campaign->bmd,
-		     strcmp(program, "bmd") ? "runner" : "daemon", program, suffix) < 0)
+		     strcmp(program, "bmd") == 0       ? "daemon"
+		     : strcmp(program, "bmd-run") == 0 ? "runner"
+						       : "import",
+		     program, suffix) < 0)
 		err(99, "no memory");
 	return path;
 }
@@ -126,7 +129,9 @@ reap(struct campaign *campaign)
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == campaign->clients || pid == campaign->uploads)
+			violation(campaign, "the load ended by itself");
 		if (pid == campaign->pid) {
 			char text[128];
 
@@ -144,6 +149,7 @@ reap(struct campaign *campaign)
 				 (unsigned)status);
 			violation(campaign, text);
 		}
+	}
 }
 
 /* Words of a file of /proc: N bytes at most, NUL-terminated. */
@@ -477,6 +483,30 @@ dump_jobs(struct campaign *campaign, int fd, const char *method)
 	json_decref(jobs);
 }
 
+/* What became of each upload. */
+static void
+dump_builds(struct campaign *campaign, int fd)
+{
+	json_t *asked = ledger_read(campaign->folder, "A"), *line;
+	size_t i;
+
+	json_array_foreach (asked, i, line) {
+		json_t *parameters, *reply;
+
+		if (strcmp(text_of(line, "did"), "upload") != 0)
+			continue;
+		parameters = json_pack("{s:s, s:O}", "application", "app", "release",
+				       json_object_get(line, "release"));
+		reply = ask(campaign->socket, "ListBuilds", parameters, REPLY_MS);
+		ledger_line(fd, json_pack("{s:s, s:O, s:i}", "list", "ListBuilds", "release",
+					  json_object_get(line, "release"), "builds",
+					  (int)json_array_size(answer(reply, "builds"))));
+		json_decref(reply);
+		json_decref(parameters);
+	}
+	json_decref(asked);
+}
+
 static void
 dump(struct campaign *campaign)
 {
@@ -485,6 +515,7 @@ dump(struct campaign *campaign)
 	/* In this order a job that ends meanwhile is in both lists, not in none. */
 	dump_jobs(campaign, fd, "ListQueue");
 	dump_jobs(campaign, fd, "ListHistory");
+	dump_builds(campaign, fd);
 	close(fd);
 }
 
@@ -665,39 +696,95 @@ cycle_power(struct campaign *campaign)
 	campaign->cuts++;
 }
 
-/* The n-th call of bmd, or of each bmd-run, fails; then all is well again. */
-static void
-cycle_fault(struct campaign *campaign)
-{
-	static const struct {
-		const char *call;
-		int codes[4], n;
-	} faults[] = {
-	    {"sync", {EIO, ENOSPC, EIO}, 30},
-	    {"write", {EIO, ENOSPC, EINTR}, 80},
-	    {"open", {EMFILE, ENOMEM, EINTR}, 60},
-	    {"name", {ENOSPC, EIO, ENOMEM}, 12},
-	};
-	int which = below(&campaign->dice, 4), code = faults[which].codes[below(&campaign->dice, 3)];
-	bool on = below(&campaign->dice, 2);
-	const char *program = below(&campaign->dice, 2) ? "bmd" : "bmd-run";
-	char *path = beside(campaign, program, ".fault");
-	int n = 1 + below(&campaign->dice, faults[which].n);
-	FILE *file = fopen(path, "we");
+/* What can fail, with what, and how many of it a process may have done before: the n-th is dealt so that each order of
+ * magnitude is as likely as another. Programs: bmd, bmd-run, bmd-import. */
+static const struct fault {
+	const char *family;
+	int codes[4], ncodes, n;
+	bool bmd_only;
+} fault_kinds[] = {
+    {"sync", {EIO, ENOSPC}, 2, 64, false},
+    {"write", {EIO, ENOSPC, EINTR}, 3, 256, false},
+    {"open", {EMFILE, ENOMEM, EINTR}, 3, 256, false},
+    {"name", {ENOSPC, EIO, ENOMEM}, 3, 64, false},
+    {"read", {EIO, EINTR, ENOMEM}, 3, 512, false},
+    {"stat", {EIO, ENOMEM}, 2, 128, false},
+    {"fork", {EAGAIN, ENOMEM}, 2, 8, false},
+    {"accept", {EMFILE, ENFILE, ENOMEM, EINTR}, 4, 32, true},
+    {"pipe", {EMFILE, ENFILE, ENOMEM}, 3, 32, false},
+    {"dup", {EINTR, EBUSY}, 2, 16, false},
+    {"epoll", {EINTR, ENOMEM, ENOSPC}, 3, 256, false},
+    {"random", {EINTR}, 1, 8, true},
+    {"mmap", {ENOMEM}, 1, 8, false},
+    {"memory", {ENOMEM}, 1, 65536, false},
+    {"sqlite", {ENOMEM}, 1, 16384, true},
+    {"sqlite", {ENOMEM}, 1, 16384, true},
+};
+#define KINDS ((int)(sizeof(fault_kinds) / sizeof(fault_kinds[0])))
 
-	if (!file || fprintf(file, "%s %d %d %s\n", faults[which].call, code, n, on ? "on" : "once") < 0 ||
+static int
+order_of_magnitude(struct campaign *campaign, int most)
+{
+	int orders = 1;
+
+	while (1 << orders < most)
+		orders++;
+	return 1 + below(&campaign->dice, 1 << (1 + below(&campaign->dice, orders)));
+}
+
+static char *
+prepare_fault(struct campaign *campaign)
+{
+	static const char *const programs[] = {"bmd", "bmd", "bmd-run", "bmd-run", "bmd-import"};
+	const struct fault *kind = &fault_kinds[below(&campaign->dice, KINDS)];
+	const char *program = programs[below(&campaign->dice, 5)];
+	int code = kind->codes[below(&campaign->dice, kind->ncodes)], n;
+	bool on = below(&campaign->dice, 2);
+	char *path;
+	FILE *file;
+
+	if (kind->bmd_only)
+		program = "bmd";
+	/* A helper does less than bmd. */
+	n = order_of_magnitude(campaign, strcmp(program, "bmd") == 0 ? kind->n : (kind->n + 3) / 4);
+	path = beside(campaign, program, ".fault");
+	file = fopen(path, "we");
+	if (!file || fprintf(file, "%s %d %d %s\n", kind->family, code, n, on ? "on" : "once") < 0 ||
 	    fclose(file) != 0)
 		err(99, "cannot write %s", path);
 	ledger_line(campaign->ledger,
 		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:b}", "did", "fault", "program", program,
-			      "call", faults[which].call, "code", code, "n", n, "on", on));
+			      "call", kind->family, "code", code, "n", n, "on", on));
+	return path;
+}
+
+/* Did a process come to it? The file beside is for the next fault. */
+static void
+note_struck(struct campaign *campaign, const char *path)
+{
+	char *struck = NULL;
+
+	if (asprintf(&struck, "%.*s.struck", (int)(strlen(path) - strlen(".fault")), path) < 0)
+		err(99, "no memory");
+	if (unlink(struck) == 0)
+		campaign->struck++;
+	free(struck);
+}
+
+/* The n-th call of a program, of each process of it, fails; then all is well again. */
+static void
+cycle_fault(struct campaign *campaign)
+{
+	char *path = prepare_fault(campaign);
+
 	campaign->faulty = true;
 	bmd_start(campaign);
 	for (int i = 0; i < 60 && campaign->pid; i++)
 		moment(campaign, 10);
 	unlink(path);
-	free(path);
 	bmd_end(campaign, SIGKILL);
+	note_struck(campaign, path);
+	free(path);
 	campaign->faulty = false;
 	campaign->faults++;
 	bmd_start(campaign);
@@ -750,15 +837,33 @@ clients_start(struct campaign *campaign, char **argv)
 }
 
 static void
-clients_end(struct campaign *campaign)
+uploads_start(struct campaign *campaign, char **argv)
+{
+	char program[4200];
+
+	snprintf(program, sizeof(program), "%s", argv[0]);
+	snprintf(strrchr(program, '/') + 1, sizeof("uploads"), "uploads");
+	campaign->uploads = fork();
+	if (campaign->uploads < 0)
+		err(99, "cannot fork");
+	if (campaign->uploads == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		execl(program, "uploads", argv[4], argv[5], (char *)NULL);
+		err(99, "cannot execute %s", program);
+	}
+}
+
+static void
+load_end(pid_t *pid)
 {
 	pid_t gone;
 
 	do {
-		kill(campaign->clients, SIGTERM);
+		kill(*pid, SIGTERM);
 		usleep(20000);
-		gone = waitpid(campaign->clients, NULL, WNOHANG);
+		gone = waitpid(*pid, NULL, WNOHANG);
 	} while (gone == 0);
+	*pid = 0;
 }
 
 int
@@ -782,22 +887,24 @@ main(int argc, char **argv)
 	campaign.log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	clients_start(&campaign, argv);
+	uploads_start(&campaign, argv);
 	for (int i = 0; i < cycles; i++)
 		cycle(&campaign);
 	note_hits(&campaign);
 	bmd_start(&campaign);
 	bmd_ready(&campaign);
 	settle(&campaign);
-	clients_end(&campaign);
+	load_end(&campaign.clients);
+	load_end(&campaign.uploads);
 	drain(&campaign);
 	dump(&campaign);
 	nothing_left(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	printf(
-	    "cycles %d, faults %d (bmd ended over %d), power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
+	    "cycles %d, faults %d (%d were come to, bmd ended over %d), power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
 	    "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
 	    "ms\n",
-	    cycles, campaign.faults, campaign.ended, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
+	    cycles, campaign.faults, campaign.struck, campaign.ended, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
 	    campaign.together, campaign.run_points, campaign.stopped,
 	    (double)campaign.ready_us / 1000 / campaign.readies,
 	    (double)campaign.ready_max_us / 1000);

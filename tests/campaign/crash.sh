@@ -20,13 +20,20 @@ echo "seed $SEED, $N cycles, $CLIENTS clients, $STAGES stages"
 application app <<CONF
     stages = {"s0", "s1", "s2", "s3"}
     variables = {"LEDGERS=$ledgers"}
-    stage "s0" { plan = "p"  on-failure = "continue" }
-    stage "s1" { plan = "p" }
-    stage "s2" { plan = "p"  on-failure = "redeploy" }
-    stage "s3" { plan = "p"  on-failure = "continue" }
+    stage "s0" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s0"}  on-failure = "continue" }
+    stage "s1" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s1"} }
+    stage "s2" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s2"}  on-failure = "redeploy" }
+    stage "s3" { plan = "in-place"  variables = {"ROOT=$HOME_DIR/www/s3"}  on-failure = "continue" }
 CONF
+mkdir "$HOME_DIR/www"
 plan p <<CONF
-    step "one" { exec = {"$here/probe", "$ledgers", "$SEED"} }
+    step "files" { deploy = "site"  to = '\$ROOT'  keep = 1 }
+    step "one" { exec = {"$here/probe", "$ledgers", "$SEED", '\$ROOT/current/file'} }
+    step "two" { exec = {"$here/probe", "$ledgers", "$SEED"} }
+CONF
+plan in-place <<CONF
+    step "files" { deploy = "site"  to = '\$ROOT'  in-place = true }
+    step "one" { exec = {"$here/probe", "$ledgers", "$SEED", '\$ROOT/file'} }
     step "two" { exec = {"$here/probe", "$ledgers", "$SEED"} }
 CONF
 # The programs that pass failpoints: else object for object those that are installed.
@@ -37,7 +44,7 @@ done
 PATH=$HOME_DIR/tree/daemon:$PATH
 kind="crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers"
 if [ -n "${FAULTS:-}" ]; then
-    kind="fault campaign | the n-th sync, write, open or rename of bmd or bmd-run fails (EIO, ENOSPC, EINTR, EMFILE, ENOMEM; once or from then on), under $CLIENTS clients"
+    kind="fault campaign | the n-th call of one kind of bmd, bmd-run or bmd-import fails (sync, write, open, name, read, stat, fork, accept, pipe, dup, epoll, random, mmap, malloc, or an allocation inside SQLite; EIO, ENOSPC, EINTR, EMFILE, ENFILE, EAGAIN, ENOMEM; once or from then on), under $CLIENTS clients"
     export CAMPAIGN_FAULTS=1
 fi
 if [ -n "${POWER:-}" ]; then
@@ -61,7 +68,12 @@ HOOK
     export CAMPAIGN_POWER="$HOME_DIR/power"
 fi
 bmd_start
-for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
+mkdir -p "$ledgers/build/sub"
+for n in 1 2 3; do
+    echo "build $n" >"$ledgers/build/file"
+    for m in 1 2 3 4; do echo "$m of build $n" >"$ledgers/build/sub/$m"; done
+    bmctl build add app 1.0 site="$ledgers/build" >/dev/null 2>&1 || FAIL "build add"
+done
 bmd_stop
 
 begin=$(date +%s)
@@ -72,6 +84,10 @@ cat "$ledgers/crash.out"
 "$here/check" "$ledgers" one two >"$ledgers/check.out"
 checked=$?
 cat "$ledgers/check.out"
+# With all that was made to fail, what the store holds is what its names say.
+bmd_start
+bmctl build verify >"$ledgers/verify.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/verify.out")"; checked=1; }
+bmd_stop
 integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || integrity=skipped
 [ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity"; checked=1; }
 violations=$(cat "$ledgers/crash.out" "$ledgers/check.out" | grep -c '^VIOLATION')

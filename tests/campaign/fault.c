@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Linked into the programs of the campaigns: the calls below stand before those of the C library, for SQLite
- * as well. The file PROGRAM.fault, "CALL ERRNO N once|on", lets the N-th CALL of a process fail with ERRNO, once or from then
- * on; the calls of one family (open, openat, …) count together. Without the file nothing is changed. Steps are other programs.
+ * Linked into the programs of the campaigns: the calls below stand before those of the C library, for the other libraries
+ * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on", lets the N-th call of a FAMILY in a process fail with ERRNO,
+ * once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
+ * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
+ * line to PROGRAM.struck: "FAMILY ERRNO PID".
  */
 #undef _FORTIFY_SOURCE /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
@@ -10,17 +12,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tests/campaign/fault.h"
+
 static struct {
 	char call[16], how[8];
 	int code, n, seen, known;
+	int caged; /* may open nothing: a child of bmd-import */
 } fault;
 
 /* By system calls alone: whatever is called here must not come back here. */
@@ -44,78 +54,163 @@ learn(void)
 		fault.n = 0;
 }
 
-static int
-fails(const char *call)
+/* Once a process, for who looks afterwards whether it came to it. */
+static void
+note(void)
 {
+	char path[4200], line[64];
+	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 8), fd;
+
+	if (n <= 0)
+		return;
+	memcpy(path + n, ".struck", 8);
+	fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return;
+	n = snprintf(line, sizeof(line), "%s %d %d\n", fault.call, fault.code, (int)syscall(SYS_getpid));
+	(void)syscall(SYS_write, fd, line, n);
+	(void)syscall(SYS_close, fd);
+}
+
+int
+fault_strikes(const char *family)
+{
+	int behind;
+
 	if (!fault.known)
 		learn();
-	if (fault.n == 0 || strcmp(call, fault.call) != 0 || ++fault.seen < fault.n)
+	if (fault.n == 0 || strcmp(family, fault.call) != 0 || ++fault.seen < fault.n)
 		return 0;
-	if (fault.seen > fault.n && strcmp(fault.how, "on") != 0)
+	behind = fault.seen - fault.n;
+	if (behind > 0 && strcmp(fault.how, "on") != 0)
 		return 0;
+	if (fault.code == EINTR && behind % 2)
+		return 0;
+	if (behind == 0)
+		note();
 	errno = fault.code;
 	return 1;
 }
 
+#define fails fault_strikes
+
+/* Of the next one; TYPES: what stands in its declaration, ARGS: how it is called. */
 #define NEXT(type, name)                                             \
-	static __typeof__(type) *next;                                        \
+	static __typeof__(type) *next;                               \
 	if (!next)                                                   \
 		next = (__typeof__(type) *)(uintptr_t)dlsym(RTLD_NEXT, name)
-
-#define ONE_FD(name)                                                 \
-	int name(int fd)                                             \
+#define CALL(family, result, failed, name, types, args)              \
+	result name types                                            \
 	{                                                            \
-		NEXT(int(int), #name);                               \
-		return fails("sync") ? -1 : next(fd);                \
+		NEXT(result types, #name);                           \
+		return fails(family) ? (failed) : next args;         \
 	}
-ONE_FD(fsync)
-ONE_FD(fdatasync)
+#define INT(family, name, types, args) CALL(family, int, -1, name, types, args)
+#define SIZE(family, name, types, args) CALL(family, ssize_t, -1, name, types, args)
 
+INT("sync", fsync, (int fd), (fd))
+INT("sync", fdatasync, (int fd), (fd))
+INT("sync", syncfs, (int fd), (fd))
+
+/* What a program says to whoever started it is no matter of faults. */
 ssize_t
 write(int fd, const void *p, size_t n)
 {
 	NEXT(ssize_t(int, const void *, size_t), "write");
 	return fd > 2 && fails("write") ? -1 : next(fd, p, n);
 }
+SIZE("write", pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+SIZE("write", pwrite64, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+SIZE("write", send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
+INT("write", ftruncate, (int fd, off_t n), (fd, n))
+INT("write", ftruncate64, (int fd, off_t n), (fd, n))
+INT("write", fallocate, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
+INT("write", fallocate64, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
+SIZE("write", copy_file_range, (int a, off_t *at, int b, off_t *bt, size_t n, unsigned flags), (a, at, b, bt, n, flags))
 
-#define PWRITE(name)                                                 \
-	ssize_t name(int fd, const void *p, size_t n, off_t at)      \
-	{                                                            \
-		NEXT(ssize_t(int, const void *, size_t, off_t), #name); \
-		return fails("write") ? -1 : next(fd, p, n, at);     \
-	}
-PWRITE(pwrite)
-PWRITE(pwrite64)
+SIZE("read", read, (int fd, void *p, size_t n), (fd, p, n))
+SIZE("read", pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+SIZE("read", pread64, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
+SIZE("read", recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 
-#define FTRUNCATE(name)                                              \
-	int name(int fd, off_t n)                                    \
-	{                                                            \
-		NEXT(int(int, off_t), #name);                        \
-		return fails("write") ? -1 : next(fd, n);            \
-	}
-FTRUNCATE(ftruncate)
-FTRUNCATE(ftruncate64)
+INT("stat", fstat, (int fd, struct stat *st), (fd, st))
+INT("stat", fstat64, (int fd, struct stat64 *st), (fd, st))
+INT("stat", stat, (const char *path, struct stat *st), (path, st))
+INT("stat", stat64, (const char *path, struct stat64 *st), (path, st))
+INT("stat", lstat, (const char *path, struct stat *st), (path, st))
+INT("stat", lstat64, (const char *path, struct stat64 *st), (path, st))
+INT("stat", fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags))
+INT("stat", fstatat64, (int fd, const char *path, struct stat64 *st, int flags), (fd, path, st, flags))
 
-int
-rename(const char *from, const char *to)
+INT("name", rename, (const char *from, const char *to), (from, to))
+INT("name", renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
+INT("name", renameat2, (int a, const char *from, int b, const char *to, unsigned flags), (a, from, b, to, flags))
+INT("name", linkat, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags))
+INT("name", symlinkat, (const char *target, int fd, const char *path), (target, fd, path))
+INT("name", mkdir, (const char *path, mode_t mode), (path, mode))
+INT("name", mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
+INT("name", unlink, (const char *path), (path))
+INT("name", unlinkat, (int fd, const char *path, int flags), (fd, path, flags))
+INT("name", fchmod, (int fd, mode_t mode), (fd, mode))
+
+pid_t
+fork(void)
 {
-	NEXT(int(const char *, const char *), "rename");
-	return fails("name") ? -1 : next(from, to);
+	pid_t pid;
+	NEXT(pid_t(void), "fork");
+
+	pid = fails("fork") ? -1 : next();
+	if (pid == 0 && strcmp(program_invocation_short_name, "bmd-import") == 0)
+		fault.caged = 1;
+	return pid;
 }
 
-int
-renameat(int a, const char *from, int b, const char *to)
+/* As fork: what stands between it and its caller must not be left twice. */
+pid_t
+vfork(void)
 {
-	NEXT(int(int, const char *, int, const char *), "renameat");
-	return fails("name") ? -1 : next(a, from, b, to);
+	return fork();
 }
 
-int
-mkdirat(int fd, const char *path, mode_t mode)
+INT("accept", accept4, (int fd, struct sockaddr *to, socklen_t *n, int flags), (fd, to, n, flags))
+
+INT("pipe", pipe2, (int ends[2], int flags), (ends, flags))
+INT("pipe", socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends))
+INT("pipe", socket, (int domain, int type, int protocol), (domain, type, protocol))
+INT("dup", dup2, (int from, int to), (from, to))
+INT("dup", dup3, (int from, int to, int flags), (from, to, flags))
+
+INT("epoll", epoll_create1, (int flags), (flags))
+INT("epoll", epoll_ctl, (int fd, int what, int of, struct epoll_event *event), (fd, what, of, event))
+INT("epoll", epoll_wait, (int fd, struct epoll_event *events, int n, int ms), (fd, events, n, ms))
+
+SIZE("random", getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
+
+CALL("mmap", void *, MAP_FAILED, mmap, (void *at, size_t n, int rights, int flags, int fd, off_t from), (at, n, rights, flags, fd, from))
+CALL("mmap", void *, MAP_FAILED, mmap64, (void *at, size_t n, int rights, int flags, int fd, off_t from), (at, n, rights, flags, fd, from))
+
+/* The sanitizer has an allocator of its own, which these would go round. */
+#ifndef __SANITIZE_ADDRESS__
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n);
+
+void *
+malloc(size_t n)
 {
-	NEXT(int(int, const char *, mode_t), "mkdirat");
-	return fails("name") ? -1 : next(fd, path, mode);
+	return fails("memory") ? NULL : __libc_malloc(n);
 }
+
+void *
+calloc(size_t n, size_t size)
+{
+	return fails("memory") ? NULL : __libc_calloc(n, size);
+}
+
+void *
+realloc(void *p, size_t n)
+{
+	return fails("memory") ? NULL : __libc_realloc(p, n);
+}
+#endif
 
 #define MODE_OF(flags)                                               \
 	mode_t mode = 0;                                             \

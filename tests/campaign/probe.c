@@ -6,7 +6,10 @@
  * grandchild) holds the lock of its stage; where that is not free, two runs are on the stage at
  * once, and R says so.
  *
- *   start|end|overlap JOB STAGE STEP PID BOOTTIME_US REALTIME_US CODE
+ * FILE, where one is given, has to be what was placed: "build N"; else R says `wrong`.
+ *
+ *   probe FOLDER SEED [FILE]
+ *   start|end|overlap|wrong JOB STAGE STEP PID BOOTTIME_US REALTIME_US CODE
  */
 #include <err.h>
 #include <fcntl.h>
@@ -51,6 +54,19 @@ hold_stage(const char *folder)
 }
 
 static void
+look_at(const char *path)
+{
+	char want[64], line[64] = "";
+	FILE *file = fopen(path, "re");
+
+	snprintf(want, sizeof(want), "build %s\n", getenv("BM_BUILD"));
+	if (!file || !fgets(line, sizeof(line), file) || strcmp(line, want) != 0)
+		note("wrong", 0);
+	if (file)
+		fclose(file);
+}
+
+static void
 leave_something(void)
 {
 	if (fork() != 0)
@@ -69,13 +85,15 @@ main(int argc, char **argv)
 	uint64_t dice;
 	int code, ms;
 
-	if (argc != 3 || !getenv("BM_JOB") || !getenv("BM_STAGE") || !getenv("BM_STEP"))
-		errx(99, "usage, in a step: probe FOLDER SEED");
+	if (argc < 3 || argc > 4 || !getenv("BM_JOB") || !getenv("BM_STAGE") || !getenv("BM_STEP"))
+		errx(99, "usage, in a step: probe FOLDER SEED [FILE]");
 	dice = strtoull(argv[2], NULL, 10) ^ (strtoull(getenv("BM_JOB"), NULL, 10) << 8) ^
 	       (uint64_t)getenv("BM_STEP")[0];
 	ledger = ledger_open(argv[1], "R");
 	hold_stage(argv[1]);
 	note("start", 0);
+	if (argc == 4)
+		look_at(argv[3]);
 	if (below(&dice, 16) == 0)
 		signal(SIGTERM, SIG_IGN);
 	if (below(&dice, 12) == 0)

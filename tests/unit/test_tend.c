@@ -84,6 +84,7 @@ START_TEST(processes_of_a_dead_run)
 	/* No cgroup: nobody can tell, but in another boot nothing is left. */
 	ck_assert_int_eq(tend_remains(&started, "boot-1", root), TEND_UNKNOWN);
 	ck_assert_int_eq(tend_remains(&started, "boot-2", root), TEND_NONE_LEFT);
+	ck_assert_int_eq(tend_remains(&started, "", root), TEND_UNKNOWN);
 	strcpy(started.cgroup, "/job");
 	ck_assert_int_eq(tend_remains(&started, "boot-1", root), TEND_NONE_LEFT);
 	snprintf(path, sizeof(path), "%s/job", root);
