@@ -119,17 +119,19 @@ struct making {
 };
 
 static void
-say_unknown(const struct making *making, const char *what, const char *name)
+say_unknown(const struct making *making, const char *entry)
 {
-	_cleanup_free_ char *sentence =
-	    xasprintf("there is no %s %s, so it lets nobody in", what, name);
+	const char *user = conf_role_user(entry);
+	_cleanup_free_ char *sentence = xasprintf("there is no %s %s, so it lets nobody in",
+						  user ? "user" : "group", user ? user : entry);
 
 	if (making->unknown)
 		making->unknown(sentence, making->arg);
 }
 
-static void
-look_up(const struct making *making, const char *entry, struct ids *ids)
+/* False: there is nobody of that name. */
+static bool
+look_up(const char *entry, struct ids *ids)
 {
 	const char *name = conf_role_user(entry);
 
@@ -138,16 +140,13 @@ look_up(const struct making *making, const char *entry, struct ids *ids)
 
 		if (user && user->pw_uid != (uid_t)-1)
 			ids->users[ids->nusers++] = user->pw_uid;
-		else
-			say_unknown(making, "user", name);
-	} else {
-		const struct group *group = getgrnam(entry);
-
-		if (group && group->gr_gid != (gid_t)-1)
-			ids->groups[ids->ngroups++] = group->gr_gid;
-		else
-			say_unknown(making, "group", entry);
+		return user != NULL;
 	}
+	const struct group *group = getgrnam(entry);
+
+	if (group && group->gr_gid != (gid_t)-1)
+		ids->groups[ids->ngroups++] = group->gr_gid;
+	return group != NULL;
 }
 
 static bool
@@ -176,7 +175,8 @@ list_of(struct making *making, const struct conf_strings *names)
 	list->ids.groups = xcalloc(names->n + 1, sizeof(*list->ids.groups));
 	list->ids.users = xcalloc(names->n + 1, sizeof(*list->ids.users));
 	for (size_t i = 0; i < names->n; i++)
-		look_up(making, names->v[i], &list->ids);
+		if (!look_up(names->v[i], &list->ids))
+			say_unknown(making, names->v[i]);
 	XGROW(rights->lists, rights->nlists, rights->room);
 	rights->lists[rights->nlists++] = list;
 	return &list->ids;
@@ -274,6 +274,18 @@ stands_in(const struct ids *ids, const struct rights_who *who)
 			if (ids->groups[i] == who->groups[j])
 				return true;
 	return false;
+}
+
+bool
+rights_in_list(const struct conf_strings *list, const struct rights_who *who)
+{
+	_cleanup_free_ gid_t *groups = xcalloc(list->n + 1, sizeof(*groups));
+	_cleanup_free_ uid_t *users = xcalloc(list->n + 1, sizeof(*users));
+	struct ids ids = {.groups = groups, .users = users};
+
+	for (size_t i = 0; i < list->n; i++)
+		(void)look_up(list->v[i], &ids);
+	return who->known && stands_in(&ids, who);
 }
 
 static unsigned

@@ -29,6 +29,9 @@ struct rights_who {
 int rights_who_find(int64_t uid, struct rights_who *ret_who, struct err *err);
 void rights_who_clear(struct rights_who *who);
 
+/* Does WHO stand in LIST? Its names are looked up now. */
+bool rights_in_list(const struct conf_strings *list, const struct rights_who *who);
+
 /* The lists of CONF with their names looked up, which is done once: a name that nobody has gives nobody anything, and is told to
    UNKNOWN (may be NULL) as a sentence. DAEMON: the user that bmd runs as. CONF is not needed afterwards. */
 struct rights;

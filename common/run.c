@@ -354,6 +354,7 @@ run_request_pack(const struct run_request *request)
 	json_object_set_new(object, "build_variables", variables_pack(request->build_variables));
 	json_object_set_new(object, "artifacts", artifacts_pack(request));
 	json_object_set_new(object, "keep", keep_pack(request));
+	json_object_set_new(object, "uid", json_integer(request->uid));
 	if (request->signature)
 		json_object_set_new(object, "signature", json_string(request->signature));
 	return object;
@@ -434,6 +435,7 @@ request_unpack(const json_t *object, struct run_request *request, struct err *er
 		return malformed("request", "artifacts", err);
 	if (keep_unpack(json_object_get(object, "keep"), request) < 0)
 		return malformed("request", "keep", err);
+	request->uid = json_get_int(object, "uid", -1);
 	signature = json_object_get(object, "signature");
 	if (signature &&
 	    (!json_is_string(signature) || json_string_length(signature) > SIGNATURE_MAX))

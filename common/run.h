@@ -35,6 +35,7 @@ struct run_request {
 	char mode[16];			/* deploy | redeploy | rollback */
 	struct build_ref from;		/* release "" when nothing was live */
 	char *reason, *requested_by;	/* "" when none */
+	int64_t uid;			/* who answers for it: asked, or let it go last; -1: not known */
 	json_t *job_variables, *build_variables; /* objects of strings */
 	struct run_artifact *artifacts;
 	size_t nartifacts;
@@ -54,7 +55,7 @@ json_t *run_message(const char *type);
 /* {"type": "cancel", "now": …, "by": …} */
 json_t *run_cancel_pack(bool now, const char *by);
 /* {"type": "refused", "code": CODE, "message": …}. Codes: "configuration" (changed since), "started" (somebody began this run
-   folder before), "locked" (another bmd-run holds it), "artifact" (damaged or missing), "signature" (missing or not good), "failed". All but "locked" and "failed" hold the job. */
+   folder before), "locked" (another bmd-run holds it), "artifact" (damaged or missing), "signature" (missing or not good), "permission" (who asked for it may not any more), "failed". All but "locked" and "failed" hold the job. */
 json_t *run_refused_pack(const char *code, const char *message);
 
 /*

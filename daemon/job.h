@@ -86,6 +86,7 @@ struct job {
 	int64_t occurrence_us;		/* the recurring time that it stands for; 0 without a schedule */
 	char *wanted;			/* "live" or a release: its build is chosen when it starts. NULL: it is fixed */
 	json_t *overrides;		/* {windows: true, freezes: [names]}: what it passes; NULL or empty: nothing */
+	int64_t answers_uid;		/* whose rights count when it starts: who asked, or the operator who let it go last */
 	char *approved_by;		/* who let a first deployment go, and when; NULL: nobody had to, or has yet */
 	int64_t approved_us;
 	char *cancel_by;		/* a running job that is being cancelled, by whom; NULL */

@@ -33,6 +33,7 @@ int queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *e
 struct queue_who {
 	int64_t uid;
 	char name[64]; /* login name, or "uid 1000" */
+	bool operates; /* is an operator of the stage in question */
 	bool approves; /* may let a first deployment to the stage in question go */
 };
 

@@ -232,6 +232,8 @@ let_go(struct queue *queue, struct job *job, const struct queue_who *who, int64_
 		job->ahead = ahead;
 		job->grace_from_us = job->due_us > now_us ? job->due_us : now_us;
 		job->asked_us = now_us;
+		if (who->operates)
+			job->answers_uid = who->uid;
 		job->not_before_us = 0;
 		job->attempts = 0;
 		free(job->hold_reason);

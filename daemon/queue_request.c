@@ -561,6 +561,7 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 		return r;
 	job->id = ++queue->highest;
 	job->created_us = job->asked_us = now_us;
+	job->answers_uid = job->uid;
 	job->grace_from_us = job->due_us;
 	job->expected = live ? live->build : (struct build_ref){0};
 	/* An occurrence that has passed is looked at as one that is due. */

@@ -85,6 +85,7 @@ fill_request(const struct job *job, const struct store_build *build, struct run_
 	request->from = job->from;
 	request->reason = xstrdup(job->reason ? job->reason : "");
 	request->requested_by = xstrdup(job->requested_by);
+	request->uid = job->answers_uid;
 	request->job_variables = json_deep_copy(job->variables);
 	request->build_variables = json_deep_copy(build->variables);
 	request->signature = xstrdup(build->signature);

@@ -17,7 +17,7 @@
 #include "daemon/store_private.h"
 
 #define APPLICATION_ID	  0x626d6431 /* "bmd1" */
-#define SCHEMA		  10
+#define SCHEMA		  11
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -137,6 +137,11 @@ static const char *const migrations[SCHEMA + 1] = {
 	/* Jobs that count elapsed time within a boot, whatever the wall clock does. */
 	[10] =
 	"CREATE INDEX jobs_relative ON jobs (state, boot, due_us, id) WHERE boot_due_us > 0 AND final = 0;",
+
+	/* Whose rights count when a job starts. */
+	[11] =
+	"ALTER TABLE jobs ADD COLUMN answers_uid INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE jobs SET answers_uid = uid;",
 };
 // clang-format on
 

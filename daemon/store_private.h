@@ -78,7 +78,8 @@
 	X(wall_s,	  "INTEGER NOT NULL", INT,     wall_s)					   \
 	X(overrides,	  "TEXT",	      MAP,     overrides)					   \
 	X(approved_by,	  "TEXT",	      STRING,  approved_by)				   \
-	X(approved_us,	  "INTEGER NOT NULL", INT,     approved_us)
+	X(approved_us,	  "INTEGER NOT NULL", INT,     approved_us)				   \
+	X(answers_uid,	  "INTEGER NOT NULL", INT,     answers_uid)
 
 /* Conditions that stand in an index and, as the same text, in the queries that it serves. */
 #define STORE_ACTIVE "(state = 'starting' OR state = 'running')"

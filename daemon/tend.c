@@ -230,7 +230,8 @@ got_refused(struct tend *tend, const json_t *object)
 	const char *code = json_get_string(object, "code");
 	const char *message = json_get_string(object, "message");
 	bool hold = code && (!strcmp(code, "configuration") || !strcmp(code, "started") ||
-			     !strcmp(code, "artifact") || !strcmp(code, "signature"));
+			     !strcmp(code, "artifact") || !strcmp(code, "signature") ||
+			     !strcmp(code, "permission"));
 
 	/* "locked" is a bmd-run of a moment ago that is just leaving: the back-off waits for it. */
 	if (tend->phase == REQUESTED)

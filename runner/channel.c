@@ -323,6 +323,12 @@ channel_close(struct channel *channel)
 	free(channel);
 }
 
+uid_t
+channel_owner(const struct channel *channel)
+{
+	return channel->peer.uid;
+}
+
 gid_t
 channel_reader(const struct channel *channel)
 {

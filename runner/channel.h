@@ -30,4 +30,7 @@ void channel_tell(struct channel *channel, const json_t *message);
 /* Runs the loop until all is sent, or for so many seconds. */
 void channel_flush(struct channel *channel, double limit_s);
 
+/* As whom bmd runs. */
+uid_t channel_owner(const struct channel *channel);
+
 #endif

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "artifact/damage.h"
+#include "common/rights.h"
 #include "common/signature.h"
 #include "common/xalloc.h"
+#include "runner/channel.h"
 #include "runner/child.h"
 #include "runner/environ.h"
 #include "runner/prepare.h"
@@ -278,6 +280,42 @@ check_signature(const struct run *run, struct err *err)
 	return r;
 }
 
+/*
+ * Who asked for it was permitted then; is he still? By the lists as they are on disk and the groups
+ * that the name service knows now. Here, because a name service may take its time, for which bmd
+ * has none.
+ */
+static int
+check_rights(const struct run *run, struct err *err)
+{
+	const struct run_request *request = &run->request;
+	const struct conf_strings *operators =
+	    conf_role(run->conf, run->application, run->stage, CONF_OPERATORS);
+	struct rights_who who;
+	bool may;
+	int r;
+
+	if (request->uid == 0 || request->uid == (int64_t)channel_owner(run->channel))
+		return 0;
+	r = rights_who_find(request->uid, &who, err);
+	if (r < 0) {
+		err_prefix(err, "%s may not deploy to %s of %s (bmctl release %lld by an operator)",
+			   request->requested_by, request->stage, request->application,
+			   (long long)request->job);
+		return r;
+	}
+	may = rights_in_list(operators, &who);
+	rights_who_clear(&who);
+	if (may)
+		return 0;
+	return err_set(
+	    err, ERR_PERMISSION_DENIED,
+	    "%s, who asked for it, may not deploy to %s of %s any more: bmctl release %lld "
+	    "by one of its operators, or bmctl cancel %lld",
+	    request->requested_by, request->stage, request->application, (long long)request->job,
+	    (long long)request->job);
+}
+
 int
 prepare_run(struct run *run, const char **ret_code, struct err *err)
 {
@@ -287,6 +325,8 @@ prepare_run(struct run *run, const char **ret_code, struct err *err)
 	run->work =
 	    xasprintf("%s/work/%lld", run->conf->run_directory, (long long)run->request.job);
 	r = find(run, err);
+	if (r >= 0 && (r = check_rights(run, err)) < 0)
+		*ret_code = "permission";
 	if (r >= 0)
 		r = check_variables(run, run->request.build_variables, "build", err);
 	if (r >= 0)

@@ -232,6 +232,7 @@ check_release(struct request *request, struct err *err)
 		return r;
 	rights = reach_rights(request->peer, job.application, job.stage);
 	request->who.approves = rights & RIGHT_APPROVE;
+	request->who.operates = rights & RIGHT_OPERATE;
 	approval = job.state == JOB_HELD && queue_needs_approval(request->methods->queue, &job);
 	if (!(rights & (approval ? RIGHT_APPROVE : RIGHT_OPERATE)))
 		r = reach_denied(request, "Release", approval ? CONTROL_APPROVER : CONTROL_OPERATOR,

@@ -3,8 +3,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 [ "$(id -u)" = 0 ] || SKIP "several users need root"
 command -v setpriv >/dev/null || SKIP "no setpriv"
-for group in daemon bin sys adm; do getent group $group >/dev/null || SKIP "no group $group"; done
-gid() { getent group "$1" | cut -d: -f3; }
+for group in daemon bin sys lp adm; do getent group $group >/dev/null || SKIP "no group $group"; done
 
 # shop: daemon deploys to testing and sees production, where bin deploys. hidden: sys alone; hidden's name must never reach the others.
 application shop <<'CONF'
@@ -28,8 +27,8 @@ CONF
 configure 'default-application = "zqhidden"' 'operators = {"adm", "no-such-group"}' 'viewers = {"user:games"}'
 bmd_start
 
-# as GROUP COMMAND…: as a user of uid 12345 in that group alone
-as() { group=$1; shift; setpriv --reuid 12345 --regid 12345 --groups "$(gid "$group")" "$@"; }
+# as NAME COMMAND…: as this user, in his own group alone
+as() { name=$1; shift; setpriv --reuid "$name" --regid "$name" --clear-groups "$@"; }
 dev() { as daemon "$@"; }
 for app in shop zqhidden; do
     expect 0 bmctl build add $app 1.0
@@ -108,7 +107,8 @@ expect 4 dev bmctl reload
 # The default application is hidden, so the only one that is seen is meant; its last stage that is seen is production.
 expect 4 dev bmctl redeploy --now --no-follow
 says "operators of production of shop"
-expect 3 as adm bmctl deploy shop 1.0/1 --to testing --now --no-follow
+in_adm() { setpriv --reuid 12345 --regid 12345 --groups adm "$@"; }
+expect 3 in_adm bmctl deploy shop 1.0/1 --to testing --now --no-follow
 says "there is no application shop: none is configured"
 expect 3 setpriv --reuid games --regid 12345 --clear-groups bmctl show 1
 expect 4 as www-data bmctl status
@@ -131,6 +131,43 @@ wait $waiter
 is "who waited is told nothing" 3 $?
 grep -q "there is no job" "$HOME_DIR/waited" || FAIL "$(cat "$HOME_DIR/waited")"
 OK "a reload takes them away"
+
+# ---- asked again when the job starts
+operators() { # LIST: of testing
+    application shop <<CONF
+    stages = {"testing", "production"}
+    stage "testing" { plan = "web" operators = {$1} }
+    stage "production" { plan = "web" }
+CONF
+    expect 0 bmctl reload
+}
+# One who is in the group by the kernel's word alone: the name service knows nothing of that.
+strange() { setpriv --reuid games --regid games --groups lp "$@"; }
+submit() { expect 0 "$@" bmctl --json deploy shop 1.0/1 --to testing --now --no-follow; JOB=$(jq .job.id "$HOME_DIR/out"); }
+operators '"lp"'
+submit as lp
+retry in_state "$JOB" succeeded || FAIL "a member of the group: $(job "$JOB" waits_for)"
+submit strange
+retry in_state "$JOB" held || FAIL "one who is no member: $(state "$JOB")"
+is "why" "games, who asked for it, may not deploy to testing of shop any more: bmctl release $JOB by one of its operators, or bmctl cancel $JOB" \
+    "$(job "$JOB" waits_for.text)"
+expect 0 as lp bmctl release "$JOB"
+retry in_state "$JOB" succeeded || FAIL "an operator answers for it: $(job "$JOB" waits_for)"
+submit setpriv --reuid 12345 --regid 12345 --groups lp
+retry in_state "$JOB" held || FAIL "one whom nobody knows: $(state "$JOB")"
+job "$JOB" waits_for.text | grep -q "there is no user with uid 12345 any more" || FAIL "$(job "$JOB" waits_for.text)"
+expect 0 bmctl cancel "$JOB"
+# He may when he asks, and may not when it starts.
+operators '"user:games"'
+expect 0 as games bmctl --json deploy shop 1.0/1 --to testing --at +1h
+JOB=$(jq .job.id "$HOME_DIR/out")
+operators '"user:lp"'
+expect 0 as lp bmctl reschedule "$JOB" --now
+retry in_state "$JOB" held || FAIL "one who may no more: $(state "$JOB")"
+operators '"user:games"'
+expect 0 as games bmctl release "$JOB"
+retry in_state "$JOB" succeeded || FAIL "one who may again: $(job "$JOB" waits_for)"
+OK "asked again when it starts"
 
 grep -q "there is no group no-such-group, so it lets nobody in" "$HOME_DIR/bmd.log" || FAIL "nobody says that a group is missing"
 bmd_stop

@@ -65,12 +65,12 @@ request_json(void)
 {
 	return json_pack(
 	    "{s:s, s:s, s:i, s:s, s:s, s:s, s:{s:s,s:i}, s:s, s:n, s:s, s:s, s:{s:s}, s:{}, "
-	    "s:[{s:s,s:s}], s:s, s:[{s:s,s:i}]}",
+	    "s:[{s:s,s:s}], s:s, s:[{s:s,s:i}], s:i}",
 	    "type", "request", "run", RUN, "job", 42, "application", "shop", "stage", "production",
 	    "plan", "web", "build", "release", "1.0.2", "build", 3, "mode", "rollback", "from",
 	    "reason", "why\nso", "requested_by", "ana", "job_variables", "PORT", "80",
 	    "build_variables", "artifacts", "name", "site", "digest", DIGEST, "plan_digest", DIGEST,
-	    "keep", "release", "1.0.1", "build", 1);
+	    "keep", "release", "1.0.1", "build", 1, "uid", 1000);
 }
 
 START_TEST(request_there_and_back)
@@ -89,6 +89,7 @@ START_TEST(request_there_and_back)
 	ck_assert_uint_eq(request.nartifacts, 1);
 	ck_assert_str_eq(request.artifacts[0].name, "site");
 	ck_assert_uint_eq(request.nkeep, 1);
+	ck_assert_int_eq(request.uid, 1000);
 	packed = run_request_pack(&request);
 	ck_assert(json_equal(packed, object));
 	ck_assert_int_eq(run_request_unpack(packed, &again, NULL), 0);
@@ -101,6 +102,19 @@ START_TEST(request_there_and_back)
 	ck_assert_str_ne(one, two);
 	run_request_clear(&request);
 	run_request_clear(&again);
+}
+END_TEST
+
+/* Of a bmd that does not say who asked: nobody is known to have. */
+START_TEST(request_without_uid)
+{
+	_cleanup_json_ json_t *object = request_json();
+	struct run_request request;
+
+	json_object_del(object, "uid");
+	ck_assert_int_eq(run_request_unpack(object, &request, NULL), 0);
+	ck_assert_int_eq(request.uid, -1);
+	run_request_clear(&request);
 }
 END_TEST
 
@@ -346,6 +360,6 @@ START_TEST(ids)
 }
 END_TEST
 
-UNIT_MAIN("run", request_there_and_back, request_refused, event_there_and_back,
+UNIT_MAIN("run", request_there_and_back, request_without_uid, request_refused, event_there_and_back,
 	  result_message_of_any_bytes, folder_states, folder_that_is_a_link, folder_lock, highest,
 	  events_from, ids)
