@@ -17,7 +17,7 @@
 
 #include "artifact/objects.h"
 #include "common/conf.h"
-#include "common/json.h"
+#include "common/loop.h"
 #include "common/notify.h"
 #include "common/pool.h"
 #include "common/xalloc.h"
@@ -386,14 +386,6 @@ stop(struct daemon *daemon)
 	conf_free(daemon->conf);
 }
 
-/* libev would abort. */
-static void
-loop_broken(const char *what)
-{
-	log_error("%s: %s; ending, to recover by reading after the restart", what, strerror(errno));
-	_exit(EX_OSERR);
-}
-
 static int
 serve(struct daemon *daemon)
 {
@@ -406,8 +398,6 @@ serve(struct daemon *daemon)
 	pool_use();
 	if (load(daemon, &problems) < 0)
 		return EXIT_FAILURE;
-	ev_set_allocator(xalloc_loop);
-	ev_set_syserr_cb(loop_broken);
 	daemon->loop = ev_default_loop(EVFLAG_AUTO);
 	if (!daemon->loop) {
 		log_error("libev cannot start its loop");
@@ -430,7 +420,7 @@ main(int argc, char **argv)
 	bool check = false;
 	int option;
 
-	json_memory();
+	loop_init("bmd");
 	while ((option = getopt(argc, argv, "c:nhV")) != -1)
 		switch (option) {
 		case 'c':

@@ -308,6 +308,8 @@ tend_on_message(const json_t *object, void *arg)
 
 	if (!type)
 		return;
+	tend->unheard = false;
+	tend->reconnect = TEND_RECONNECT_SECONDS;
 	if (strcmp(type, "event") == 0)
 		got_event(tend, object);
 	else if (strcmp(type, "result") == 0)
@@ -325,7 +327,9 @@ tend_on_closed(void *arg)
 	bool committing = tend->phase == REQUESTED && !ev_is_active(&tend->timer);
 
 	tend_drop_channel(tend);
-	if (tend->phase == GOING)
+	if (tend->phase == GOING && tend->unheard)
+		tend_decide_later(tend);
+	else if (tend->phase == GOING)
 		tend_decide(tend);
 	else if (tend->phase == REQUESTED && !committing)
 		tend_not_started(tend, "bmd-run ended before it was ready: see the log of bmd",

@@ -111,9 +111,11 @@ watch_process(struct tend *tend, int64_t pid)
 	ev_io_start(tend->host->loop, &tend->pid_end);
 }
 
-static void
-decide_later(struct tend *tend)
+/* With longer and longer pauses: a bmd-run that lets nobody in, or that drops every connection, must not keep bmd busy. */
+void
+tend_decide_later(struct tend *tend)
 {
+	tend->phase = APART;
 	tend_wait(tend, tend->reconnect, tend_decide);
 	tend->reconnect =
 	    tend->reconnect * 2 < RECONNECT_LAST ? tend->reconnect * 2 : RECONNECT_LAST;
@@ -151,7 +153,7 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 	fd = folder->has_started ? channel_connect_run(tend->host->run_directory, tend->job)
 				 : -ENOENT;
 	if (fd < 0) {
-		decide_later(tend);
+		tend_decide_later(tend);
 		return;
 	}
 	tend->channel = channel_new(tend->host->loop, fd, tend_on_message, tend_on_closed, tend);
@@ -160,7 +162,10 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 	json_object_set_new(follow, "after", json_integer((json_int_t)recorded_events(tend)));
 	channel_send(tend->channel, follow);
 	tend_send_cancel(tend);
-	log_info("job %" PRId64 ": following its run, which went on without bmd", tend->job);
+	tend->unheard = true;
+	if (!tend->followed)
+		log_info("job %" PRId64 ": following its run, which went on without bmd", tend->job);
+	tend->followed = true;
 	/* Should it be silent for ever, its end is still seen: by its process, or by looking. */
 	if (tend->pidfd < 0 && !tend->own)
 		tend_wait(tend, RECONNECT_LAST, tend_decide);
@@ -199,8 +204,7 @@ lost(struct tend *tend, const struct run_folder *folder)
 	if (remains == TEND_SOME_LEFT && !tend->remains_since_us)
 		tend->remains_since_us = now_us;
 	if (remains == TEND_SOME_LEFT && now_us - tend->remains_since_us < REMAINS_US) {
-		tend->phase = APART;
-		decide_later(tend);
+		tend_decide_later(tend);
 		return;
 	}
 	tend->occupied = remains != TEND_NONE_LEFT;

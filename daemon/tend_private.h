@@ -26,6 +26,8 @@ struct tend {
 	void (*then)(struct tend *tend); /* when TIMER is due */
 	ev_timer events;		 /* some are in the folder and not in the database */
 	double reconnect;
+	bool unheard;  /* connected again, and it has not said a word yet */
+	bool followed; /* that was logged */
 	int64_t remains_since_us; /* CLOCK_MONOTONIC; 0: not waiting for a cgroup */
 
 	bool own;  /* forked by this bmd: its end will be told by tend_swept() */
@@ -67,6 +69,7 @@ void tend_on_closed(void *arg);
 
 /* tend_apart.c */
 /* The rules after a crash, and after any broken connection. */
+void tend_decide_later(struct tend *tend);
 void tend_decide(struct tend *tend);
 void tend_drop_pidfd(struct tend *tend);
 

@@ -10,11 +10,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/failpoint.h"
 #include "common/json.h"
+#include "common/loop.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"
 #include "runner/deploy.h"
@@ -270,20 +270,10 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	return finish(run);
 }
 
-/* libev would abort. */
-static void
-loop_broken(const char *what)
-{
-	fprintf(stderr, "bmd-run: %s: %s\n", what, strerror(errno));
-	_exit(EX_OSERR);
-}
-
 static struct ev_loop *
 make_loop(void)
 {
-	json_memory();
-	ev_set_allocator(xalloc_loop);
-	ev_set_syserr_cb(loop_broken);
+	loop_init("bmd-run");
 	return ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
 }
 

@@ -317,8 +317,10 @@ attempt_deploy(struct attempt *attempt)
 	attempt_child(attempt, &child, "bmd");
 	r = deploy_end(deploy, !attempt->failed, attempt->report.text ? attempt->report.text : "",
 		       attempt->report.n, &err);
-	if (r < 0 && !attempt->failed)
+	if (r < 0 && !attempt->failed) {
+		attempt->exit_code = -1; /* its child succeeded, and it did not */
 		attempt_fail(attempt, "%s", err.text);
+	}
 	deploy_free(deploy);
 }
 

@@ -44,7 +44,7 @@ done
 PATH=$HOME_DIR/tree/daemon:$PATH
 kind="crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers"
 if [ -n "${FAULTS:-}" ]; then
-    kind="fault campaign | the n-th call of one kind of bmd, bmd-run or bmd-import fails (sync, write, open, name, read, stat, fork, accept, pipe, dup, epoll, random, mmap, malloc, or an allocation inside SQLite; EIO, ENOSPC, EINTR, EMFILE, ENFILE, EAGAIN, ENOMEM; once or from then on), under $CLIENTS clients"
+    kind="fault campaign | the n-th call of one kind of bmd, bmd-run or bmd-import fails (sync, write, open, name, read, stat, fork, accept, pipe, dup, epoll, watch, random, mmap, malloc, or an allocation inside SQLite; EIO, ENOSPC, EINTR, EMFILE, ENFILE, EAGAIN, ENOMEM; once or from then on), under $CLIENTS clients"
     export CAMPAIGN_FAULTS=1
 fi
 if [ -n "${POWER:-}" ]; then

@@ -44,7 +44,7 @@ run(const char *const argv[])
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void
