@@ -356,6 +356,28 @@ objects_each(const struct objects *objects, enum objects_kind kind,
 }
 
 int
+objects_link(const struct objects *objects, enum objects_kind kind, const char *digest, const struct objects *to)
+{
+	char path[OBJECTS_PATH_SIZE], folder[3];
+	int r;
+
+	if (!digest_valid(digest))
+		return -EINVAL;
+	objects_path(digest, path);
+	memcpy(folder, digest, 2);
+	folder[2] = '\0';
+	if (kind == OBJECTS_MANIFESTS)
+		return linkat(objects->manifests, digest, to->manifests, digest, 0) < 0 ? -errno : 0;
+	r = linkat(objects->objects, path, to->objects, path, 0) < 0 ? -errno : 0;
+	/* Missing may be the file, or the folder that it is to go into. */
+	if (r != -ENOENT || faccessat(to->objects, folder, F_OK, 0) == 0)
+		return r;
+	if (mkdirat(to->objects, folder, 0755) < 0)
+		return -errno;
+	return linkat(objects->objects, path, to->objects, path, 0) < 0 ? -errno : 0;
+}
+
+int
 objects_remove(const struct objects *objects, enum objects_kind kind, const char *digest)
 {
 	char path[OBJECTS_PATH_SIZE];

@@ -38,6 +38,8 @@ enum objects_kind { OBJECTS_CONTENT, OBJECTS_MANIFESTS };
    with other names than ours are passed over. BACK may remove the file. */
 int objects_each(const struct objects *objects, enum objects_kind kind,
 		 int (*back)(const char *digest, int64_t bytes, int64_t mtime_us, void *arg), void *arg, struct err *err);
+/* The same file in the store TO of the same file system: 0, -EEXIST, -ENOENT, … */
+int objects_link(const struct objects *objects, enum objects_kind kind, const char *digest, const struct objects *to);
 int objects_remove(const struct objects *objects, enum objects_kind kind, const char *digest);
 /* What was removed of manifests stays removed after a power loss. */
 int objects_sync_manifests(const struct objects *objects);

@@ -9,6 +9,8 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "common/xalloc.h"
+
 #define STEP  16
 #define SIZES 8 /* up to 128 bytes: every value, most keys and texts */
 
@@ -26,7 +28,7 @@ take(size_t n)
 	struct piece *piece;
 
 	if (size > SIZES || !(piece = lists[size]))
-		return malloc(size > SIZES ? n : size * STEP);
+		return xalloc_library(size > SIZES ? n : size * STEP);
 	lists[size] = piece->next;
 	kept_bytes -= size * STEP;
 	return piece;

@@ -17,7 +17,7 @@ _bmctl() {
         words=("${COMP_WORDS[@]}") cword=$COMP_CWORD
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
-    local verbs='status redeploy rollback deploy build gc diff queue show history log wait cancel
+    local verbs='status redeploy rollback deploy build gc backup diff queue show history log wait cancel
         reschedule release lock unlock settle at schedule check reload drain audit call bridge version help'
     local audits='verify'
     local schedules='add list remove pause resume preview'

@@ -62,7 +62,7 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call bridge version help
+set -l verbs status redeploy rollback deploy build gc backup diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call bridge version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'

@@ -46,7 +46,7 @@ _bmctl() {
         '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)'
         '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:')
     verbs=('status:what is live where' 'redeploy:deploy a past build again' 'rollback:another name of redeploy'
-        'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'diff:files that differ' 'queue:jobs that wait and run'
+        'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'backup:copy the state' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
         'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'

@@ -516,6 +516,13 @@ launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t
 }
 
 int
+launch_backup(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
+	      struct err *err)
+{
+	return store_helper(launch, conf, (char[]){"--backup"}, ret_fd, ret_pid, err);
+}
+
+int
 launch_collect(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
 	       struct err *err)
 {

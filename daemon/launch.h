@@ -28,6 +28,8 @@ int launch_import(struct launch *launch, const struct conf *conf, const char *ki
 int launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
 /* bmd-import --gc (import/collect.h), the same way. */
 int launch_collect(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
+/* bmd-import --backup (import/backup.h), the same way. */
+int launch_backup(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
 /* Where the helper programs are: beside a build tree's own bmd, else LIBEXECDIR. An error names what is missing. */
 int launch_check(struct err *err);
 /* Other programs instead of those, NULL: as above. For tests. */

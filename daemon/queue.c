@@ -63,12 +63,16 @@ queue_set_tell(struct queue *queue, void (*tell)(const struct event *event, void
 int
 queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
 {
-	int64_t highest;
+	int64_t highest, floor = 0;
 	int r = store_job_highest(queue->store, &highest, err);
 
+	if (r == 0)
+		r = store_number_get(queue->store, QUEUE_FLOOR, &floor, err);
 	if (r < 0)
 		return r;
 	queue->highest = highest > folder_highest ? highest : folder_highest;
+	if (queue->highest < floor)
+		queue->highest = floor;
 	return 0;
 }
 

@@ -217,6 +217,9 @@ int queue_finished(struct queue *queue, const struct run_result *result, int64_t
 int queue_lost(struct queue *queue, int64_t job, const char *run, const char *message, bool occupied, int64_t now_us, struct err *err);
 /* A result or folder of another run was found: the job is held. */
 int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_t now_us, struct err *err);
+/* The database was restored from a backup (store_restored()): holds what waits or ran, pauses schedules, doubts what is live, leaves a gap in the
+   ids, and draws a line under it, in this transaction. RUN_DIRECTORY: a run that goes on is left to be adopted. */
+int queue_restored(struct queue *queue, const char *run_directory, int64_t backup_us, int64_t now_us, struct err *err);
 /* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. POSTPONE: how long it was down is not
    known yet, those jobs wait until it is. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);

@@ -17,6 +17,12 @@
 #define QUEUE_BACKOFF_US (60 * WHEN_SECOND) /* at most, after a start that did not happen */
 #define QUEUE_BATCH	 256	 /* jobs that one look moves */
 
+#define QUEUE_SCHEDULES_MAX 10000
+
+/* Numbers that the store keeps: new job ids are higher than the first; the backup that this database was restored from (µs). */
+#define QUEUE_FLOOR    "job_floor"
+#define QUEUE_RESTORED "restored"
+
 struct queue {
 	struct store *store;
 	struct objects *objects;
@@ -203,6 +209,9 @@ int queue_override(struct queue *queue, struct job *job, const json_t *override,
 
 /* queue_drain.c: why a drained queue starts nothing. free() */
 char *queue_drain_text(const struct queue *queue, int64_t now_us);
+
+/* queue_restore.c: what a human has to do on a stage that nobody has looked at since; NULL: nothing. */
+json_t *queue_restored_needs(struct queue *queue, const struct store_stage *stage, const struct history *history);
 
 json_t *queue_ref_json(const struct build_ref *ref); /* null for an empty one */
 

@@ -21,7 +21,6 @@
 #include "daemon/queue_private.h"
 #include "daemon/schedule.h"
 
-#define SCHEDULES_MAX 10000
 #define FOUND_MAX     10 /* schedules of one name that an error names */
 
 static int
@@ -444,10 +443,10 @@ check_count(struct queue *queue, struct err *err)
 	int64_t count;
 	int r = store_schedule_count(queue->store, &count, err);
 
-	if (r == 0 && count >= SCHEDULES_MAX)
+	if (r == 0 && count >= QUEUE_SCHEDULES_MAX)
 		r = err_set(err, ERR_TOO_MANY,
 			    "there are %d schedules already: bmctl schedule remove some first",
-			    SCHEDULES_MAX);
+			    QUEUE_SCHEDULES_MAX);
 	return r;
 }
 
@@ -574,7 +573,7 @@ queue_schedule_find(struct queue *queue, const struct queue_eyes *eyes, int64_t 
 
 	if (id > 0 || !name)
 		return find_number(queue, eyes, id, ret_schedule, err);
-	r = store_schedule_each(queue->store, application, name, 0, SCHEDULES_MAX, note_found, &finding,
+	r = store_schedule_each(queue->store, application, name, 0, QUEUE_SCHEDULES_MAX, note_found, &finding,
 				err);
 	if (r == 0 && finding.first.id == 0)
 		r = no_name(application, name, err);

@@ -333,10 +333,15 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 				    "settle %s %s BUILD --reason TEXT",
 				    (long long)history->damaged_job, (long long)history->damaged_job,
 				    stage->application, stage->stage);
-	if (stage->dirty && !history->busy && stage->dirty_job == 0)
+	if (stage->dirty && !history->busy && stage->dirty_job == 0) {
+		json_t *restored = queue_restored_needs(queue, stage, history);
+
+		if (restored)
+			return restored;
 		return json_sprintf(
 		    "what is live is not known: bmctl redeploy %s --to %s --now, or bmctl settle",
 		    stage->application, stage->stage);
+	}
 	if (stage->dirty && !history->busy) {
 		if (store_job_get(queue->store, stage->dirty_job, &job, NULL) == 0) {
 			lost = job.state == JOB_LOST;

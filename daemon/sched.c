@@ -358,6 +358,19 @@ adopt_all(struct sched *sched, struct err *err)
 	return r;
 }
 
+/* Committed at once: if that cannot be, nothing else may happen either. */
+static int
+restored(struct sched *sched, struct err *err)
+{
+	struct store *store = store_of(sched);
+	int r = queue_restored(sched->host.queue, sched->host.run_directory, store_restored(store),
+			       clock_now_us(), err);
+
+	if (r >= 0)
+		r = store_commit(store, clock_now_us(), err);
+	return r >= 0 ? turn_begin(sched->host.turn, err) : r;
+}
+
 int
 sched_recover(struct sched *sched, struct err *err)
 {
@@ -368,6 +381,8 @@ sched_recover(struct sched *sched, struct err *err)
 		r = turn_begin(sched->host.turn, err);
 	if (r >= 0)
 		r = queue_set_highest(sched->host.queue, highest, err);
+	if (r >= 0 && store_restored(store_of(sched)) > 0)
+		r = restored(sched, err);
 	if (r >= 0)
 		r = sched_clock_recover(sched, err);
 	if (r >= 0)

@@ -53,6 +53,9 @@ int sched_verify_own(struct sched *sched, const json_t *digests, void (*line)(co
 /* bmd-import --gc (import/collect.h), the same way; once it has the store, tell it what to keep. -E2BIG: more than a list can hold. */
 int sched_collect(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
 		  struct sched_verify **ret_collect, struct err *err);
+/* bmd-import --backup (import/backup.h), the same way; its list is told like the other's. */
+int sched_backup(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
+		 struct sched_verify **ret_backup, struct err *err);
 int sched_collect_keep(struct sched_verify *collect, const json_t *digests);
 void sched_verify_stop(struct sched_verify *verify);
 

@@ -150,6 +150,21 @@ sched_verify_own(struct sched *sched, const json_t *digests,
 }
 
 int
+sched_backup(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
+	     struct sched_verify **ret_backup, struct err *err)
+{
+	pid_t pid;
+	int fd, r;
+
+	if (sched->own.n == OWN_MAX)
+		return helpers_full(err);
+	r = launch_backup(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	if (r >= 0)
+		*ret_backup = store_helper(sched, &sched->own, fd, pid, line, arg);
+	return r;
+}
+
+int
 sched_collect(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
 	      struct sched_verify **ret_collect, struct err *err)
 {

@@ -51,6 +51,16 @@ int store_number_put(struct store *store, const char *name, int64_t value, struc
 /* A whole copy as the file PATH: checked, synced, renamed. Outside of transactions. */
 int store_backup(struct store *store, const char *path, struct err *err);
 
+/* The same as the file PATH while bmd goes on, PAGES at a time, outside of transactions; it is not synced. Each step: 1 to go on, 0 when it is
+   whole and closed, or an error (NO_SPACE, FAILED), which hurts nobody else. What is not whole is the caller's to remove. */
+struct store_copy;
+int store_copy_begin(struct store *store, const char *path, struct store_copy **ret_copy, struct err *err);
+int store_copy_step(struct store_copy *copy, int pages, int *ret_done, int *ret_total, struct err *err);
+void store_copy_end(struct store_copy *copy); /* NULL is fine */
+/* Was this database restored from such a copy? Up to when it knows, µs, or 0. It stays so until store_restored_done() is committed. */
+int64_t store_restored(const struct store *store);
+int store_restored_done(struct store *store, struct err *err);
+
 /* What the opening found and did not refuse: sentences for the log and for status. Borrowed; NULL: nothing. */
 const json_t *store_notes(const struct store *store);
 /* A record of what is over on a stage changed on disk, and no human has settled the stage since: 1, or 0. */

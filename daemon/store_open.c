@@ -16,7 +16,6 @@
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
-#define APPLICATION_ID	  0x626d6431 /* "bmd1" */
 #define SCHEMA		  11
 #define SEALED		  6 /* from this version on rows have seals */
 #define LOCK_TRIES	  100 /* of 20 ms */
@@ -371,7 +370,7 @@ migrate_to(struct store *store, int64_t to, struct err *err)
 	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)to - 1);
 	_cleanup_free_ char *end =
 	    xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
-		      APPLICATION_ID, (long long)to);
+		      store->restored ? STORE_BACKUP_ID : STORE_APPLICATION_ID, (long long)to);
 	int r = to > 1 ? store_backup(store, copy, err) : 0;
 
 	if (r == 0)
@@ -413,7 +412,8 @@ identify(struct store *store, int64_t *ret_version, struct err *err)
 		r = ask_number(store, "SELECT count(*) FROM sqlite_schema", &tables, err);
 	if (r < 0)
 		return r;
-	if (id != APPLICATION_ID)
+	store->restored = id == STORE_BACKUP_ID;
+	if (id != STORE_APPLICATION_ID && !store->restored)
 		return err_set(err, ERR_FAILED,
 			       "%s is a database of another program: bmd does not touch it; move "
 			       "it away or set state-directory",
@@ -558,21 +558,48 @@ create(struct store *store, struct err *err)
 	return r;
 }
 
+/* A backup takes the place of a database that is not there. Beside one nobody knows which of them is meant. */
+static int
+take_backup(struct store *store, bool there, bool *ret_taken, struct err *err)
+{
+	_cleanup_free_ char *backup = xasprintf("%s.backup", store->path);
+	struct stat st;
+
+	*ret_taken = false;
+	if (lstat(backup, &st) < 0)
+		return errno == ENOENT ? 0 : err_errno(err, errno, "cannot look at %s", backup);
+	if (there)
+		return err_set(err, ERR_FAILED,
+			       "both %s and %s are there: move away the one that is not to be used",
+			       store->path, backup);
+	if (rename(backup, store->path) < 0 || fsync(store->folder_fd) < 0)
+		return err_errno(err, errno, "cannot rename %s", backup);
+	*ret_taken = true;
+	return 0;
+}
+
 /* Looks at the file without opening it, and makes it where there is none. */
 static int
 find_file(struct store *store, int64_t *ret_size, struct err *err)
 {
 	_cleanup_free_ char *wal = xasprintf("%s-wal", store->path);
 	struct stat st;
+	bool there = lstat(store->path, &st) == 0, taken;
+	int r;
 
-	if (lstat(store->path, &st) < 0) {
-		if (errno != ENOENT)
-			return err_errno(err, errno, "cannot look at %s", store->path);
-		if (lstat(wal, &st) == 0 && st.st_size > 0)
-			return store_damaged(store, "it is gone, but its -wal file is still there", err);
+	if (!there && errno != ENOENT)
+		return err_errno(err, errno, "cannot look at %s", store->path);
+	if (!there && lstat(wal, &st) == 0 && st.st_size > 0)
+		return store_damaged(store, "it is gone, but its -wal file is still there", err);
+	r = take_backup(store, there, &taken, err);
+	if (r < 0)
+		return r;
+	if (!there && !taken) {
 		*ret_size = 0;
 		return create(store, err);
 	}
+	if (lstat(store->path, &st) < 0)
+		return err_errno(err, errno, "cannot look at %s", store->path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(err, ERR_FAILED, "%s is not a plain file: move it away",
 			       store->path);

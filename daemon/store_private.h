@@ -87,6 +87,10 @@
 #define STORE_FAILED "(state = 'failed' OR state = 'lost')"
 // clang-format on
 
+/* In the header of the file: "bmd1"; "bmdB" in a copy that was made as a backup. */
+#define STORE_APPLICATION_ID 0x626d6431
+#define STORE_BACKUP_ID	     0x626d6442
+
 /* Every file that has statements. */
 #define STORE_PARTS(X) \
 	X(damage)      \
@@ -141,6 +145,7 @@ struct store {
 	int folder_fd; /* holds the lock */
 	sqlite3 *db;
 	sqlite3_stmt **statements[STORE_PART_MAX_];
+	bool restored; /* this file was a backup, and nobody has drawn the consequences yet */
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
 	bool marked;  /* there is a mark instead of a savepoint */

@@ -6,6 +6,7 @@
  *	bmd-import --state DIR [--limit NAME=NUMBER]… tree|tar|zip
  *	bmd-import --state DIR [--rate BYTES] --verify
  *	bmd-import --state DIR --gc
+ *	bmd-import --state DIR --backup
  *
  * The answer of an upload is one JSON object and a NUL. The exit code is 0 when that was given,
  *whatever it says.
@@ -22,6 +23,7 @@
 #include "common/json.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
+#include "import/backup.h"
 #include "import/collect.h"
 #include "import/import.h"
 #include "import/verify.h"
@@ -34,7 +36,7 @@ usage(void)
 {
 	fprintf(stderr, "usage: bmd-import --state DIR [--limit NAME=NUMBER]... tree|tar|zip\n"
 			"       bmd-import --state DIR [--rate BYTES] --verify\n"
-			"       bmd-import --state DIR --gc\n"
+			"       bmd-import --state DIR --gc|--backup\n"
 			"bmd starts it; see bmd(8)\n");
 	return 2;
 }
@@ -112,6 +114,19 @@ verify(const char *state, int64_t rate)
 	return r < 0;
 }
 
+/* bmd is told what went wrong. */
+static int
+ended(int r, const struct err *err)
+{
+	if (r < 0) {
+		_cleanup_json_ json_t *object = err_to_json(err);
+
+		fprintf(stderr, "bmd-import: %s\n", err->text);
+		answer(object);
+	}
+	return r < 0;
+}
+
 static int
 collect(const char *state, int64_t rate)
 {
@@ -123,13 +138,21 @@ collect(const char *state, int64_t rate)
 	if (r >= 0)
 		r = collect_run(objects, STDIN_FILENO, STDOUT_FILENO, &err);
 	objects_close(objects);
-	if (r < 0) {
-		_cleanup_json_ json_t *object = err_to_json(&err);
+	return ended(r, &err);
+}
 
-		fprintf(stderr, "bmd-import: %s\n", err.text);
-		answer(object);
-	}
-	return r < 0;
+static int
+backup(const char *state, int64_t rate)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct objects *objects = NULL;
+	int r = objects_open(state, false, &objects, &err);
+
+	(void)rate;
+	if (r >= 0)
+		r = backup_run(objects, state, STDIN_FILENO, STDOUT_FILENO, &err);
+	objects_close(objects);
+	return ended(r, &err);
 }
 
 int
@@ -138,7 +161,7 @@ main(int argc, char **argv)
 	static const struct option options[] = {
 	    {"state", required_argument, NULL, 's'}, {"limit", required_argument, NULL, 'l'},
 	    {"rate", required_argument, NULL, 'r'},  {"verify", no_argument, NULL, 'v'},
-	    {"gc", no_argument, NULL, 'g'},	     {0}};
+	    {"gc", no_argument, NULL, 'g'},	     {"backup", no_argument, NULL, 'b'},	     {0}};
 	struct import_limits limits = import_limits_default;
 	const char *state = NULL;
 	int (*work)(const char *state, int64_t rate) = NULL; /* other than an upload */
@@ -155,6 +178,8 @@ main(int argc, char **argv)
 			work = verify;
 		else if (c == 'g')
 			work = collect;
+		else if (c == 'b')
+			work = backup;
 		else if (c == 'r' && strspn(optarg, "0123456789") == strlen(optarg))
 			rate = strtoll(optarg, NULL, 10);
 		else if (c != 'l' || import_limit_parse(optarg, &limits) < 0)

@@ -64,6 +64,8 @@
 	  OPTION_BIT(DRY_RUN) | OPTION_BIT(REASON),                                                   \
 	  "give up old builds by keep-builds, and the files that no build has any more",              \
 	  "bmctl gc --dry-run shop")                                                                  \
+	X(backup,        "backup",        "",                                             0, 0, 0,   \
+	  "make a whole copy of bmd's state, to be kept elsewhere", "bmctl backup")                   \
 	X(diff,          "diff",          "APP A [B]",                                    2, 3, 0,   \
 	  "files that differ between two builds; B is what is live on the last stage",                \
 	  "bmctl diff shop 1.0.2/3 1.0.3/1")                                                          \

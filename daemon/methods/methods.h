@@ -38,6 +38,7 @@
 	X(UnpinBuild,      OPERATOR, MUTATE,  WHOLE)                                               \
 	X(CollectBuilds,   OPERATOR, MUTATE,  WHOLE)                                               \
 	X(SweepStore,      OPERATOR, STREAM,  NONE)                                                \
+	X(Backup,          ROOT,     STREAM,  NONE)                                                \
 	X(VerifyBuilds,    VIEWER,   STREAM,  LIST)                                                \
 	X(Diff,            VIEWER,   READ,    APPLICATION)                                         \
 	X(Deploy,          OPERATOR, ADD,     STAGE)                                               \

@@ -23,6 +23,7 @@ struct methods {
 	struct varlink_interface *control, *service;
 	uint64_t *answered;	     /* by each method, so far */
 	struct files_kept *kept; /* files.c; NULL: nothing */
+	bool backup; /* one is being made */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
 	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);

@@ -244,6 +244,73 @@ START_TEST(test_backup)
 }
 END_TEST
 
+static void
+add_jobs(struct store *store, int64_t from, int64_t n)
+{
+	OK(store_begin(store, &err));
+	for (int64_t id = from; id < from + n; id++) {
+		struct job job = new_job(id, JOB_SCHEDULED, id);
+
+		OK(store_job_add(store, &job, &err));
+	}
+	OK(store_commit(store, 1000 + from, &err));
+}
+
+/* A copy while the database is written: as it is when the last page is there, whole, sealed, and marked. */
+START_TEST(test_copy_under_load)
+{
+	struct store_copy *copy;
+	struct store *store;
+	int64_t counts[JOB_STATE_MAX_], jobs = 400;
+	int done, total, steps = 0, r;
+
+	make_folder();
+	store = open_store();
+	add_jobs(store, 1, jobs);
+	ck_assert_int_eq(store_restored(store), 0);
+	OK(store_copy_begin(store, path("bmd.db.backup"), &copy, &err));
+	while ((r = store_copy_step(copy, 12, &done, &total, &err)) == 1) {
+		steps++;
+		add_jobs(store, jobs + 1, 5);
+		jobs += 5;
+		OK(store_begin(store, &err)); /* and one that is taken back */
+		OK(store_savepoint(store, &err));
+		{
+			struct job job = new_job(1000000, JOB_SCHEDULED, 1);
+
+			OK(store_job_add(store, &job, &err));
+		}
+		store_rollback_savepoint(store);
+		OK(store_commit(store, 1000 + jobs, &err));
+	}
+	ck_assert_msg(r == 0, "%s", err.text);
+	ck_assert_int_gt(steps, 4);
+	ck_assert_int_eq(done, total);
+	store_copy_end(copy);
+	store_close(store);
+	refused("move away the one that is not to be used");
+	ck_assert_int_eq(unlink(path("bmd.db")), 0);
+	store = open_store();
+	ck_assert_int_eq(access(path("bmd.db.backup"), F_OK), -1);
+	ck_assert_ptr_null(store_notes(store)); /* every row is as its seal says */
+	ck_assert_int_eq(store_restored(store), 1000 + jobs);
+	OK(store_job_count(store, counts, &err));
+	ck_assert_int_eq(counts[JOB_SCHEDULED], jobs);
+	/* It stays a restored one until that is committed. */
+	store_close(store);
+	store = open_store();
+	ck_assert_int_gt(store_restored(store), 0);
+	OK(store_begin(store, &err));
+	OK(store_restored_done(store, &err));
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	store = open_store();
+	ck_assert_int_eq(store_restored(store), 0);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* ---- query plans */
 
 /* Statements that may read more than an index's few rows, and why. */
@@ -1274,7 +1341,7 @@ START_TEST(test_broken_disk)
 }
 END_TEST
 
-UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup,
+UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
 	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)

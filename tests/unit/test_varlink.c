@@ -352,6 +352,7 @@ static const struct full {
     {__LINE__, "CollectBuilds",
      "{\"key\":\"k\",\"application\":\"a\",\"reason\":\"r\",\"dry_run\":true}"},
     {__LINE__, "SweepStore", "{}"},
+    {__LINE__, "Backup", "{}"},
     {__LINE__, "VerifyBuilds", "{" BUILD_FIELDS "}"},
     {__LINE__, "Diff",
      "{\"application\":\"a\",\"a\":{\"release\":\"1\",\"build\":1},\"b\":{\"release\":\"1\","
