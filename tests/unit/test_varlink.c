@@ -385,6 +385,7 @@ static const struct full {
     {__LINE__, "Settle", "{\"key\":\"k\"," BUILD_FIELDS ",\"stage\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "Check", "{}"},
     {__LINE__, "Reload", "{\"key\":\"k\",\"reason\":\"r\"}"},
+    {__LINE__, "Drain", "{\"key\":\"k\",\"undo\":true,\"reason\":\"r\"}"},
     {__LINE__, "ListAudit",
      "{\"application\":\"shop\",\"stage\":\"production\",\"since\":\"s\",\"refused\":true,\"limit\":5,\"after\":\"7\"}"},
     {__LINE__, "VerifyAudit", "{\"head\":\"00\"}"},
