@@ -18,7 +18,7 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build gc backup diff queue show history log wait cancel
-        reschedule release lock unlock settle at schedule check reload drain audit call bridge version help'
+        reschedule release lock unlock settle adopt at schedule check reload drain audit call bridge version help'
     local audits='verify'
     local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
@@ -30,7 +30,7 @@ _bmctl() {
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
         -H | --host) host=${words[++i]} ;;
-        --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | \
+        --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | --current | \
             --release | --stage | --since | --until | --head | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
@@ -46,7 +46,7 @@ _bmctl() {
     -H | --host)
         COMPREPLY=($(compgen -A hostname -- "$cur") $(compgen -W "$(sed -n 's/^ *[Hh]ost  *\([^*?!]*\)$/\1/p' ~/.ssh/config 2>/dev/null)" -- "$cur"))
         return ;;
-    -s | --socket | --signature) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -s | --socket | --signature | --current) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
     --to | --stage)
@@ -76,6 +76,7 @@ _bmctl() {
         'wait ') options="$options --timeout" ;;
         'lock ') options="$options --reason --until" ;;
         'settle ') options="$options --unknown --reason" ;;
+        'adopt ') options="$options --current --dry-run --reason" ;;
         'gc ') options="$options --dry-run --reason" ;;
         'call ') options="$options --more" ;;
         esac
@@ -108,9 +109,9 @@ _bmctl() {
         COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
     'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
-        'lock  0' | 'unlock  0' | 'settle  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
+        'lock  0' | 'unlock  0' | 'settle  0' | 'adopt  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
         COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
-    'lock  1' | 'unlock  1' | 'settle  1')
+    'lock  1' | 'unlock  1' | 'settle  1' | 'adopt  1')
         COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
     'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1' | 'schedule add 1')
         local application=${words[cword - 1]}

@@ -23,7 +23,7 @@ function __bmctl_words
         end
         switch $token
             case -H --host -s --socket --color --at --on --to --var --reason --timeout --grace --if-changed --override-freeze --number --note \
-                    --signature --release --stage --since --until --limit -n
+                    --signature --current --release --stage --since --until --limit -n
                 set value 1
             case '-*'
             case '*'
@@ -62,7 +62,7 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc backup diff queue show history log wait cancel reschedule release lock unlock settle at schedule check reload drain audit call bridge version help
+set -l verbs status redeploy rollback deploy build gc backup diff queue show history log wait cancel reschedule release lock unlock settle adopt at schedule check reload drain audit call bridge version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'
@@ -84,9 +84,9 @@ complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l grace -x -
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb add' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
 complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb remove pause resume' -l reason -x -d why
 
-complete -c bmctl -n '__bmctl_at 0 status redeploy rollback deploy gc diff queue history lock unlock settle "schedule add" "schedule list" "build add" "build list" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"' -a '(__bmctl_names application)'
+complete -c bmctl -n '__bmctl_at 0 status redeploy rollback deploy gc diff queue history lock unlock settle adopt "schedule add" "schedule list" "build add" "build list" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_at 1 redeploy rollback deploy diff "schedule add" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"; or __bmctl_at 2 diff settle' -a '(__bmctl_builds)'
-complete -c bmctl -n '__bmctl_at 1 lock unlock settle' -a '(__bmctl_names stage)'
+complete -c bmctl -n '__bmctl_at 1 lock unlock settle adopt' -a '(__bmctl_names stage)'
 complete -c bmctl -n '__bmctl_at 0 show log wait cancel reschedule release; or __bmctl_verb wait' -a '(__bmctl_jobs)'
 complete -c bmctl -n '__bmctl_verb check repair; or begin; __bmctl_verb build; and __bmctl_verb add; end' -F
 
@@ -100,11 +100,11 @@ complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l no-follow -d 're
 complete -c bmctl -n '__bmctl_verb drain' -l undo -d 'take it back'
 complete -c bmctl -n '__bmctl_verb drain' -l wait -d 'until nothing runs'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log wait drain' -l timeout -x -d 'wait no longer'
-complete -c bmctl -n '__bmctl_verb redeploy rollback deploy gc' -l dry-run -d 'only show'
+complete -c bmctl -n '__bmctl_verb redeploy rollback deploy gc adopt' -l dry-run -d 'only show'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l yes -d confirmed
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l grace -x -d 'how late it may start'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l if-changed -x -a 'hold run skip' -d 'if another build went live'
-complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle reload drain' -l reason -x -d why
+complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule add reject restore pin unpin gc cancel release lock unlock settle adopt reload drain' -l reason -x -d why
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l number -x -d 'its number'
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l signature -r -F -d 'by minisign'
 complete -c bmctl -n '__bmctl_verb build; and __bmctl_verb add' -l note -x -d 'a note'
@@ -113,6 +113,7 @@ complete -c bmctl -n '__bmctl_verb history' -l stage -x -a '(__bmctl_names stage
 complete -c bmctl -n '__bmctl_verb history preview' -s n -l limit -x -d 'at most'
 complete -c bmctl -n '__bmctl_verb history' -l since -x -d 'only since'
 complete -c bmctl -n '__bmctl_verb lock' -l until -x -d 'its end'
+complete -c bmctl -n '__bmctl_verb adopt' -l current -r -F -d 'the link to what is live'
 complete -c bmctl -n '__bmctl_verb settle' -l unknown -d 'nobody knows what is live'
 complete -c bmctl -n '__bmctl_verb call' -l more -d 'a stream of replies'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy reschedule' -l override-window -d 'pass closed windows'

@@ -49,7 +49,7 @@ _bmctl() {
         'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'backup:copy the state' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
-        'settle:say what is live' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
+        'settle:say what is live' 'adopt:take over what others deployed' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
         'reload:read the configuration again' 'drain:start nothing new until a restart' 'audit:who asked for what' 'call:a raw call' 'bridge:the far end of -H' 'version:versions' 'help:help of a verb')
     schedules=('add:deploy again and again' 'list:recurring deployments' 'remove:end a schedule' 'pause:let a schedule rest'
         'resume:let it go on' 'preview:when a recurring time comes')
@@ -78,6 +78,8 @@ _bmctl() {
         unlock) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         settle) _arguments $always '--unknown[nobody knows]' '--reason[why]:text:' '1:application:_bmctl_applications' \
             '2:stage:_bmctl_stages' '3:build:' ;;
+        adopt) _arguments $always '--current[the link to what is live]:link:_files' '--dry-run[only show]' '--reason[why]:text:' \
+            '1:application:_bmctl_applications' '2:stage:_bmctl_stages' '*:release:' ;;
         check) _arguments $always '1:file:_files' ;;
         audit) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
             '--since[only since]:time:' '--refused[only what was refused]' '--head[noted elsewhere]:hash:' '1:verify or application:_bmctl_applications' ;;

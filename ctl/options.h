@@ -44,6 +44,7 @@
 	X(REFUSED,    "refused",     0,   NULL,     "only what was refused")                       \
 	X(HEAD,       "head",        0,   "HASH",   "a head of the audit that was noted elsewhere") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \
+	X(CURRENT,    "current",     0,   "[NAME=]PATH", "the link to the release that is live, as Capistrano has it") \
 	X(HOST,       "host",        'H', "HOST",   "the bmd of [user@]host, over ssh; else $BMD_HOST, else that of this machine") \
 	X(SOCKET,     "socket",      's', "SOCKET", "the socket of bmd; else $BMD_SOCKET, else the built-in one") \
 	X(JSON,       "json",        0,   NULL,     "the reply of the protocol, one object")       \

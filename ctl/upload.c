@@ -31,6 +31,8 @@ static const struct {
 struct upload {
 	int fd; /* -1 while only looking */
 	int64_t sent, total;
+	const struct upload_shared *shared; /* NULL: every link is sent */
+	const char *root;		    /* the real path of what is looked at, for SHARED */
 	void (*progress)(int64_t bytes, int64_t total, void *arg);
 	void *arg;
 	size_t length;	      /* of PATH */
@@ -231,6 +233,59 @@ send_file(struct upload *upload, int folder, const char *name)
 	return r < 0 ? r : send_bytes(upload, file, &st);
 }
 
+static bool
+is_below(const char *path, const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return strncmp(path, folder, n) == 0 && path[n] == '/' && path[n + 1] != '\0';
+}
+
+/* PATH, which is absolute, without "." and ".." and doubled slashes, as text: what it names need
+ * not be there. */
+static void
+normalize(char *path)
+{
+	char *to = path, *rest = path, *part;
+
+	while ((part = strsep(&rest, "/")) != NULL) {
+		size_t n = strlen(part);
+
+		if (n == 0 || strcmp(part, ".") == 0)
+			continue;
+		if (strcmp(part, "..") == 0) {
+			while (to > path && *--to != '/')
+				;
+			continue;
+		}
+		*to++ = '/';
+		memmove(to, part, n);
+		to += n;
+	}
+	*to = '\0';
+}
+
+/* Does the link, with this TARGET, lead to what releases share? */
+static bool
+is_shared(const struct upload *upload, const char *target)
+{
+	const struct upload_shared *shared = upload->shared;
+	_cleanup_free_ char *path = NULL, *real = NULL;
+	const char *slash = strrchr(upload->path, '/');
+
+	if (target[0] == '/') {
+		path = xstrdup(target);
+		real = realpath(target, NULL);
+	} else {
+		path = xasprintf("%s/%.*s/%s", upload->root,
+				 (int)(slash != NULL ? slash - upload->path : 0), upload->path,
+				 target);
+	}
+	normalize(path);
+	return is_below(path, shared->folder) || is_below(path, shared->typed) ||
+	       (real != NULL && is_below(real, shared->folder));
+}
+
 static int
 send_link(struct upload *upload, int folder, const char *name)
 {
@@ -240,6 +295,11 @@ send_link(struct upload *upload, int folder, const char *name)
 	if (n < 0)
 		return fail_errno(upload, errno);
 	target[n] = '\0';
+	if (upload->shared != NULL && is_shared(upload, target)) {
+		if (upload->fd < 0)
+			upload->shared->left(upload->path, upload->shared->arg);
+		return 0;
+	}
 	if (upload->fd < 0)
 		return 0;
 	return sent(upload, entry_write_link(upload->fd, ENTRY_LINK, upload->path, target));
@@ -380,15 +440,18 @@ send_archive(struct upload *upload, const char *path)
 }
 
 int
-upload_send(int fd, const char *path, const char *kind,
+upload_send(int fd, const char *path, const char *kind, const struct upload_shared *shared,
 	    void (*progress)(int64_t bytes, int64_t total, void *arg), void *arg, struct err *err)
 {
 	int (*send)(struct upload * upload, const char *path) =
 	    strcmp(kind, "tree") == 0 ? send_tree : send_archive;
+	_cleanup_free_ char *real = shared != NULL ? realpath(path, NULL) : NULL;
 	struct upload *upload = xcalloc(1, sizeof(*upload));
 	int r;
 
 	*upload = (struct upload){.fd = -1, .progress = progress, .arg = arg, .err = err};
+	upload->shared = shared;
+	upload->root = real != NULL ? real : path;
 	upload->content = xrealloc(NULL, ENTRY_DATA_MAX, 1);
 	r = send(upload, path);
 	upload->fd = fd;
@@ -402,6 +465,23 @@ upload_send(int fd, const char *path, const char *kind,
 	if (r >= 0)
 		r = sent(upload, entry_write(fd, ENTRY_END, NULL, 0));
 	free(upload->content);
+	free(upload);
+	return r;
+}
+
+int
+upload_look(const char *path, const struct upload_shared *shared, int64_t *ret_bytes,
+	    struct err *err)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+	struct upload *upload = xcalloc(1, sizeof(*upload));
+	int r;
+
+	*upload = (struct upload){.fd = -1, .shared = shared, .err = err};
+	upload->root = real != NULL ? real : path;
+	r = send_tree(upload, path);
+	if (r >= 0)
+		*ret_bytes = upload->total;
 	free(upload);
 	return r;
 }

@@ -94,6 +94,10 @@ int queue_unlock(struct queue *queue, const char *application, const char *stage
 /* BUILD NULL: unknown. */
 int queue_settle(struct queue *queue, const char *application, const char *stage, const struct build_ref *build, const char *reason,
 		 const struct queue_who *who, int64_t now_us, struct err *err);
+/* What was live on a stage before bmd knew it, oldest first: 1, or 0 if it is so already. REFUSED (rule history) if it has another
+ * history. */
+int queue_adopt(struct queue *queue, const char *application, const char *stage, const struct build_ref *builds, size_t n,
+		const struct queue_who *who, int64_t now_us, struct err *err);
 /* Rejects or (REASON NULL) restores a build; waiting jobs for it are held. RET_WARNINGS: array of sentences. */
 int queue_reject(struct queue *queue, const char *application, const struct build_ref *build, const char *reason, const struct queue_who *who,
 		 int64_t now_us, json_t **ret_warnings, struct err *err);

@@ -99,6 +99,10 @@
 	  OPTION_BIT(UNKNOWN) | OPTION_BIT(REASON),                                                   \
 	  "say what is live after a run whose outcome is not known",                                  \
 	  "bmctl settle shop production 1.0.2/3 --reason 'looked at the site'")                       \
+	X(adopt,         "adopt",         "APP STAGE --current [NAME=]PATH [RELEASE...]",   2, 64,     \
+	  OPTION_BIT(CURRENT) | OPTION_BIT(REASON) | OPTION_BIT(DRY_RUN),                             \
+	  "take over a folder of releases that others deployed, without deploying again",             \
+	  "bmctl adopt shop production --current /srv/shop/current")                                  \
 	X(at,            "at",            "TIME",                                         1, 4, 0,   \
 	  "what a time means; queues nothing and asks nobody", "bmctl at 'fri 22:00'")                \
 	X(schedule_add,  "schedule add",  "APP BUILD|RELEASE|live --to STAGE --on CALENDAR [OPTION...]", 2, 2, \

@@ -97,9 +97,12 @@ request_audit(const struct request *request, const char *method, const json_t *r
 	keep_names(queue_conf(request->methods->queue), &row);
 	job_clear(&job);
 	*ret_text = NULL;
+	if (strcmp(method, "Settle") == 0)
+		subject = request->parameters;
+	else if (strcmp(method, "Adopt") == 0)
+		subject = json_object_get(subject, "live");
 	if (reply)
-		*ret_text =
-		    words(request, strcmp(method, "Settle") == 0 ? request->parameters : subject);
+		*ret_text = words(request, subject);
 	row.text = *ret_text;
 	*ret_row = row;
 }

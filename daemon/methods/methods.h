@@ -60,6 +60,7 @@
 	X(Lock,            OPERATOR, MUTATE,  STAGE)                                               \
 	X(Unlock,          OPERATOR, MUTATE,  STAGE)                                               \
 	X(Settle,          OPERATOR, MUTATE,  STAGE)                                               \
+	X(Adopt,           OPERATOR, MUTATE,  STAGE)                                               \
 	X(Check,           VIEWER,   READ,    NONE)                                                \
 	X(Reload,          ROOT,     MUTATE,  NONE)                                                \
 	X(Drain,           OPERATOR, MUTATE,  WHOLE)                                               \

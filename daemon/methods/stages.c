@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: ISC */
-/* Stages: what is where, locks, and a human's word after a run whose outcome nobody knows. */
+/* Stages: what is where, locks, and a human's word on what is live. */
 #include <errno.h>
 #include <string.h>
 
 #include "common/json.h"
 #include "common/when.h"
+#include "common/xalloc.h"
 #include "daemon/methods/request.h"
 
 static json_t *
@@ -188,4 +189,55 @@ method_Settle(struct request *request, json_t **ret_reply, struct err *err)
 				 &request->who, request->now_us, err);
 	store_build_clear(&build);
 	return r < 0 ? r : stage_reply(request, ret_reply);
+}
+
+#define ADOPT_MAX 1000 /* builds at once */
+
+/* Each a build, and none of them twice. */
+static int
+read_builds(const json_t *list, struct build_ref *builds, struct err *err)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item) {
+		const char *release = json_get_string(item, "release");
+		int64_t number = json_get_int(item, "build", 0);
+
+		if (!names_release(release) || number < 1 || number > NAMES_BUILD_MAX)
+			return request_invalid(err, "builds", "a build is a release and a number");
+		snprintf(builds[i].release, sizeof(builds[i].release), "%s", release);
+		builds[i].number = number;
+		for (size_t j = 0; j < i; j++)
+			if (names_build_equal(&builds[i], &builds[j]))
+				return request_invalid(err, "builds", "%s is given twice",
+						       names_build_text(&builds[i]).s);
+	}
+	return 0;
+}
+
+int
+method_Adopt(struct request *request, json_t **ret_reply, struct err *err)
+{
+	const json_t *list = json_object_get(request->parameters, "builds");
+	_cleanup_free_ struct build_ref *builds = NULL;
+	size_t n = json_array_size(list);
+	const char *reason;
+	int r = given_reason(request, &reason, err);
+
+	if (r < 0)
+		return r;
+	if (n < 1 || n > ADOPT_MAX)
+		return request_invalid(err, "builds", "from 1 to %d builds are adopted at once",
+				       ADOPT_MAX);
+	builds = xcalloc(n, sizeof(*builds));
+	if ((r = read_builds(list, builds, err)) < 0)
+		return r;
+	r = queue_adopt(request->methods->queue, request_text(request, "application"),
+			request_text(request, "stage"), builds, n, &request->who, request->now_us,
+			err);
+	if (r < 0 || stage_reply(request, ret_reply) < 0)
+		return r;
+	json_object_set_new(*ret_reply, "adopted", json_boolean(r > 0));
+	return 0;
 }

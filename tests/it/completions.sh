@@ -78,6 +78,8 @@ offers 'bmctl re' redeploy reschedule release reload
 offers 'bmctl build re' reject restore repair
 offers 'bmctl schedule pre' preview
 offers 'bmctl redeploy --override-w' --override-window
+offers 'bmctl ado' adopt
+offers 'bmctl adopt --cu' --current
 for shell in $SHELLS; do
     [ -z "$("ask_$shell" 'bmctl status sh')" ] || FAIL "$shell offers applications of nobody"
 done
@@ -92,6 +94,7 @@ offers 'bmctl status sh' shop
 offers 'bmctl redeploy shop 1' 1.0/1
 offers 'bmctl deploy shop 1.0/1 --to p' production
 offers 'bmctl lock shop t' testing
+offers 'bmctl adopt shop t' testing
 offers 'bmctl build show shop 1' 1.0/1
 offers 'bmctl cancel ' "$job"
 offers 'bmctl lo' log lock

@@ -79,7 +79,7 @@ upload(const char *path, const char *limit, json_t **ret_answer, struct err *err
 	if (r < 0)
 		return r;
 	fd = start(kind, limit, &pid);
-	r = upload_send(fd, full, kind, NULL, NULL, err);
+	r = upload_send(fd, full, kind, NULL, NULL, NULL, err);
 	while (n < sizeof(answer) - 1 && (got = read(fd, answer + n, sizeof(answer) - 1 - n)) > 0)
 		n += (size_t)got;
 	close(fd);
@@ -268,7 +268,7 @@ START_TEST(changing)
 
 	shell("head -c 1000000 /dev/zero > log");
 	fd = start("tree", "files=1000", &pid);
-	ck_assert_int_lt(upload_send(fd, path, "tree", grow, NULL, &err), 0);
+	ck_assert_int_lt(upload_send(fd, path, "tree", NULL, grow, NULL, &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, "changed while it was read"));
 	close(fd);
 	waitpid(pid, NULL, 0);

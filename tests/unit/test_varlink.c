@@ -383,6 +383,9 @@ static const struct full {
      "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"reason\":\"r\",\"until\":\"x\"}"},
     {__LINE__, "Unlock", "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "Settle", "{\"key\":\"k\"," BUILD_FIELDS ",\"stage\":\"s\",\"reason\":\"r\"}"},
+    {__LINE__, "Adopt",
+     "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"builds\":[{\"release\":\"1\",\"build\":1}],"
+     "\"reason\":\"r\"}"},
     {__LINE__, "Check", "{}"},
     {__LINE__, "Reload", "{\"key\":\"k\",\"reason\":\"r\"}"},
     {__LINE__, "Drain", "{\"key\":\"k\",\"undo\":true,\"reason\":\"r\"}"},
