@@ -329,8 +329,19 @@ struct member {
 static void
 add_member(struct text *text, const struct member *member, bool sorted)
 {
-	add_string(text, member->key, strlen(member->key));
-	add_char(text, ':');
+	size_t n = strlen(member->key);
+	char *to;
+
+	if (plain_length(member->key, n) == n) {
+		to = room(text, n + 3);
+		to[0] = '"';
+		memcpy(to + 1, member->key, n);
+		memcpy(to + 1 + n, "\":", 2);
+		text->n += n + 3;
+	} else {
+		add_string(text, member->key, n);
+		add_char(text, ':');
+	}
 	add_value(text, member->value, sorted);
 }
 

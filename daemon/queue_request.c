@@ -513,8 +513,10 @@ queue_ahead(struct queue *queue, const struct job *job, const struct history *hi
 	_cleanup_json_ json_t *near = NULL, *ahead = json_array();
 	size_t i;
 	json_t *id;
-	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us, job->id,
-				QUEUE_AHEAD_MAX, &near, err);
+	/* All that have its time are ahead of the newest. */
+	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us,
+				job->id == queue->highest ? INT64_MAX : job->id, QUEUE_AHEAD_MAX,
+				&near, err);
 
 	if (r < 0)
 		return r;

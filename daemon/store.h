@@ -204,7 +204,8 @@ int store_job_next_expiry(struct store *store, int64_t *ret_us, struct err *err)
 /* The first job of a stage that is held; the first that will start by itself (queued or scheduled). 0 if none. */
 int store_job_first_held(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
 int store_job_first_next(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
-/* Ids of the jobs of a stage that are not final and stand before (DUE, ID) in line, the nearest LIMIT of them in order. */
+/* Ids of the jobs of a stage that are not final and stand before (DUE, ID) in line, the nearest LIMIT of them in order.
+   ID INT64_MAX: of one that is newer than all. */
 int store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id, int limit,
 		    json_t **ret_ids, struct err *err);
 /* The job that is starting or running on a stage: 1 and the job, or 0. How many there are over all. */

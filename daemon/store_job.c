@@ -57,6 +57,8 @@
 	X(NEXT_EXPIRY,	  "SELECT min(expires_us) FROM jobs WHERE state = 'queued' AND expires_us > 0") \
 	X(AHEAD,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0" \
 			  " AND (due_us, id) < (?3, ?4) ORDER BY due_us DESC, id DESC LIMIT ?5") \
+	X(AHEAD_OF_NEW,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0" \
+			  " AND due_us <= ?3 ORDER BY due_us DESC, id DESC LIMIT ?5") \
 	X(FIRST_HELD,	  "SELECT id FROM jobs WHERE state = 'held' AND application = ?1 AND stage = ?2" \
 			  " ORDER BY due_us, id LIMIT 1") \
 	X(FIRST_NEXT,	  "SELECT id FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0" \
@@ -441,13 +443,15 @@ int
 store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us,
 		int64_t id, int limit, json_t **ret_ids, struct err *err)
 {
-	sqlite3_stmt *st = statement(store, S_AHEAD);
+	bool new = id == INT64_MAX; /* no row needs to be compared with its id */
+	sqlite3_stmt *st = statement(store, new ? S_AHEAD_OF_NEW : S_AHEAD);
 	_cleanup_json_ json_t *ids = json_array();
 	int r;
 
 	store_bind_stage(st, application, stage);
 	store_bind_int(st, 3, due_us);
-	store_bind_int(st, 4, id);
+	if (!new)
+		store_bind_int(st, 4, id);
 	store_bind_int(st, 5, limit);
 	while ((r = store_row(store, st, err)) == 1)
 		(void)json_array_insert_new(ids, 0, json_integer(store_read_int(st, 0)));

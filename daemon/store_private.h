@@ -195,7 +195,6 @@ int store_seals_check(struct store *store, int (*back)(const struct store_findin
 		      void *arg, struct err *err);
 int64_t store_seal_job_identity(struct store *store, const char *application, const char *stage); /* of a final job */
 int store_seal_drop(struct store *store, const char *table, int64_t key, struct err *err);
-int64_t store_seal_digest(const unsigned char *p, size_t n);
 
 /* store_damage.c. Judges what the seals say; INDEXES: some index does not agree with its table. */
 int store_damage_look(struct store *store, bool indexes, struct err *err);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Seals: a digest of every row of every table, in the table `seals`, written in the transaction that
- * writes the row. SQLite has no checksum of pages: four of five flipped bits would be a silently
- * different row. Its pre-update hook tells of each row that is written, whatever statement wrote it,
- * so that no table can be forgotten; what is told waits here until the transaction ends. At each
- * opening every row is read and compared.
+ * Seals: a digest of every row of every table, in the table `seals`, written in the transaction
+ * that writes the row. SQLite has no checksum of pages: four of five flipped bits would be a
+ * silently different row. Its pre-update hook tells of each row that is written, whatever statement
+ * wrote it, so that no table can be forgotten; what is told waits here until the transaction ends.
+ * At each opening every row is read and compared.
  *
- * A row's seal stands under its rowid, or, where there is none, under the digest of its primary key.
- * `identity` is a digest of the columns that tell whose row it is: it says whether these can be
- * believed when others cannot.
+ * A row's seal stands under its rowid, or, where there is none, under the digest of its primary
+ * key. `identity` is a digest of the columns that tell whose row it is: it says whether these can
+ * be believed when others cannot.
  */
 #include <string.h>
 
@@ -42,94 +42,60 @@ struct store_seals {
 	struct seal *waiting;
 	size_t nwaiting, room_waiting, mark;
 	sqlite3_stmt *put, *drop, *find;
-	unsigned char *text; /* a row as it is digested */
-	size_t used, room_text;
 };
 
-/* ---- the digest: SipHash-2-4, with a key that is no secret: rot is its enemy, not a forger ---- */
+/* ---- the digest ----
+ *
+ * Rot is its enemy, not a forger, and every start reads all rows: one multiplication for eight
+ * bytes. Each step is one to one, so that a change in one place is always seen; changes in several
+ * are missed once in 2^64. */
+
+#define SEED	 UINT64_C(0x736f6d6570736575)
+#define MULTIPLY UINT64_C(0x9e3779b97f4a7c15)
+
+static inline uint64_t
+mix(uint64_t h, uint64_t word)
+{
+	h ^= word;
+	return (h << 29 | h >> 35) * MULTIPLY;
+}
 
 static uint64_t
-rotate(uint64_t x, int by)
+mix_bytes(uint64_t h, const unsigned char *p, size_t n)
 {
-	return x << by | x >> (64 - by);
-}
+	uint64_t word, last = 0;
 
-static void
-mix(uint64_t v[4], int times)
-{
-	while (times-- > 0) {
-		v[0] += v[1], v[2] += v[3];
-		v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-		v[0] = rotate(v[0], 32);
-		v[2] += v[1], v[0] += v[3];
-		v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-		v[2] = rotate(v[2], 32);
-	}
-}
-
-int64_t
-store_seal_digest(const unsigned char *p, size_t n)
-{
-	const uint64_t k[2] = {UINT64_C(0x0706050403020100), UINT64_C(0x0f0e0d0c0b0a0908)};
-	uint64_t v[4] = {k[0] ^ UINT64_C(0x736f6d6570736575), k[1] ^ UINT64_C(0x646f72616e646f6d),
-			 k[0] ^ UINT64_C(0x6c7967656e657261), k[1] ^ UINT64_C(0x7465646279746573)};
-	uint64_t last = (uint64_t)n << 56, word;
-
-	for (; n >= 8; p += 8, n -= 8) {
-		memcpy(&word, p, 8);
-		word = le64toh(word);
-		v[3] ^= word;
-		mix(v, 2);
-		v[0] ^= word;
+	for (; n >= sizeof(word); p += sizeof(word), n -= sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		h = mix(h, le64toh(word));
 	}
 	for (size_t i = 0; i < n; i++)
 		last |= (uint64_t)p[i] << (8 * i);
-	v[3] ^= last;
-	mix(v, 2);
-	v[0] ^= last;
-	v[2] ^= 0xff;
-	mix(v, 4);
-	return (int64_t)(v[0] ^ v[1] ^ v[2] ^ v[3]);
-}
-
-static void
-add_bytes(struct store_seals *seals, const void *p, size_t n)
-{
-	if (seals->room_text - seals->used < n) {
-		seals->room_text = (seals->used + n) * 2;
-		seals->text = xrealloc(seals->text, seals->room_text, 1);
-	}
-	if (n > 0)
-		memcpy(seals->text + seals->used, p, n);
-	seals->used += n;
-}
-
-static void
-add_value(struct store_seals *seals, sqlite3_value *value)
-{
-	struct {
-		int64_t type, n;
-	} head = {sqlite3_value_type(value), 0};
-	const void *text = NULL;
-
-	if (head.type == SQLITE_INTEGER) {
-		head.n = sqlite3_value_int64(value);
-	} else if (head.type != SQLITE_NULL) {
-		text = sqlite3_value_blob(value); /* as text it would be copied for its NUL */
-		head.n = sqlite3_value_bytes(value);
-	}
-	add_bytes(seals, &head, sizeof(head));
-	if (text)
-		add_bytes(seals, text, (size_t)head.n);
+	return mix(h, last);
 }
 
 static int64_t
-seal_digest(struct store_seals *seals)
+mix_end(uint64_t h)
 {
-	int64_t digest = store_seal_digest(seals->text, seals->used);
+	h = (h ^ h >> 32) * MULTIPLY;
+	return (int64_t)(h ^ h >> 29);
+}
 
-	seals->used = 0;
-	return digest;
+/* Its type and length, then itself. */
+static uint64_t
+mix_value(uint64_t h, sqlite3_value *value)
+{
+	int type = sqlite3_value_type(value);
+	const unsigned char *bytes;
+	size_t n;
+
+	if (type == SQLITE_NULL)
+		return mix(h, (uint64_t)type);
+	if (type == SQLITE_INTEGER)
+		return mix(mix(h, (uint64_t)type), (uint64_t)sqlite3_value_int64(value));
+	bytes = sqlite3_value_blob(value); /* as text it would be copied for its NUL */
+	n = (size_t)sqlite3_value_bytes(value);
+	return mix_bytes(mix(h, (uint64_t)type | (uint64_t)n << 8), bytes, n);
 }
 
 /* ---- rows, as they are written or as they are read ---- */
@@ -141,8 +107,8 @@ struct source {
 	bool old;
 };
 
-static void
-add_column(struct store_seals *seals, const struct source *source, int i)
+static uint64_t
+mix_column(uint64_t h, const struct source *source, int i)
 {
 	sqlite3_value *value = NULL;
 	int code = SQLITE_OK;
@@ -155,33 +121,34 @@ add_column(struct store_seals *seals, const struct source *source, int i)
 		code = sqlite3_preupdate_new(source->db, i, &value);
 	if (code == SQLITE_NOMEM)
 		xalloc_die();
-	if (code == SQLITE_OK && value)
-		add_value(seals, value);
+	return code == SQLITE_OK && value ? mix_value(h, value) : h;
 }
 
 static int64_t
-digest_columns(struct store_seals *seals, const struct source *source, const int *columns, int n)
+digest_columns(const struct source *source, const int *columns, int n)
 {
+	uint64_t h = SEED;
+
 	if (n == 0)
 		return 0;
 	for (int i = 0; i < n; i++)
-		add_column(seals, source, columns[i]);
-	return seal_digest(seals);
+		h = mix_column(h, source, columns[i]);
+	return mix_end(h);
 }
 
 /* What the seal of a row should be. */
 static struct seal
-seal_of(struct store_seals *seals, const struct table *table, const struct source *source,
-	int64_t rowid)
+seal_of(const struct table *table, const struct source *source, int64_t rowid)
 {
 	struct seal seal = {.part = table->part, .key = rowid};
+	uint64_t h = SEED;
 
 	if (!table->rowid)
-		seal.key = digest_columns(seals, source, table->key, table->nkey);
-	seal.identity = digest_columns(seals, source, table->identity, table->nidentity);
+		seal.key = digest_columns(source, table->key, table->nkey);
+	seal.identity = digest_columns(source, table->identity, table->nidentity);
 	for (int i = 0; i < table->n; i++)
-		add_column(seals, source, i);
-	seal.digest = seal_digest(seals);
+		h = mix_column(h, source, i);
+	seal.digest = mix_end(h);
 	return seal;
 }
 
@@ -214,13 +181,13 @@ on_change(void *arg, sqlite3 *db, int operation, const char *database, const cha
 		return;
 	gone.part = table->part;
 	if (operation != SQLITE_INSERT && !table->rowid)
-		gone.key = digest_columns(seals, &source, table->key, table->nkey);
+		gone.key = digest_columns(&source, table->key, table->nkey);
 	if (operation == SQLITE_DELETE) {
 		await(seals, &gone);
 		return;
 	}
 	source.old = false;
-	seal = seal_of(seals, table, &source, new_rowid);
+	seal = seal_of(table, &source, new_rowid);
 	if (operation == SQLITE_UPDATE && gone.key != seal.key)
 		await(seals, &gone);
 	await(seals, &seal);
@@ -307,7 +274,8 @@ learn(struct store_seals *seals, sqlite3_stmt *st)
 		table = &seals->tables[seals->n++];
 		memset(table, 0, sizeof(*table));
 		(void)snprintf(table->name, sizeof(table->name), "%s", name);
-		table->part = store_seal_digest((const unsigned char *)name, strlen(name)) & INT32_MAX;
+		table->part =
+		    mix_end(mix_bytes(SEED, (const unsigned char *)name, strlen(name))) & INT32_MAX;
 		table->rowid = sqlite3_column_int(st, 1) == 0;
 	}
 	table = &seals->tables[seals->n - 1];
@@ -341,7 +309,6 @@ store_seals_forget(struct store *store)
 	(void)sqlite3_finalize(seals->find);
 	free(seals->tables);
 	free(seals->waiting);
-	free(seals->text);
 	free(seals);
 	store->seals = NULL;
 }
@@ -355,12 +322,13 @@ store_seals_watch(struct store *store, struct err *err)
 
 	store_seals_forget(store);
 	store->seals = seals = xcalloc(1, sizeof(*seals));
-	r = make_statement(store,
-			   "SELECT t.name, t.wr, c.name, c.cid, c.pk FROM pragma_table_list t,"
-			   " pragma_table_info(t.name) c WHERE t.schema = 'main' AND t.type = 'table'"
-			   " AND t.name <> 'seals' AND t.name NOT LIKE 'sqlite_%'"
-			   " ORDER BY t.name, c.cid",
-			   &st, err);
+	r = make_statement(
+	    store,
+	    "SELECT t.name, t.wr, c.name, c.cid, c.pk FROM pragma_table_list t,"
+	    " pragma_table_info(t.name) c WHERE t.schema = 'main' AND t.type = 'table'"
+	    " AND t.name <> 'seals' AND t.name NOT LIKE 'sqlite_%'"
+	    " ORDER BY t.name, c.cid",
+	    &st, err);
 	while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW)
 		learn(seals, st);
 	if (r == 0 && code != SQLITE_DONE)
@@ -387,22 +355,20 @@ store_seals_watch(struct store *store, struct err *err)
 static int
 seal_schema(struct store *store, struct seal *ret, struct err *err)
 {
-	struct store_seals *seals = store->seals;
-	sqlite3_stmt *st = NULL;
-	struct source source;
+	struct source source = {0};
+	uint64_t h = SEED;
 	int code = SQLITE_DONE,
 	    r = make_statement(store,
 			       "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name",
-			       &st, err);
+			       &source.st, err);
 
-	source = (struct source){.st = st};
-	while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW)
+	while (r == 0 && (code = sqlite3_step(source.st)) == SQLITE_ROW)
 		for (int i = 0; i < 4; i++)
-			add_column(seals, &source, i);
+			h = mix_column(h, &source, i);
 	if (r == 0 && code != SQLITE_DONE)
 		r = store_open_failed(store, code, err);
-	(void)sqlite3_finalize(st);
-	*ret = (struct seal){.digest = seal_digest(seals)};
+	(void)sqlite3_finalize(source.st);
+	*ret = (struct seal){.digest = mix_end(h)};
 	return r;
 }
 
@@ -417,12 +383,11 @@ read_table(struct store *store, const struct table *table, sqlite3_stmt **ret, s
 }
 
 static struct seal
-seal_row(struct store_seals *seals, const struct table *table, sqlite3_stmt *st)
+seal_row(const struct table *table, sqlite3_stmt *st)
 {
 	struct source source = {.st = st};
 
-	return seal_of(seals, table, &source,
-		       table->rowid ? sqlite3_column_int64(st, table->n) : 0);
+	return seal_of(table, &source, table->rowid ? sqlite3_column_int64(st, table->n) : 0);
 }
 
 static int
@@ -432,7 +397,7 @@ seal_table(struct store *store, const struct table *table, struct err *err)
 	int code = SQLITE_DONE, r = read_table(store, table, &st, err);
 
 	while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW) {
-		struct seal seal = seal_row(store->seals, table, st);
+		struct seal seal = seal_row(table, st);
 
 		await(store->seals, &seal);
 		if (store_seals_waiting(store) >= WRITE_AT)
@@ -494,7 +459,7 @@ find_seal(struct checking *checking, int64_t key, struct seal *ret)
 static int
 check_row(struct checking *checking, sqlite3_stmt *st)
 {
-	struct seal is = seal_row(checking->store->seals, checking->table, st), was;
+	struct seal is = seal_row(checking->table, st), was;
 	struct store_finding finding = {.table = checking->table->name, .key = is.key, .row = st};
 	int r = find_seal(checking, is.key, &was);
 
@@ -515,10 +480,11 @@ find_gone(struct checking *checking)
 	const struct table *table = checking->table;
 	struct store_finding finding = {.table = table->name, .what = STORE_ROW_GONE};
 	_cleanup_free_ char *sql =
-	    table->rowid ? xasprintf("SELECT key, identity FROM seals WHERE part = %lld AND key NOT IN"
-				     " (SELECT rowid FROM \"%s\" NOT INDEXED)",
-				     (long long)table->part, table->name)
-			 : xasprintf("SELECT 0, 0");
+	    table->rowid
+		? xasprintf("SELECT key, identity FROM seals WHERE part = %lld AND key NOT IN"
+			    " (SELECT rowid FROM \"%s\" NOT INDEXED)",
+			    (long long)table->part, table->name)
+		: xasprintf("SELECT 0, 0");
 	sqlite3_stmt *st = NULL;
 	int code = SQLITE_DONE, r = make_statement(checking->store, sql, &st, checking->err);
 
@@ -533,14 +499,16 @@ find_gone(struct checking *checking)
 	return r;
 }
 
+/* Row by row, to name what is wrong. */
 static int
-check_table(struct checking *checking)
+look_closely(struct checking *checking)
 {
 	_cleanup_free_ char *sql = xasprintf("SELECT count(*) FROM seals WHERE part = %lld",
 					     (long long)checking->table->part);
 	sqlite3_stmt *st = NULL;
 	int64_t seals = -1;
-	int code = SQLITE_DONE, r = read_table(checking->store, checking->table, &st, checking->err);
+	int code = SQLITE_DONE,
+	    r = read_table(checking->store, checking->table, &st, checking->err);
 
 	checking->seen = 0;
 	while (r == 0 && (code = sqlite3_step(st)) == SQLITE_ROW)
@@ -557,10 +525,53 @@ check_table(struct checking *checking)
 	return r == 0 && seals != checking->seen ? find_gone(checking) : r;
 }
 
+/* The sum of what ST answers: of rows their seals as they should be, or the seals as they are. */
+static int
+sum_up(struct checking *checking, sqlite3_stmt *st, bool rows, uint64_t *ret)
+{
+	uint64_t sum = 0;
+	int code;
+
+	while ((code = sqlite3_step(st)) == SQLITE_ROW) {
+		struct seal seal = rows ? seal_row(checking->table, st)
+					: (struct seal){.key = sqlite3_column_int64(st, 0),
+							.digest = sqlite3_column_int64(st, 1),
+							.identity = sqlite3_column_int64(st, 2)};
+
+		sum +=
+		    (uint64_t)mix_end(mix(mix(mix(SEED, (uint64_t)seal.key), (uint64_t)seal.digest),
+					  (uint64_t)seal.identity));
+	}
+	*ret = sum;
+	return code == SQLITE_DONE ? 0 : store_open_failed(checking->store, code, checking->err);
+}
+
+/* Rows and seals each once from the beginning to the end, in whatever order they lie: a start with
+ * a million jobs looks none of them up. */
+static int
+check_table(struct checking *checking)
+{
+	_cleanup_free_ char *sql =
+	    xasprintf("SELECT key, digest, identity FROM seals WHERE part = %lld",
+		      (long long)checking->table->part);
+	sqlite3_stmt *rows = NULL, *seals = NULL;
+	uint64_t is = 0, should = 0;
+	int r = read_table(checking->store, checking->table, &rows, checking->err);
+
+	if (r == 0)
+		r = make_statement(checking->store, sql, &seals, checking->err);
+	if (r == 0)
+		r = sum_up(checking, rows, true, &should);
+	if (r == 0)
+		r = sum_up(checking, seals, false, &is);
+	(void)sqlite3_finalize(rows);
+	(void)sqlite3_finalize(seals);
+	return r == 0 && is != should ? look_closely(checking) : r;
+}
+
 int
-store_seals_check(struct store *store,
-		  int (*back)(const struct store_finding *finding, void *arg), void *arg,
-		  struct err *err)
+store_seals_check(struct store *store, int (*back)(const struct store_finding *finding, void *arg),
+		  void *arg, struct err *err)
 {
 	struct checking checking = {.store = store, .back = back, .arg = arg, .err = err};
 	struct seal schema, was = {0};
@@ -585,18 +596,15 @@ int64_t
 store_seal_job_identity(struct store *store, const char *application, const char *stage)
 {
 	static const char sql[] = "SELECT ?1, ?2, 1";
-	struct store_seals *seals = store->seals;
+	static const int columns[] = {0, 1, 2};
 	struct source source = {0};
 	int64_t identity = 0;
 
 	if (sqlite3_prepare_v2(store->db, sql, -1, &source.st, NULL) != SQLITE_OK)
 		return 0;
 	store_bind_stage(source.st, application, stage);
-	if (sqlite3_step(source.st) == SQLITE_ROW) {
-		for (int i = 0; i < 3; i++)
-			add_column(seals, &source, i);
-		identity = seal_digest(seals);
-	}
+	if (sqlite3_step(source.st) == SQLITE_ROW)
+		identity = digest_columns(&source, columns, 3);
 	(void)sqlite3_finalize(source.st);
 	return identity;
 }

@@ -642,6 +642,11 @@ START_TEST(test_lists)
 	OK(store_job_ahead(store, "shop", "production", 93, 7, 5, &ahead, &err));
 	ck_assert_uint_eq(json_array_size(ahead), 1);
 	ck_assert_int_eq(json_integer_value(json_array_get(ahead, 0)), 8);
+	json_decref(ahead);
+	OK(store_job_ahead(store, "shop", "production", 93, INT64_MAX, 5, &ahead, &err));
+	ck_assert_uint_eq(json_array_size(ahead), 2); /* the same time, and given before */
+	ck_assert_int_eq(json_integer_value(json_array_get(ahead, 0)), 8);
+	ck_assert_int_eq(json_integer_value(json_array_get(ahead, 1)), 7);
 	OK(store_job_count(store, counts, &err));
 	ck_assert_int_eq(counts[JOB_QUEUED], 3);
 	OK(store_job_last_failed(store, "shop", "production", &failed, &err));
@@ -833,7 +838,7 @@ START_TEST(test_from_version_1)
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
-	ck_assert_str_eq(version, "11");
+	ck_assert_str_eq(version, "12");
 	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
 	ck_assert_str_eq(copied, "1");
 	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
