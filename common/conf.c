@@ -619,7 +619,7 @@ conf_schedule(const struct conf_application *application, const char *name)
 const struct conf_plan *
 conf_plan(const struct conf *conf, const char *name)
 {
-	for (size_t i = 0; i < conf->nplans; i++)
+	for (size_t i = 0; name && i < conf->nplans; i++)
 		if (strcmp(conf->plans[i].name, name) == 0)
 			return &conf->plans[i];
 	return NULL;

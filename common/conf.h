@@ -163,7 +163,7 @@ void conf_free(struct conf *conf); /* NULL is fine */
 
 const struct conf_application *conf_application(const struct conf *conf, const char *name);
 const struct conf_stage *conf_stage(const struct conf_application *application, const char *name);
-const struct conf_plan *conf_plan(const struct conf *conf, const char *name);
+const struct conf_plan *conf_plan(const struct conf *conf, const char *name); /* NAME may be NULL, of a stage that names none */
 const struct conf_schedule *conf_schedule(const struct conf_application *application, const char *name);
 
 /* The list that counts on a stage: its own, else the application's, else bmd.conf's. APPLICATION or STAGE NULL: what stands above. */

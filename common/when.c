@@ -306,7 +306,8 @@ parse_time(struct scan *scan, struct when *ret)
 	scan_spaces(scan);
 	if (scan_fixed(scan->p, 4) >= 0 && scan->p[4] == '-')
 		return scan_fail(scan, scan->p,
-				 "the day stands before the time, such as %.10s 02:00", scan->p);
+				 "the day stands before the time, such as %.*s 02:00",
+				 (int)strspn(scan->p, "0123456789-"), scan->p);
 	r = scan_suffix(scan, &wall);
 	return r < 0 ? r : resolve(scan, start, &wall, ret);
 }
