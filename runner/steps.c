@@ -21,6 +21,7 @@
 #include "runner/child.h"
 #include "runner/deploy.h"
 #include "runner/environ.h"
+#include "runner/memory.h"
 #include "runner/output.h"
 #include "runner/prepare.h"
 #include "runner/steps.h"
@@ -43,6 +44,7 @@ struct attempt {
 	json_t *environment;
 	ev_timer timer;
 	bool timed_out;
+	int64_t memory_kills; /* of memory_kills(), before it began */
 	struct report report;
 	/* The outcome. */
 	bool failed;
@@ -180,20 +182,27 @@ leftovers(struct attempt *attempt, struct output *output)
 	tree_end(run->tree, RUNNER_LEFTOVER_S, &run->stop_now, stuck, attempt);
 }
 
+/* A process of a step that exits by itself may have been another's, if several runs share our
+ * cgroup. */
 static void
 judge_status(struct attempt *attempt, int status)
 {
+	bool starved = attempt->memory_kills >= 0 && memory_kills() > attempt->memory_kills;
 	const char *name;
 
 	if (WIFEXITED(status)) {
 		attempt->exit_code = WEXITSTATUS(status);
 		if (attempt->exit_code != 0)
-			attempt_fail(attempt, "exited with %d", attempt->exit_code);
+			attempt_fail(
+			    attempt, "exited with %d%s", attempt->exit_code,
+			    starved ? ", and the kernel killed a process meanwhile: out of memory"
+				    : "");
 		return;
 	}
 	attempt->signal = WTERMSIG(status);
 	name = sigabbrev_np(attempt->signal);
-	attempt_fail(attempt, "killed by signal %d (%s)", attempt->signal, name ? name : "?");
+	attempt_fail(attempt, "killed by signal %d (%s)%s", attempt->signal, name ? name : "?",
+		     starved && attempt->signal == SIGKILL ? ": out of memory" : "");
 }
 
 /* A child that never came to execute, or whose placing failed, says why. */
@@ -246,6 +255,7 @@ attempt_child(struct attempt *attempt, struct child *child, const char *stream)
 
 	child->user = &attempt->user;
 	child->cgroup_fd = tree_cgroup_fd(run->tree);
+	attempt->memory_kills = memory_kills();
 	failpoint("step-before");
 	if (child_start(child, &started, &err) < 0) {
 		attempt_fail(attempt, "%s", err.text);
@@ -404,10 +414,10 @@ tell_status(const struct attempt *attempt, int index, int number)
 	const struct run *run = attempt->run;
 	const struct run_request *request = &run->request;
 	_cleanup_free_ char *again = number > 1 ? xasprintf(", attempt %d", number) : NULL;
-	_cleanup_free_ char *text = xasprintf(
-	    "job %" PRId64 ": %s %s to %s: step %d of %zu, %s%s", request->job,
-	    request->application, names_build_text(&request->build).s, request->stage, index + 1,
-	    run->plan->nsteps, attempt->step->name, again ? again : "");
+	_cleanup_free_ char *text =
+	    xasprintf("job %" PRId64 ": %s %s to %s: step %d of %zu, %s%s", request->job,
+		      request->application, names_build_text(&request->build).s, request->stage,
+		      index + 1, run->plan->nsteps, attempt->step->name, again ? again : "");
 
 	notify_status(text);
 }

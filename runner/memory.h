@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Whether it was the kernel that ended a step, for want of memory. A signal does not say; the counter of the cgroup does.
+ */
+#ifndef RUNNER_MEMORY_H
+#define RUNNER_MEMORY_H
+
+#include <stdint.h>
+
+/* Processes of our cgroup, and of those below it, that the kernel has killed for want of memory; -1: nobody counts. */
+int64_t memory_kills(void);
+
+#endif
