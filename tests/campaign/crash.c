@@ -44,6 +44,8 @@ struct campaign {
 	int64_t ready_us, ready_max_us;
 	int readies;
 	const char *power; /* the hook of power cuts; NULL: SIGKILL */
+	const char *guests; /* the hook that lets hostile clients come; bmd is not killed then */
+	int cycles;
 	int cuts, faults, struck, ended; /* struck: a process came to it; ended: by itself, over a fault */
 	bool faulty;
 };
@@ -795,11 +797,57 @@ cycle_fault(struct campaign *campaign)
 	bmd_end(campaign, SIGKILL);
 }
 
+/* Something of the shell's, with the pid of bmd: "begin", a number, or "end". */
+static void
+run_guests(struct campaign *campaign, const char *what)
+{
+	char pid[16];
+	int status;
+	pid_t hook;
+
+	snprintf(pid, sizeof(pid), "%d", (int)campaign->pid);
+	hook = fork();
+	if (hook < 0)
+		err(99, "cannot fork");
+	if (hook == 0) {
+		execl("/bin/sh", "sh", campaign->guests, what, pid, (char *)NULL);
+		err(99, "cannot execute the hook");
+	}
+	while (waitpid(hook, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status != 0)
+		campaign->violations++; /* which it has told */
+	reap(campaign);
+	if (campaign->pid == 0) {
+		bmd_start(campaign);
+		bmd_ready(campaign);
+	}
+}
+
+static void
+cycle_guests(struct campaign *campaign)
+{
+	char number[16];
+
+	if (campaign->cycles == 0) {
+		bmd_start(campaign);
+		bmd_ready(campaign);
+		run_guests(campaign, "begin");
+	}
+	snprintf(number, sizeof(number), "%d", campaign->cycles++);
+	run_guests(campaign, number);
+	settle(campaign);
+}
+
 static void
 cycle(struct campaign *campaign)
 {
 	int what = below(&campaign->dice, 100);
 
+	if (campaign->guests) {
+		cycle_guests(campaign);
+		return;
+	}
 	if (getenv("CAMPAIGN_FAULTS")) {
 		cycle_fault(campaign);
 		return;
@@ -881,6 +929,7 @@ main(int argc, char **argv)
 	campaign.socket = argv[3];
 	campaign.folder = argv[4];
 	campaign.power = getenv("CAMPAIGN_POWER");
+	campaign.guests = getenv("CAMPAIGN_GUESTS");
 	campaign.dice = strtoull(argv[5], NULL, 10);
 	cycles = atoi(argv[6]);
 	campaign.ledger = ledger_open(campaign.folder, "A");
@@ -892,8 +941,12 @@ main(int argc, char **argv)
 	for (int i = 0; i < cycles; i++)
 		cycle(&campaign);
 	note_hits(&campaign);
-	bmd_start(&campaign);
-	bmd_ready(&campaign);
+	if (campaign.guests) {
+		run_guests(&campaign, "end");
+	} else {
+		bmd_start(&campaign);
+		bmd_ready(&campaign);
+	}
 	settle(&campaign);
 	load_end(&campaign.clients);
 	load_end(&campaign.uploads);

@@ -5,6 +5,7 @@
 #   SEED=  the decisions of clients, driver and steps (default: the clock); printed, so that a run can be done again
 #   FAULTS=1: instead of kills the n-th call of bmd or bmd-run fails
 #   POWER= ext4 or xfs: instead of kills the power of a loop-mounted disk is cut (see power.sh)
+#   GUESTS=1: instead of kills hostile clients come, one after the other, the N-th way of guest.c; bmd goes on all the while
 #   KEEP=  a folder that the ledgers are copied to, always; without it, after a violation, their place is printed
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
@@ -67,6 +68,28 @@ esac
 HOOK
     export CAMPAIGN_POWER="$HOME_DIR/power"
 fi
+if [ -n "${GUESTS:-}" ]; then
+    kind="hostile clients | every split of a frame, garbage, mutants, nesting, over-long, never reading, never writing, 10,000 idle, a storm of connections, dying mid-stream, false uploads, descriptors; beside $CLIENTS polite clients"
+    users=
+    if [ "$(id -u)" = 0 ]; then
+        users="games uucp"
+        configure "operators = {\"$(id -gn games)\"}" "viewers = {\"$(id -gn uucp)\"}"
+    fi
+    cat >"$HOME_DIR/guests" <<HOOK
+case \$1 in
+begin)
+    sleep 2
+    "$here/pulse" "$BMD_SOCKET" \$2 >"$ledgers/pulse" &
+    echo \$! >"$HOME_DIR/pulse" ;;
+end)
+    sleep 1
+    kill \$(cat "$HOME_DIR/pulse")
+    while [ ! -s "$ledgers/pulse" ]; do sleep 0.05; done ;;
+*) "$here/guest" "$BMD_SOCKET" $SEED \$1 $users ;;
+esac
+HOOK
+    export CAMPAIGN_GUESTS="$HOME_DIR/guests"
+fi
 bmd_start
 mkdir -p "$ledgers/build/sub"
 for n in 1 2 3; do
@@ -84,6 +107,11 @@ cat "$ledgers/crash.out"
 "$here/check" "$ledgers" one two >"$ledgers/check.out"
 checked=$?
 cat "$ledgers/check.out"
+if [ -n "${GUESTS:-}" ]; then
+    . "$top_srcdir/tests/campaign/pulse.sh"
+    judge_pulse "$ledgers/pulse" >>"$ledgers/check.out" || checked=1
+    tail -n 4 "$ledgers/check.out"
+fi
 # With all that was made to fail, what the store holds is what its names say.
 bmd_start
 bmctl build verify >"$ledgers/verify.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/verify.out")"; checked=1; }
@@ -97,7 +125,7 @@ echo "| $kind | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - 
 if [ $drove != 0 ] || [ $checked != 0 ]; then
     keep_ledgers=yes
     cp -r "$HOME_DIR/state" "$ledgers/" 2>/dev/null
-    echo "look into $ledgers; again: ${FAULTS:+FAULTS=1 }${POWER:+POWER=$POWER }make check-crash SEED=$SEED N=$N"
+    echo "look into $ledgers; again: ${FAULTS:+FAULTS=1 }${GUESTS:+GUESTS=1 }${POWER:+POWER=$POWER }make check-crash SEED=$SEED N=$N"
     exit 1
 fi
 OK "nothing lost, nothing twice, every end true"

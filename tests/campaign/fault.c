@@ -172,6 +172,7 @@ vfork(void)
 	return fork();
 }
 
+INT("exec", execve, (const char *path, char *const *argv, char *const *envp), (path, argv, envp))
 INT("accept", accept4, (int fd, struct sockaddr *to, socklen_t *n, int flags), (fd, to, n, flags))
 
 INT("pipe", pipe2, (int ends[2], int flags), (ends, flags))

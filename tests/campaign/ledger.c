@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -117,6 +118,32 @@ ledger_read(const char *folder, const char *name)
 	free(line);
 	fclose(file);
 	return lines;
+}
+
+void
+note_run(int ledger, const char *what, int code)
+{
+	char line[512];
+	int n = snprintf(line, sizeof(line), "%s %s %s %s %d %lld %lld %d\n", what,
+			 getenv("BM_JOB"), getenv("BM_STAGE"), getenv("BM_STEP"), (int)getpid(),
+			 (long long)clock_us(CLOCK_BOOTTIME), (long long)clock_us(CLOCK_REALTIME),
+			 code);
+
+	if (write(ledger, line, (size_t)n) != n || fdatasync(ledger) < 0)
+		err(99, "cannot write the ledger");
+}
+
+bool
+hold_stage(const char *folder)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/stage.%s", folder, getenv("BM_STAGE"));
+	fd = open(path, O_RDWR | O_CREAT, 0644); /* without CLOEXEC: it is held by what we leave */
+	if (fd < 0)
+		err(99, "cannot open %s", path);
+	return flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 static bool

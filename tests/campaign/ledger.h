@@ -26,6 +26,11 @@ int ledger_open(const char *folder, const char *name);
 void ledger_line(int fd, json_t *object); /* steals OBJECT */
 json_t *ledger_read(const char *folder, const char *name); /* array, of a ledger of JSON lines */
 
+/* For a step: a line of R; see probe.c. */
+void note_run(int ledger, const char *what, int code);
+/* For a step: it, and whatever it leaves, holds the lock of its stage. False: somebody else of another run does. */
+bool hold_stage(const char *folder);
+
 /* One call on a connection of its own: the reply as it came, NULL when there was none in TIMEOUT_MS. */
 json_t *ask(const char *socket, const char *method, json_t *parameters, int timeout_ms);
 const char *error_name(const json_t *reply); /* "Refused"; NULL: no error */

@@ -12,58 +12,28 @@
  *   start|end|overlap|wrong JOB STAGE STEP PID BOOTTIME_US REALTIME_US CODE
  */
 #include <err.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "tests/campaign/ledger.h"
 
 #define GRANDCHILD_S 5
 
-static int ledger;
-
-static void
-note(const char *what, int code)
-{
-	char line[512];
-	int n = snprintf(line, sizeof(line), "%s %s %s %s %d %lld %lld %d\n", what,
-			 getenv("BM_JOB"), getenv("BM_STAGE"), getenv("BM_STEP"), (int)getpid(),
-			 (long long)clock_us(CLOCK_BOOTTIME), (long long)clock_us(CLOCK_REALTIME),
-			 code);
-
-	if (write(ledger, line, (size_t)n) != n || fdatasync(ledger) < 0)
-		err(99, "cannot write the ledger");
-}
-
-static void
-hold_stage(const char *folder)
-{
-	char path[4096];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/stage.%s", folder, getenv("BM_STAGE"));
-	fd = open(path, O_RDWR | O_CREAT, 0644); /* without CLOEXEC: it is held by what we leave */
-	if (fd < 0)
-		err(99, "cannot open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		note("overlap", 0);
-}
-
-static void
-look_at(const char *path)
+static bool
+is_placed(const char *path)
 {
 	char want[64], line[64] = "";
 	FILE *file = fopen(path, "re");
 
 	snprintf(want, sizeof(want), "build %s\n", getenv("BM_BUILD"));
-	if (!file || !fgets(line, sizeof(line), file) || strcmp(line, want) != 0)
-		note("wrong", 0);
+	if (file && !fgets(line, sizeof(line), file))
+		line[0] = '\0';
 	if (file)
 		fclose(file);
+	return strcmp(line, want) == 0;
 }
 
 static void
@@ -82,18 +52,19 @@ leave_something(void)
 int
 main(int argc, char **argv)
 {
+	int ledger, code, ms;
 	uint64_t dice;
-	int code, ms;
 
 	if (argc < 3 || argc > 4 || !getenv("BM_JOB") || !getenv("BM_STAGE") || !getenv("BM_STEP"))
 		errx(99, "usage, in a step: probe FOLDER SEED [FILE]");
 	dice = strtoull(argv[2], NULL, 10) ^ (strtoull(getenv("BM_JOB"), NULL, 10) << 8) ^
 	       (uint64_t)getenv("BM_STEP")[0];
 	ledger = ledger_open(argv[1], "R");
-	hold_stage(argv[1]);
-	note("start", 0);
-	if (argc == 4)
-		look_at(argv[3]);
+	if (!hold_stage(argv[1]))
+		note_run(ledger, "overlap", 0);
+	note_run(ledger, "start", 0);
+	if (argc == 4 && !is_placed(argv[3]))
+		note_run(ledger, "wrong", 0);
 	if (below(&dice, 16) == 0)
 		signal(SIGTERM, SIG_IGN);
 	if (below(&dice, 12) == 0)
@@ -101,6 +72,6 @@ main(int argc, char **argv)
 	ms = below(&dice, 8) == 0 ? 400 : 1 + below(&dice, 60);
 	usleep((useconds_t)ms * 1000);
 	code = below(&dice, 8) == 0 ? 1 + below(&dice, 100) : 0;
-	note("end", code);
+	note_run(ledger, "end", code);
 	return code;
 }
