@@ -22,8 +22,10 @@
 #define HEAD "bmd manifest 1\n"
 #define LINKS_MAX \
 	40 /* links that may be followed on the way to one target: the kernel's own limit */
-#define SHOWN_MAX     240 /* bytes of a path in a sentence */
-#define COMPONENT_MAX 255 /* bytes: NAME_MAX of every file system that matters */
+#define SHOWN_MAX      240				   /* bytes of a path in a sentence */
+#define SIZE_DIGITS    19				   /* of an int64_t */
+#define LINE_MAX_FIXED (5 + SIZE_DIGITS + DIGEST_SIZE + 4) /* of a line, beside path and target */
+#define COMPONENT_MAX  255 /* bytes: NAME_MAX of every file system that matters */
 
 void
 manifest_clear(struct manifest *manifest)
@@ -212,13 +214,23 @@ manifest_has_below(const struct manifest *manifest, const char *path)
 	return has_children(manifest, 0, path);
 }
 
+/* As is what was stored, and what most archives hold. */
+static bool
+is_sorted(const struct manifest *manifest)
+{
+	for (size_t i = 1; i < manifest->n; i++)
+		if (strcmp(manifest->v[i - 1].path, manifest->v[i].path) > 0)
+			return false;
+	return true;
+}
+
 /* Sorts; folders given twice become one, anything else twice is refused. */
 static int
 sort(struct manifest *manifest, struct err *err)
 {
 	size_t kept = 0;
 
-	if (manifest->n > 0)
+	if (!is_sorted(manifest))
 		qsort(manifest->v, manifest->n, sizeof(*manifest->v), by_path);
 	for (size_t i = 1; i < manifest->n; i++) {
 		const struct manifest_entry *before = &manifest->v[i - 1], *entry = &manifest->v[i];
@@ -475,38 +487,71 @@ manifest_finish(struct manifest *manifest, struct err *err)
 	return check_links(manifest, err);
 }
 
+/* A text that grows, its room made before it is written. */
+struct text {
+	char *v;
+	size_t n;
+};
+
+static void
+append(struct text *text, const char *bytes)
+{
+	size_t n = strlen(bytes);
+
+	memcpy(text->v + text->n, bytes, n);
+	text->n += n;
+}
+
+static void
+append_size(struct text *text, int64_t size)
+{
+	char digits[SIZE_DIGITS + 1], *p = digits + SIZE_DIGITS;
+
+	*p = '\0';
+	do
+		*--p = (char)('0' + size % 10);
+	while ((size /= 10) > 0);
+	append(text, p);
+}
+
+static void
+append_entry(struct text *text, const struct manifest_entry *entry)
+{
+	append(text, entry->kind == MANIFEST_LINK	 ? "link"
+		     : entry->kind == MANIFEST_DIRECTORY ? "dir"
+		     : entry->executable		 ? "0755"
+							 : "0644");
+	append(text, "\t");
+	append_size(text, entry->size);
+	append(text, "\t");
+	append(text, entry->kind == MANIFEST_LINK	 ? entry->target
+		     : entry->kind == MANIFEST_DIRECTORY ? "-"
+							 : entry->digest);
+	append(text, "\t");
+	append(text, entry->path);
+	append(text, "\n");
+}
+
 char *
 manifest_format(const struct manifest *manifest, size_t *ret_n)
 {
-	char *text = NULL;
-	size_t n = 0;
-	FILE *out = open_memstream(&text, &n);
+	size_t room = sizeof(HEAD);
+	struct text text = {0};
 
-	if (out == NULL)
-		xalloc_die();
-	fputs(HEAD, out);
 	for (size_t i = 0; i < manifest->n; i++) {
 		const struct manifest_entry *entry = &manifest->v[i];
 
-		switch (entry->kind) {
-		case MANIFEST_FILE:
-			fprintf(out, "%s\t%" PRId64 "\t%s\t%s\n",
-				entry->executable ? "0755" : "0644", entry->size, entry->digest,
-				entry->path);
-			break;
-		case MANIFEST_LINK:
-			fprintf(out, "link\t0\t%s\t%s\n", entry->target, entry->path);
-			break;
-		case MANIFEST_DIRECTORY:
-			fprintf(out, "dir\t0\t-\t%s\n", entry->path);
-			break;
-		}
+		room += LINE_MAX_FIXED + strlen(entry->path) +
+			(entry->target != NULL ? strlen(entry->target) : 0);
 	}
-	if (fclose(out) != 0)
-		xalloc_die();
+	text.v = xrealloc(NULL, room, 1);
+	append(&text, HEAD);
+	for (size_t i = 0; i < manifest->n; i++)
+		append_entry(&text, &manifest->v[i]);
+	text.v[text.n] = '\0';
 	if (ret_n != NULL)
-		*ret_n = n;
-	return text;
+		*ret_n = text.n;
+	return text.v;
 }
 
 /* Cuts LINE at its tabs into four fields: the first three have none, the last must have none. */

@@ -112,10 +112,13 @@ character(const char *s, size_t *ret_width)
 {
 	mbstate_t state = {0};
 	wchar_t wc;
-	size_t n = mbrtowc(&wc, s, strlen(s), &state);
+	size_t n;
 	int width;
 
 	*ret_width = 1;
+	if (*s >= ' ' && *s <= '~') /* in every locale, and the most by far */
+		return 1;
+	n = mbrtowc(&wc, s, strlen(s), &state);
 	if (n == 0 || n == (size_t)-1 || n == (size_t)-2)
 		return 1;
 	width = wcwidth(wc);

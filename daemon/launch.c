@@ -529,6 +529,13 @@ launch_collect(struct launch *launch, const struct conf *conf, int *ret_fd, pid_
 	return store_helper(launch, conf, (char[]){"--gc"}, ret_fd, ret_pid, err);
 }
 
+int
+launch_lists(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid,
+	     struct err *err)
+{
+	return store_helper(launch, conf, (char[]){"--lists"}, ret_fd, ret_pid, err);
+}
+
 /* ---- their end */
 
 /* Is nothing left of dead helpers? KILL: if something is, end it, which the timer paces. */

@@ -26,8 +26,9 @@ int launch_run(struct launch *launch, const struct conf *conf, int64_t job, int 
 int launch_import(struct launch *launch, const struct conf *conf, const char *kind, int client_fd, pid_t *ret_pid, struct err *err);
 /* bmd-import --verify: digests of manifests go in, findings come out, over the returned non-blocking channel. */
 int launch_verify(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
-/* bmd-import --gc (import/collect.h), the same way. */
+/* bmd-import --gc (import/collect.h) and --lists (import/lists.h), the same way. */
 int launch_collect(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
+int launch_lists(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
 /* bmd-import --backup (import/backup.h), the same way. */
 int launch_backup(struct launch *launch, const struct conf *conf, int *ret_fd, pid_t *ret_pid, struct err *err);
 /* Where the helper programs are: beside a build tree's own bmd, else LIBEXECDIR. An error names what is missing. */

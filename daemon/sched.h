@@ -57,6 +57,10 @@ int sched_collect(struct sched *sched, void (*line)(const json_t *object, void *
 int sched_backup(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
 		 struct sched_verify **ret_backup, struct err *err);
 int sched_collect_keep(struct sched_verify *collect, const json_t *digests);
+/* bmd-import --lists (import/lists.h): a line for each question, in their order, until it is stopped. -E2BIG: too long a question. */
+int sched_lists(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
+		struct sched_verify **ret_lists, struct err *err);
+int sched_lists_ask(struct sched_verify *lists, const json_t *question);
 void sched_verify_stop(struct sched_verify *verify);
 
 #endif

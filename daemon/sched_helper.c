@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* bmd-import beside the runs: uploads, verifications and the collection of stored files, each kind
- * counted and bounded. */
+/* bmd-import beside the runs: uploads, verifications and the collection of stored files, and their
+ * lists, each kind counted and bounded. */
 #include <string.h>
 
 #include "common/xalloc.h"
@@ -9,6 +9,7 @@
 
 #define VERIFIES_MAX 2 /* processes: more would only wait for the same disk */
 #define OWN_MAX	     2 /* of them for bmd itself */
+#define LISTS_MAX    4 /* one that answers, and others that end */
 
 struct sched_verify {
 	struct sched *sched;
@@ -32,7 +33,7 @@ bool
 sched_helper_ended(struct sched *sched, pid_t pid)
 {
 	return forget(&sched->imports, pid) || forget(&sched->verifies, pid) ||
-	       forget(&sched->own, pid);
+	       forget(&sched->own, pid) || forget(&sched->lists, pid);
 }
 
 bool
@@ -190,6 +191,28 @@ sched_collect_keep(struct sched_verify *collect, const json_t *digests)
 		r = channel_send_bytes(collect->channel, end, strlen(end));
 	channel_end(collect->channel);
 	return r;
+}
+
+int
+sched_lists(struct sched *sched, void (*line)(const json_t *object, void *arg), void *arg,
+	    struct sched_verify **ret_lists, struct err *err)
+{
+	pid_t pid;
+	int fd, r;
+
+	if (sched->lists.n == LISTS_MAX)
+		return err_set(err, ERR_TOO_MANY,
+			       "the lists of files are not to be had just now: try again");
+	r = launch_lists(sched->host.launch, queue_conf(sched->host.queue), &fd, &pid, err);
+	if (r >= 0)
+		*ret_lists = store_helper(sched, &sched->lists, fd, pid, line, arg);
+	return r;
+}
+
+int
+sched_lists_ask(struct sched_verify *lists, const json_t *question)
+{
+	return channel_send(lists->channel, question);
 }
 
 void

@@ -38,7 +38,7 @@ struct sched {
 	struct helpers {
 		pid_t pids[IMPORTS_MAX];
 		size_t n;
-	} imports, verifies, own;
+	} imports, verifies, own, lists;
 
 	struct sched_clock {
 		struct steady steady;

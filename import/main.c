@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * bmd-import: takes one upload, or hashes stored files again. bmd starts it with the client's
- * connection as standard input and output.
+ * bmd-import: takes one upload, hashes stored files again, removes them, or reads their lists. bmd
+ * starts it with the client's connection as standard input and output.
  *
  *	bmd-import --state DIR [--limit NAME=NUMBER]… tree|tar|zip
  *	bmd-import --state DIR [--rate BYTES] --verify
  *	bmd-import --state DIR --gc
  *	bmd-import --state DIR --backup
+ *	bmd-import --state DIR --lists
  *
  * The answer of an upload is one JSON object and a NUL. The exit code is 0 when that was given,
- *whatever it says.
+ * whatever it says.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,6 +27,7 @@
 #include "import/backup.h"
 #include "import/collect.h"
 #include "import/import.h"
+#include "import/lists.h"
 #include "import/verify.h"
 
 #define DRAIN_IDLE_MS 2000
@@ -36,7 +38,7 @@ usage(void)
 {
 	fprintf(stderr, "usage: bmd-import --state DIR [--limit NAME=NUMBER]... tree|tar|zip\n"
 			"       bmd-import --state DIR [--rate BYTES] --verify\n"
-			"       bmd-import --state DIR --gc|--backup\n"
+			"       bmd-import --state DIR --gc|--backup|--lists\n"
 			"bmd starts it; see bmd(8)\n");
 	return 2;
 }
@@ -155,13 +157,28 @@ backup(const char *state, int64_t rate)
 	return ended(r, &err);
 }
 
+static int
+lists(const char *state, int64_t rate)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct objects *objects = NULL;
+	int r = objects_open(state, false, &objects, &err);
+
+	(void)rate;
+	if (r >= 0)
+		r = lists_run(objects, STDIN_FILENO, STDOUT_FILENO, &err);
+	objects_close(objects);
+	return ended(r, &err);
+}
+
 int
 main(int argc, char **argv)
 {
 	static const struct option options[] = {
 	    {"state", required_argument, NULL, 's'}, {"limit", required_argument, NULL, 'l'},
 	    {"rate", required_argument, NULL, 'r'},  {"verify", no_argument, NULL, 'v'},
-	    {"gc", no_argument, NULL, 'g'},	     {"backup", no_argument, NULL, 'b'},	     {0}};
+	    {"gc", no_argument, NULL, 'g'},	     {"backup", no_argument, NULL, 'b'},
+	    {"lists", no_argument, NULL, 'i'},	     {0}};
 	struct import_limits limits = import_limits_default;
 	const char *state = NULL;
 	int (*work)(const char *state, int64_t rate) = NULL; /* other than an upload */
@@ -180,6 +197,8 @@ main(int argc, char **argv)
 			work = collect;
 		else if (c == 'b')
 			work = backup;
+		else if (c == 'i')
+			work = lists;
 		else if (c == 'r' && strspn(optarg, "0123456789") == strlen(optarg))
 			rate = strtoll(optarg, NULL, 10);
 		else if (c != 'l' || import_limit_parse(optarg, &limits) < 0)

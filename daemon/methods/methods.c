@@ -419,7 +419,7 @@ methods_free(struct methods *methods)
 		return;
 	varlink_interface_free(methods->control);
 	varlink_interface_free(methods->service);
-	request_files_free(methods);
+	request_lists_free(methods);
 	json_decref(methods->problems);
 	free(methods->answered);
 	free(methods);

@@ -28,7 +28,7 @@
 	X(GetStatus,       VIEWER,   READ,    LIST)                                                \
 	X(ListBuilds,      VIEWER,   READ,    APPLICATION)                                         \
 	X(GetBuild,        VIEWER,   READ,    APPLICATION)                                         \
-	X(GetManifest,     VIEWER,   READ,    APPLICATION)                                         \
+	X(GetManifest,     VIEWER,   STREAM,  APPLICATION)                                         \
 	X(Upload,          OPERATOR, UPGRADE, NONE)                                                \
 	X(ListArtifacts,   VIEWER,   READ,    APPLICATION)                                         \
 	X(AddBuild,        OPERATOR, MUTATE,  APPLICATION)                                         \
@@ -40,7 +40,7 @@
 	X(SweepStore,      OPERATOR, STREAM,  NONE)                                                \
 	X(Backup,          ROOT,     STREAM,  NONE)                                                \
 	X(VerifyBuilds,    VIEWER,   STREAM,  LIST)                                                \
-	X(Diff,            VIEWER,   READ,    APPLICATION)                                         \
+	X(Diff,            VIEWER,   STREAM,  APPLICATION)                                         \
 	X(Deploy,          OPERATOR, ADD,     STAGE)                                               \
 	X(Redeploy,        OPERATOR, ADD,     STAGE)                                               \
 	X(ListQueue,       VIEWER,   READ,    LIST)                                                \

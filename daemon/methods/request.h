@@ -22,7 +22,7 @@ struct methods {
 	struct audit *audit;
 	struct varlink_interface *control, *service;
 	uint64_t *answered;	     /* by each method, so far */
-	struct files_kept *kept; /* files.c; NULL: nothing */
+	struct request_lists *lists; /* lists.c; NULL: nothing was asked yet */
 	bool backup; /* one is being made */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
@@ -115,7 +115,7 @@ void page_goes_on(struct page *page, int64_t a, int64_t b);
 json_t *page_reply(struct page *page, const char *name);
 void page_clear(struct page *page);
 
-void request_files_free(struct methods *methods); /* what files.c keeps */
+void request_lists_free(struct methods *methods); /* what lists.c keeps */
 
 /* In the form of the interface file. New references. */
 json_t *request_live(const struct history_entry *live); /* null for NULL */
