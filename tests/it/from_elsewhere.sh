@@ -198,6 +198,17 @@ export BMD_SOCKET=$SOCKET
 one='{"method":"io.bmd.Control.GetStatus"}'
 is "an answer after the end of the input" shop "$(printf '%s\0' "$one" | bmctl bridge | tr '\0' '\n' | jq -r .parameters.stages[0].application)"
 is "through two" shop "$(printf '%s\0' "$one" | bmctl -H forced bridge | tr '\0' '\n' | jq -r .parameters.stages[0].application)"
+# A client of others, where there is one: the protocol over the bridge is the protocol.
+if command -v varlinkctl >/dev/null; then
+    varlinkctl call "$SOCKET" io.bmd.Control.GetStatus '{}' | grep -q '"stages"' || FAIL "varlinkctl is not answered"
+    varlinkctl info "$SOCKET" | grep -q io.bmd.Control || FAIL "varlinkctl finds no interface"
+    if varlinkctl --help | grep -q ssh-exec; then
+        PATH=$HOME_DIR/bin:$PATH varlinkctl call "ssh-exec:forced:bmctl bridge" io.bmd.Control.GetStatus '{}' | grep -q '"stages"' ||
+            FAIL "varlinkctl is not answered over the bridge"
+    fi
+else
+    echo "left out: varlinkctl is not here"
+fi
 n=3000
 i=0
 while [ $i -lt $n ]; do printf '%s\0' "$one"; i=$((i + 1)); done >"$HOME_DIR/many"
