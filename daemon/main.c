@@ -50,6 +50,7 @@ struct daemon {
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
+	bool whole; /* every file of the configuration could be read */
 };
 
 static void
@@ -96,19 +97,31 @@ check_fixed(const struct conf *old, const struct conf *new, struct err *err)
 	return r;
 }
 
-/* The queue gets CONF and the schedules in it, or keeps what it has. */
+/* The queue gets CONF and the schedules in it, or keeps what it has. By a clock that nobody believes no occurrence is reckoned:
+ * the schedules follow when it has settled. */
 static int
 sections(struct daemon *daemon, const struct conf *conf, bool whole, struct err *err)
 {
 	int r;
 
 	queue_set_conf(daemon->queue, conf);
+	daemon->whole = whole;
 	r = turn_begin(daemon->turn, err);
-	if (r >= 0)
+	if (r >= 0 && !queue_doubted(daemon->queue))
 		r = queue_sections(daemon->queue, whole, clock_now_us(), err);
 	if (r < 0)
 		queue_set_conf(daemon->queue, daemon->conf);
 	return r;
+}
+
+static void
+on_settled(void *arg)
+{
+	struct daemon *daemon = arg;
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (sections(daemon, daemon->conf, daemon->whole, &err) < 0)
+		log_error("the schedules of the configuration were not read: %s", err.text);
 }
 
 static int
@@ -329,6 +342,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	queue_set_conf(daemon->queue, daemon->conf);
 	daemon->watchdog = watchdog_new(daemon->loop, daemon->turn);
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
+	sched_on_settled(daemon->sched, on_settled, daemon);
 	raise_files();
 	r = sched_recover(daemon->sched, err);
 	if (r >= 0)

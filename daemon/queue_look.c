@@ -163,8 +163,8 @@ make_due(struct look *look, struct job *job)
 	struct history history;
 	int r = queue_schedule_overdue(look->queue, job, look->now_us, look->err);
 
-	if (r < 0)
-		return r;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	/* What waits for a window has not used up its grace; whether it does, no doubted clock can say. */
 	if (job->timed && !queue_waits_for_clock(look->queue, job) &&
 	    !queue_window_grace(look->queue, job, look->now_us))

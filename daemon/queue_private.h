@@ -178,7 +178,7 @@ int queue_schedule_withdraw(struct queue *queue, int64_t schedule, const char *b
 			    struct err *err);
 /* JOB has left the state FROM: when it waits no more, its occurrence is done with, and the next one comes. */
 int queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state from, struct err *err);
-/* JOB is due: of several occurrences that have passed, it stands for the last. */
+/* JOB is due: of several occurrences that have passed, it stands for the last. 1: it is not due any more. */
 int queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, struct err *err);
 /* The build that JOB would deploy if it started now. */
 int queue_schedule_resolve(struct queue *queue, struct job *job, const struct history *history, struct err *err);

@@ -45,12 +45,15 @@ due_next(const struct store_schedule *schedule, int64_t now_us, char ret_zone[WH
 	 int64_t *ret_us, int *ret_passed)
 {
 	struct calendar calendar;
+	int64_t after_us = schedule->after_us;
 
 	if (calendar_parse(schedule->calendar, &calendar, NULL) < 0)
 		return 0;
+	if (schedule->done_us <= now_us && schedule->done_us > after_us)
+		after_us = schedule->done_us;
 	(void)snprintf(ret_zone, WHEN_ZONE_MAX, "%s", zone_of(schedule, &calendar));
-	return when_zone_valid(ret_zone) && schedule_due(&calendar, ret_zone, schedule->after_us,
-							 now_us, ret_us, ret_passed) == 0;
+	return when_zone_valid(ret_zone) &&
+	       schedule_due(&calendar, ret_zone, after_us, now_us, ret_us, ret_passed) == 0;
 }
 
 /* "of 3 occurrences since 2026-11-23 02:00:00+01:00 Europe/Berlin this is the last: WHY" free() */
@@ -218,6 +221,17 @@ queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state 
 				 : done_with(queue, job, &schedule, err);
 }
 
+/* Its time was done with before the clock was put back and forward again: it stands for the next one. */
+static int
+stand_for(struct queue *queue, struct job *job, int64_t due_us, struct err *err)
+{
+	int r;
+
+	job->due_us = job->occurrence_us = job->grace_from_us = due_us;
+	r = store_job_update(queue->store, job, job->state, NULL, err);
+	return r < 0 ? r : 1;
+}
+
 int
 queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 {
@@ -238,8 +252,12 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 		return r;
 	}
 	schedule.after_us = job->occurrence_us;
-	if (!due_next(&schedule, now_us, zone, &due_us, &passed) || passed == 0)
+	if (!due_next(&schedule, now_us, zone, &due_us, &passed))
 		return 0;
+	if (passed == 0)
+		return job->occurrence_us <= schedule.done_us && schedule.done_us <= now_us
+			   ? stand_for(queue, job, due_us, err)
+			   : 0;
 	job->due_us = job->occurrence_us = job->grace_from_us = due_us;
 	free(job->message);
 	job->message =

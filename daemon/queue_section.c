@@ -15,6 +15,7 @@
 #include "daemon/queue_private.h"
 
 #define PAGE 256
+#define AHEAD_US (INT64_C(86400) * WHEN_SECOND)
 
 static enum job_if_changed
 if_changed_of(const struct conf_schedule *section)
@@ -133,6 +134,7 @@ inherit(struct store_schedule *fresh, const struct store_schedule *row)
 	fresh->paused_by = xstrdup(row->paused_by);
 	fresh->pause_reason = xstrdup(row->pause_reason);
 	fresh->after_us = row->after_us;
+	fresh->done_us = row->done_us;
 }
 
 static int
@@ -163,7 +165,7 @@ update(struct sections *sections, const struct store_schedule *row, struct store
 
 /* Something ended while the clock was far ahead, and the clock was put back: what lies between
  * would never come. ROW is written anew; where a job of a later time was cancelled or brought
- * forward, that is meant. */
+ * forward, that is meant. A clock that was ahead by less than a day repeats nothing. */
 static int
 put_back(struct sections *sections, struct store_schedule *row)
 {
@@ -172,7 +174,7 @@ put_back(struct sections *sections, struct store_schedule *row)
 	struct job last;
 	int r;
 
-	if (row->after_us <= sections->now_us)
+	if (row->after_us <= sections->now_us + AHEAD_US)
 		return 0;
 	r = store_schedule_last(queue->store, row->id, &id, sections->err);
 	if (r == 0 && id > 0)
@@ -186,6 +188,8 @@ put_back(struct sections *sections, struct store_schedule *row)
 	queue_tell(queue, EVENT_NOTED, NULL,
 		   "schedule %lld (%s to %s) goes on from now: the clock was ahead, at %s",
 		   (long long)row->id, row->application, row->stage, when_utc(row->after_us).s);
+	if (row->done_us < row->after_us)
+		row->done_us = row->after_us;
 	row->after_us = sections->now_us;
 	r = queue_schedule_withdraw(queue, row->id, "bmd", "the clock was put back",
 				    sections->now_us, &withdrawn, sections->err);

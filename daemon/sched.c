@@ -288,6 +288,13 @@ on_damaged(const json_t *manifests, void *arg)
 }
 
 void
+sched_on_settled(struct sched *sched, void (*back)(void *arg), void *arg)
+{
+	sched->on_settled = back;
+	sched->settled_arg = arg;
+}
+
+void
 sched_on_damaged(struct sched *sched, void (*back)(const json_t *manifests, void *arg), void *arg)
 {
 	sched->damaged = back;

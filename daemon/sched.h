@@ -35,6 +35,9 @@ json_t *sched_warnings(struct sched *sched);
 /* BACK is called with the manifests (digests) that a run was found to lack files of. */
 void sched_on_damaged(struct sched *sched, void (*back)(const json_t *manifests, void *arg), void *arg);
 
+/* BACK is called, inside of a turn, when the clock that was doubted is believed again. */
+void sched_on_settled(struct sched *sched, void (*back)(void *arg), void *arg);
+
 /* Watchers of a job: BACK is called after each commit that changed the job (state or event) or when its log may have grown. */
 struct sched_watch;
 struct sched_watch *sched_watch(struct sched *sched, int64_t job, void (*back)(int64_t job, void *arg), void *arg);

@@ -163,10 +163,12 @@ note_lapses(struct sched *sched, const struct steady *before, const struct stead
 	if (asleep_us >= WHEN_SECOND)
 		queue_lapse(queue, QUEUE_LAPSE_ASLEEP, reading->now_us - asleep_us,
 			    reading->now_us);
-	if (before->doubt != STEADY && clock->steady.doubt == STEADY)
+	if (before->doubt != STEADY && clock->steady.doubt == STEADY) {
+		clock->settled = true;
 		queue_lapse(queue, QUEUE_LAPSE_DOUBT,
 			    reading->now_us - (reading->boot_us - before->since_us),
 			    reading->now_us);
+	}
 	clock->slept_us = slept_us;
 	if (llabs(step_us) >= EXACT_US)
 		clock->moved = true;
@@ -246,6 +248,9 @@ sched_clock_keep(struct sched *sched, int64_t now_us, struct err *err)
 		r = judge_downtime(sched, now_us, err);
 	if (r == 0 && store_highest(store_of(sched)) > now_us)
 		r = store_forget_highest(store_of(sched), now_us, err);
+	if (r == 0 && clock->settled && sched->on_settled)
+		sched->on_settled(sched->settled_arg);
+	clock->settled = clock->settled && r < 0;
 	if (r == 0 && (clock->kept_boot != clock->boot ||
 		       llabs(clock->steady.offset_us - clock->kept_offset_us) >= WHEN_SECOND))
 		r = put_kept(sched, err);

@@ -48,6 +48,7 @@ struct sched {
 		int64_t slept_us; /* CLOCK_BOOTTIME − CLOCK_MONOTONIC */
 		int64_t began_us; /* CLOCK_BOOTTIME of the first reading */
 		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
+		bool settled; /* a doubt has ended: those who waited for that are to be told */
 		bool moved; /* jobs that count elapsed time may be due at another time */
 		int set_fd;
 		ev_io set;
@@ -58,6 +59,8 @@ struct sched {
 
 	void (*damaged)(const json_t *manifests, void *arg);
 	void *damaged_arg;
+	void (*on_settled)(void *arg);
+	void *settled_arg;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;

@@ -289,6 +289,7 @@ struct store_schedule {
 	char *paused_by, *pause_reason; /* NULL unless paused; without a reason when none was given */
 	int64_t paused_us;
 	int64_t after_us;		/* occurrences up to this moment are done with */
+	int64_t done_us;		/* so are those up to this one, once it has passed: the clock was put back over it. 0: it was not */
 };
 void store_schedule_clear(struct store_schedule *schedule);
 int store_schedule_add(struct store *store, struct store_schedule *schedule, struct err *err); /* makes its id */

@@ -16,7 +16,7 @@
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
-#define SCHEMA		  12
+#define SCHEMA		  13
 #define SEALED		  12 /* from this version on rows have seals of this kind */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -144,6 +144,9 @@ static const char *const migrations[SCHEMA + 1] = {
 
 	/* Another digest of each row: store_seals_all() writes them. */
 	[12] = "DELETE FROM seals;",
+
+	/* What a schedule had done before the clock was put back. */
+	[13] = "ALTER TABLE schedules ADD COLUMN done_us INTEGER NOT NULL DEFAULT 0;",
 };
 // clang-format on
 

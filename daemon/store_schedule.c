@@ -11,16 +11,16 @@
 
 // clang-format off
 #define FIELDS "id, application, stage, name, file, line, wanted, calendar, zone, reason, grace_us, if_changed," \
-	" variables, created_us, created_by, uid, paused_us, paused_by, pause_reason, after_us"
+	" variables, created_us, created_by, uid, paused_us, paused_by, pause_reason, after_us, done_us"
 
 #define STATEMENTS(X) \
 	X(SCHEDULE_ID,	  "UPDATE meta SET value = value + 1 WHERE name = 'last_schedule' RETURNING value") \
 	X(SCHEDULE_ADD,	  "INSERT INTO schedules (" FIELDS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12," \
-			  " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)")				   \
+			  " ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)")				   \
 	X(SCHEDULE_PUT,	  "UPDATE schedules SET application = ?2, stage = ?3, name = ?4, file = ?5, line = ?6, wanted = ?7," \
 			  " calendar = ?8, zone = ?9, reason = ?10, grace_us = ?11, if_changed = ?12, variables = ?13," \
 			  " created_us = ?14, created_by = ?15, uid = ?16, paused_us = ?17, paused_by = ?18," \
-			  " pause_reason = ?19, after_us = ?20 WHERE id = ?1")			   \
+			  " pause_reason = ?19, after_us = ?20, done_us = ?21 WHERE id = ?1")			   \
 	X(SCHEDULE_GET,	  "SELECT " FIELDS " FROM schedules WHERE id = ?1")			   \
 	X(SCHEDULE_REMOVE, "DELETE FROM schedules WHERE id = ?1")				   \
 	X(SCHEDULES,	  "SELECT " FIELDS " FROM schedules WHERE id > ?1 AND coalesce(?2, application) = application" \
@@ -73,6 +73,7 @@ bind(sqlite3_stmt *st, const struct store_schedule *schedule)
 	store_bind_text(st, 18, schedule->paused_by);
 	store_bind_text(st, 19, schedule->pause_reason);
 	store_bind_int(st, 20, schedule->after_us);
+	store_bind_int(st, 21, schedule->done_us);
 }
 
 static void
@@ -96,6 +97,7 @@ read_schedule(sqlite3_stmt *st, struct store_schedule *ret)
 	    .paused_by = store_read_string(st, 17),
 	    .pause_reason = store_read_string(st, 18),
 	    .after_us = store_read_int(st, 19),
+	    .done_us = store_read_int(st, 20),
 	    .if_changed = JOB_RUN,
 	};
 	store_read_array(st, 1, ret->application, sizeof(ret->application));

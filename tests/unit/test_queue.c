@@ -1013,6 +1013,330 @@ START_TEST(test_after_downtime)
 }
 END_TEST
 
+/* ---- the clock */
+
+/* What sched tells of the clock: the boot began at T0, and SET_US were added to the wall clock since. */
+static void
+tell_clock(const char *why, int64_t until_us, int64_t highest_us, int64_t set_us)
+{
+	struct queue_clock clock = {.doubted = why != NULL,
+				    .until_us = until_us,
+				    .highest_us = highest_us,
+				    .offset_us = T0 + set_us,
+				    .stepped_us = set_us,
+				    .boot = "this boot"};
+
+	snprintf(clock.why, sizeof(clock.why), "%s", why ? why : "");
+	queue_set_clock(queue, &clock);
+}
+
+static void
+move_relatives(void)
+{
+	bool more = true;
+
+	while (more)
+		OK(queue_relatives(queue, &more, &err));
+}
+
+/* "+N": due AFTER_US from now, on a boot that began at T0. */
+static int64_t
+ask_elapsed(const char *build, int64_t after_us, int64_t set_us)
+{
+	struct queue_request wanted = request(false, build, now + after_us);
+
+	wanted.when.relative = true;
+	wanted.when.boot = "this boot";
+	wanted.when.boot_now_us = now - set_us - T0;
+	return send(&wanted);
+}
+
+START_TEST(test_doubted_clock)
+{
+	int64_t timed, elapsed, at_once, missed, before = now;
+
+	set_up();
+	three_builds();
+	tell_clock(NULL, 0, now, 0);
+	before = now;
+	timed = ask(false, "1.0/3", now + 10 * MIN);
+	missed = ask(false, "1.0/3", now + MIN);
+	elapsed = ask_elapsed("1.0/2", 2 * MIN, 0);
+	/* An hour forward: nobody can say what is due. */
+	now += 60 * MIN;
+	tell_clock("the clock jumped forward by 1 h", now + MIN, before, 60 * MIN);
+	move_relatives();
+	TEXT(said(elapsed, "due"), when_utc(before + 62 * MIN).s);
+	look();
+	TEXT(state(timed), "scheduled");
+	TEXT(state(missed), "scheduled");
+	TEXT(state(elapsed), "scheduled");
+	ck_assert_int_eq(next_us, before + 62 * MIN);
+	HAS(said(timed, "waits_for"), "time: the clock jumped forward by 1 h: timed jobs wait until it has settled, ");
+	/* --now goes on, past those that wait; elapsed time too. */
+	at_once = ask(false, "1.0/1", 0);
+	look();
+	TEXT(state(at_once), "running");
+	end(at_once, "succeeded", true);
+	now += 2 * MIN;
+	tell_clock("the clock jumped forward by 1 h", now + MIN, before, 60 * MIN);
+	look();
+	TEXT(state(elapsed), "held"); /* what went live meanwhile is guarded, as ever */
+	/* It has settled: what is late by it is late, and says why. */
+	tell_clock(NULL, 0, now, 60 * MIN);
+	queue_lapse(queue, QUEUE_LAPSE_JUMP, before, before + 60 * MIN);
+	look();
+	TEXT(state(missed), "missed");
+	HAS(said(missed, "message"), "longer than its grace of 30 min: the clock was set from 2026-11-22 23:");
+	tear_down();
+}
+END_TEST
+
+/* One that was due and waits in line stands aside too, and is not missed meanwhile. */
+START_TEST(test_doubted_line)
+{
+	int64_t run, timed, at_once, before;
+
+	set_up();
+	three_builds();
+	tell_clock(NULL, 0, now, 0);
+	run = ask(false, "1.0/3", 0);
+	look();
+	timed = ask(false, "1.0/3", now + MIN);
+	at_once = ask(false, "1.0/3", 0);
+	now += 2 * MIN;
+	look();
+	TEXT(state(timed), "queued");
+	before = now;
+	now += 5000 * MIN;
+	tell_clock("the clock jumped forward by 3 d", now + MIN, before, 5000 * MIN);
+	end(run, "succeeded", true);
+	at_once = ask(false, "1.0/3", 0);
+	look();
+	TEXT(state(timed), "queued");
+	HAS(said(timed, "waits_for"), "time: the clock jumped");
+	ck_assert_int_gt(nstarted, 1);
+	/* Put back before anybody believed it. */
+	now = before + MIN;
+	tell_clock(NULL, 0, now, 0);
+	end(started[nstarted - 1], "succeeded", true);
+	look();
+	if (strcmp(state(timed), "queued") == 0) {
+		end(started[nstarted - 1], "succeeded", true);
+		look();
+	}
+	TEXT(state(timed), "running");
+	(void)at_once;
+	tear_down();
+}
+END_TEST
+
+/* Elapsed time, over every way in which the clock can be set: what is left of it stays. */
+START_TEST(test_elapsed)
+{
+	static const int64_t sets[] = {WHEN_SECOND,		 -WHEN_SECOND,
+				       MIN,			 -MIN,
+				       60 * MIN,		 -60 * MIN,
+				       365 * 24 * 60 * MIN,	 -365 * 24 * 60 * MIN,
+				       72 * 365 * 24 * 60 * MIN, -56 * 365 * 24 * 60 * MIN};
+
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		int64_t waits, held, other;
+		struct job job;
+
+		set_up();
+		three_builds();
+		tell_clock(NULL, 0, now, 0);
+		waits = ask_elapsed("1.0/2", 120 * MIN, 0);
+		other = ask(false, "1.0/2", now + 120 * MIN);
+		held = ask_elapsed("1.0/1", 10 * MIN, 0);
+		OK(store_job_get(store, held, &job, &err));
+		job.state = JOB_HELD;
+		OK(store_job_update(store, &job, JOB_SCHEDULED, NULL, &err));
+		job_clear(&job);
+		now += sets[i];
+		tell_clock(NULL, 0, now, sets[i]);
+		move_relatives();
+		TEXT(said(waits, "due"), when_utc(T0 + sets[i] + 126 * MIN).s);
+		TEXT(said(held, "due"), when_utc(T0 + sets[i] + 16 * MIN).s);
+		TEXT(said(other, "due"), when_utc(T0 + 126 * MIN).s);
+		HAS(told, "2 jobs count elapsed time and moved with it");
+		told[0] = '\0';
+		move_relatives(); /* nothing more to do */
+		TEXT(told, "");
+		OK(queue_cancel(queue, other, NULL, &ana, now, &(bool){false}, &job, &err));
+		job_clear(&job);
+		now += 120 * MIN - 1;
+		look();
+		TEXT(state(waits), "scheduled");
+		now++;
+		look();
+		TEXT(state(waits), "running");
+		tear_down();
+	}
+}
+END_TEST
+
+/* Another boot's elapsed time is only a time. */
+START_TEST(test_elapsed_other_boot)
+{
+	struct queue_clock clock = {.offset_us = 7 * MIN, .boot = "the next boot"};
+	int64_t id;
+
+	set_up();
+	three_builds();
+	tell_clock(NULL, 0, now, 0);
+	id = ask_elapsed("1.0/3", 120 * MIN, 0);
+	queue_set_clock(queue, &clock);
+	move_relatives();
+	TEXT(said(id, "due"), when_utc(T0 + 126 * MIN).s);
+	clock.doubted = true;
+	clock.until_us = now + 121 * MIN;
+	queue_set_clock(queue, &clock);
+	now += 120 * MIN;
+	look();
+	TEXT(state(id), "scheduled");
+	tear_down();
+}
+END_TEST
+
+/* Why nobody looked when it was due: a sentence for each. */
+START_TEST(test_lapses)
+{
+	static const struct {
+		int line;
+		enum queue_lapse why;
+		int from_min, to_min; /* since the request; the job is due at 10, with a grace of 30 */
+		const char *text;
+	} table[] = {
+	    {__LINE__, QUEUE_LAPSE_DOWN, 5, 50, "bmd was not running from 2026-11-22 23:11:00+00:00 UTC to 2026-11-22 23:56:00+00:00 UTC"},
+	    {__LINE__, QUEUE_LAPSE_ASLEEP, 9, 50, "the machine was asleep from 2026-11-22 23:15:00+00:00 UTC to"},
+	    {__LINE__, QUEUE_LAPSE_JUMP, 9, 69, "the clock was set from 2026-11-22 23:15:00+00:00 UTC to"},
+	    {__LINE__, QUEUE_LAPSE_DOUBT, 8, 45, "bmd waited for the clock to settle, until 2026-11-22 23:51:00+00:00 UTC"},
+	    {__LINE__, QUEUE_LAPSE_DOUBT, 20, 45, "bmd waited for the clock to settle, until"},
+	    {__LINE__, QUEUE_LAPSE_DOWN, 1, 9, "bmd was not running then, or the machine was asleep or paused"},
+	    {__LINE__, QUEUE_LAPSE_DOWN, 41, 69, "bmd was not running then, or the machine was asleep or paused"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		int64_t id, then;
+
+		set_up();
+		three_builds();
+		then = now;
+		id = ask(true, NULL, now + 10 * MIN);
+		queue_lapse(queue, table[i].why, then + table[i].from_min * MIN, then + table[i].to_min * MIN);
+		now += 70 * MIN;
+		look();
+		TEXT(state(id), "missed");
+		ck_assert_msg(strstr(said(id, "message"), table[i].text) != NULL, "line %d: %s", table[i].line,
+			      said(id, "message"));
+		tear_down();
+	}
+}
+END_TEST
+
+/* For how long bmd was down, a clock that nobody believes cannot say. */
+START_TEST(test_postponed_downtime)
+{
+	int64_t old, fresh, before;
+
+	set_up();
+	three_builds();
+	old = ask(true, NULL, 0);
+	before = now;
+	queue_postpone_downtime(queue);
+	now += 5000 * MIN;
+	tell_clock("the clock is not synchronised since the machine was started", now + MIN, before, 0);
+	fresh = ask(false, "1.0/3", 0);
+	look();
+	TEXT(state(old), "queued");
+	TEXT(state(fresh), "running");
+	end(fresh, "succeeded", true);
+	/* It was wrong. */
+	now = before + 20 * MIN;
+	tell_clock(NULL, 0, now, 0);
+	OK(queue_after_downtime(queue, before, now, &err));
+	look();
+	TEXT(state(old), "running");
+	tear_down();
+}
+END_TEST
+
+/* A clock that is put back makes a back-off no longer. */
+START_TEST(test_backoff_and_clock)
+{
+	char run[RUN_ID_SIZE];
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	look();
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	OK(queue_not_started(queue, id, run, "no", false, now, &err));
+	look();
+	TEXT(state(id), "queued");
+	ck_assert_int_eq(next_us, now + WHEN_SECOND);
+	now -= 60 * MIN;
+	look();
+	TEXT(state(id), "running");
+	tear_down();
+}
+END_TEST
+
+/* What windows may hold waits for a clock that can say whether they are open; a way back with a reason does not. */
+START_TEST(test_doubted_window)
+{
+	struct queue_request back;
+	int64_t forward, way_back;
+
+	set_up_with("zone = \"UTC\" windows = {\"00:00-24:00\"}", "");
+	three_builds();
+	tell_clock("the clock jumped forward by 1 h", now + MIN, now - 60 * MIN, 60 * MIN);
+	forward = ask(false, "1.0/3", 0);
+	look();
+	TEXT(state(forward), "queued");
+	HAS(said(forward, "waits_for"), "time: the clock jumped");
+	back = request(true, "1.0/1", 0);
+	back.reason = "orders are lost";
+	way_back = send(&back);
+	look();
+	TEXT(state(way_back), "running");
+	end(way_back, "succeeded", true);
+	tell_clock(NULL, 0, now, 60 * MIN);
+	look();
+	ck_assert_str_ne(state(forward), "queued");
+	tear_down();
+}
+END_TEST
+
+/* A lock ends when its time has passed by a clock that is believed. */
+START_TEST(test_doubted_lock)
+{
+	int64_t id, before;
+
+	set_up();
+	three_builds();
+	tell_clock(NULL, 0, now, 0);
+	id = ask(false, "1.0/3", now + MIN);
+	OK(queue_lock(queue, "shop", "production", "inventory", now + 30 * MIN, &ana, now, &err));
+	OK(queue_cancel(queue, id, NULL, &ana, now, &(bool){false}, &(struct job){0}, &err));
+	before = now;
+	now += 60 * MIN;
+	tell_clock("the clock jumped forward by 1 h", now + MIN, before, 60 * MIN);
+	id = ask(false, "1.0/3", 0);
+	look();
+	TEXT(state(id), "queued");
+	HAS(said(id, "waits_for"), "lock: production is locked by ana: inventory");
+	ck_assert_int_eq(next_us, INT64_MAX);
+	tell_clock(NULL, 0, now, 60 * MIN);
+	look();
+	TEXT(state(id), "running");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_started_before_downtime)
 {
 	char run[RUN_ID_SIZE];
@@ -1524,7 +1848,9 @@ UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
 	  test_times, test_asked_for, test_settle, test_back_off, test_foreign_results,
-	  test_after_downtime, test_started_before_downtime, test_no_grace,
+	  test_after_downtime, test_doubted_clock, test_doubted_line, test_elapsed,
+	  test_elapsed_other_boot, test_lapses, test_postponed_downtime, test_backoff_and_clock,
+	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
 	  test_collect_and_releases, test_collect_is_bounded, test_bounded_looks)

@@ -1078,6 +1078,38 @@ START_TEST(test_clock_put_back)
 }
 END_TEST
 
+/* By an hour: what ran does not run again. In 1970, and right again: neither. */
+START_TEST(test_clock_behind)
+{
+	int64_t id, job;
+
+	set_up();
+	id = add("1.0", "02:00", NULL);
+	now = at("2026-11-23T02:00:00.005Z");
+	look();
+	job = last(id);
+	TEXT(of(job, "state"), "running");
+	end(job, "succeeded");
+	now -= HOUR;
+	sections(true);
+	TEXT(of(waiting(id), "due"), "2026-11-24T02:00:00.000000Z");
+	now = at("1970-01-01T00:10:00Z");
+	sections(true);
+	TEXT(of(waiting(id), "due"), "1970-01-01T02:00:00.000000Z");
+	now = at("2026-11-23T02:15:00Z");
+	look();
+	sections(true);
+	look();
+	TEXT(of(waiting(id), "due"), "2026-11-24T02:00:00.000000Z");
+	TEXT(of(waiting(id), "state"), "scheduled");
+	ck_assert_int_eq(last(id) == job || strcmp(of(last(id), "state"), "cancelled") == 0, 1);
+	now = at("2026-11-24T02:00:00Z");
+	look();
+	TEXT(of(last(id), "state"), "running");
+	tear_down();
+}
+END_TEST
+
 /* hold: what somebody deployed in between is not overwritten, and what the schedule itself did is
  * no surprise to it. */
 START_TEST(test_guard)
@@ -1157,6 +1189,7 @@ main(void)
 	tcase_add_test(plays, test_section_with_other_times);
 	tcase_add_test(plays, test_sections_after_a_restart);
 	tcase_add_test(plays, test_clock_put_back);
+	tcase_add_test(plays, test_clock_behind);
 	tcase_add_test(plays, test_guard);
 	tcase_add_test(plays, test_builds_are_kept);
 	suite_add_tcase(suite, plays);
