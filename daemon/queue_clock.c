@@ -135,19 +135,23 @@ queue_relatives(struct queue *queue, bool *ret_more, struct err *err)
 	    [JOB_SCHEDULED] = JOB_QUEUED, [JOB_QUEUED] = JOB_HELD, [JOB_HELD] = JOB_STATE_MAX_};
 	struct moving moving = {.queue = queue, .err = err};
 	struct queue_moving *at = &queue->moving;
-	int r;
+	int r = 0;
 
 	if (!at->boot[0] || at->offset_us != queue->clock.offset_us)
 		begin(queue);
-	r = store_job_each_relative(queue->store, at->state, at->boot, INT64_MAX, at->due_us,
-				    at->id, BATCH, move_row, &moving, err);
+	while (at->state != JOB_STATE_MAX_ && moving.n < BATCH && r == 0) {
+		int before = moving.n;
+
+		r = store_job_each_relative(queue->store, at->state, at->boot, INT64_MAX,
+					    at->due_us, at->id, BATCH, move_row, &moving, err);
+		if (moving.n - before < BATCH) {
+			at->state = next[at->state];
+			at->due_us = INT64_MIN;
+		}
+	}
 	if (r < 0) {
 		at->boot[0] = '\0'; /* from the beginning, the next time */
 		return r;
-	}
-	if (moving.n < BATCH) {
-		at->state = next[at->state];
-		at->due_us = INT64_MIN;
 	}
 	*ret_more = at->state != JOB_STATE_MAX_;
 	if (!*ret_more)

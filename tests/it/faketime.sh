@@ -6,7 +6,7 @@ lib=$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)
 [ -n "$lib" ] || SKIP "needs libfaketime"
 [ -z "${ASAN_OPTIONS:-}" ] || SKIP "libfaketime and a sanitizer do not go together"
 FAKE=$HOME_DIR/clock
-set_clock() { echo "$1" >"$FAKE.new" && mv "$FAKE.new" "$FAKE"; }
+set_clock() { printf '%+d\n' "$1" >"$FAKE.new" && mv "$FAKE.new" "$FAKE"; }
 set_clock +0
 fake() {
     env LD_PRELOAD="$lib" FAKETIME_TIMESTAMP_FILE="$FAKE" FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 "$@"
@@ -19,7 +19,10 @@ fake_start() {
     bmd_answers() { ! kill -0 "$BMD_PID" 2>/dev/null || call GetStatus | grep -q parameters; }
     retry bmd_answers && kill -0 "$BMD_PID" 2>/dev/null || FAIL "bmd did not start"
 }
-poke() { call Reload "{\"key\":\"poke-$(date +%s%N)\"}" | grep -q "\"applications\"" || FAIL "bmd does not look"; }
+poke() {
+    call Reload "{\"key\":\"poke-$(date +%s%N)\"}" >"$HOME_DIR/poked"
+    grep -q "\"applications\"" "$HOME_DIR/poked" || FAIL "bmd does not look: $(cat "$HOME_DIR/poked")"
+}
 # What bmd says of its clock: a warning of status, or nothing.
 doubt() { ask GetStatus '{}' '[.warnings[] | select(test("timed jobs wait until"))] | first // ""'; }
 trusts() { poke; [ -z "$(doubt)" ]; }
