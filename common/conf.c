@@ -503,6 +503,7 @@ step_clear(struct conf_step *step)
 	free(step->deploy);
 	free(step->to);
 	strings_clear(&step->shared);
+	strings_clear(&step->secrets);
 	strings_clear(&step->exec);
 	free(step->run);
 	free(step->directory);
@@ -532,6 +533,7 @@ stage_clear(struct conf_stage *stage)
 	strings_clear(&stage->open);
 	strings_clear(&stage->require_signature);
 	roles_clear(&stage->roles);
+	variables_clear(&stage->secrets);
 	free(stage->zone);
 	conf_windows_free(stage->windows);
 }
@@ -561,6 +563,7 @@ conf_application_clear(struct conf_application *application)
 	free(application->file);
 	variables_clear(&application->variables);
 	roles_clear(&application->roles);
+	variables_clear(&application->secrets);
 }
 
 void
@@ -586,6 +589,7 @@ conf_free(struct conf *conf)
 	free(conf->user);
 	variables_clear(&conf->variables);
 	roles_clear(&conf->roles);
+	variables_clear(&conf->secrets);
 	free(conf);
 }
 

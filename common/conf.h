@@ -56,6 +56,7 @@ struct conf_step {
 	unsigned only_on, skip_on;	/* sets of enum conf_mode; 0: not given */
 	bool irreversible, ignore_failure;
 	struct conf_strings artifacts;	/* put under $BM_ARTIFACTS for this step */
+	struct conf_strings secrets;	/* names of those that it gets */
 };
 
 struct conf_plan {
@@ -82,6 +83,7 @@ struct conf_stage {
 	struct windows *windows;	/* NULL: neither windows nor freezes */
 	unsigned windows_hold;		/* set of enum conf_mode that they hold */
 	struct conf_roles roles;
+	struct conf_variables secrets;	/* NAME → path, or "credential:…" */
 };
 
 /* A recurring deployment: each occurrence becomes a job. */
@@ -107,6 +109,7 @@ struct conf_application {
 	size_t nschedules;
 	int keep_builds;		/* the newest builds that `gc` leaves; 0: it frees none */
 	struct conf_roles roles;
+	struct conf_variables secrets;
 };
 
 enum conf_launcher { CONF_LAUNCHER_AUTO, CONF_LAUNCHER_SYSTEMD, CONF_LAUNCHER_FORK };
@@ -128,6 +131,7 @@ struct conf {
 	char *user;
 	struct conf_variables variables;
 	struct conf_roles roles;
+	struct conf_variables secrets;
 	bool incomplete;		/* files or sections with mistakes were left out */
 	struct conf_application *applications;
 	size_t napplications;
@@ -184,6 +188,11 @@ char *conf_resolve(const struct conf *conf, const struct conf_application *appli
 		   const struct conf_stage *stage, char ret_digest[65]);
 /* The merged configuration variables of a stage: an object NAME → value. New reference. */
 json_t *conf_stage_variables(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage);
+/* Where the secrets of a stage come from: an object NAME → path, or "credential:NAME of a file in $CREDENTIALS_DIRECTORY". A step that
+   gets NAME finds the path of a file in $NAME_FILE. New reference. */
+json_t *conf_stage_secrets(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage);
+const char *conf_secret_credential(const char *from); /* the name behind "credential:"; NULL: it is a path */
+char *conf_secret_variable(const char *name); /* NAME_FILE. free() */
 /* The user that a step runs as: narrowest of step, plan, stage, application, bmd.conf; "" if none. Borrowed. */
 const char *conf_step_user(const struct conf *conf, const struct conf_application *application,
 			   const struct conf_stage *stage, const struct conf_plan *plan, const struct conf_step *step);

@@ -169,6 +169,22 @@ check_users(struct conf_parse *parse, size_t i, const struct conf_stage *stage,
 		parse->fatal = fatal;
 }
 
+/* Said where the stage takes the plan: another may give the same plan what it needs. */
+static void
+check_secrets(struct conf_parse *parse, size_t i, const struct conf_stage *stage,
+	      const struct conf_plan *plan)
+{
+	struct conf_origin *origin = &parse->applications[i];
+	const struct conf_node *node = conf_node_child(origin->node, "stage", stage->name);
+	_cleanup_free_ char *wrong =
+	    conf_wrong_secrets(parse->conf, &parse->conf->applications[i], stage, plan);
+
+	if (!wrong)
+		return;
+	origin->out = true;
+	conf_report(parse, origin->source, conf_node_line(node, "plan"), "%s", wrong);
+}
+
 static void
 check_application(struct conf_parse *parse, size_t i)
 {
@@ -181,10 +197,12 @@ check_application(struct conf_parse *parse, size_t i)
 		if (!stage->plan || !names_stage(stage->plan))
 			continue; /* reported where it stands */
 		plan = conf_plan(parse->conf, stage->plan);
-		if (plan)
+		if (plan) {
 			check_users(parse, i, stage, plan);
-		else
+			check_secrets(parse, i, stage, plan);
+		} else {
 			check_plan(parse, i, stage);
+		}
 	}
 }
 

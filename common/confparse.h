@@ -6,9 +6,11 @@
  *	conflex.c	text → nodes: which section and key stands in which line; whatever cannot stay is
  *			reported and blanked out, so that libconfuse reads on and every mistake is found
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
+ *	confstep.c	what is wrong with a step
  *	confschedule.c	what is wrong with a schedule
  *	confwindow.c	the windows and freezes of a stage
  *	confroles.c	who may what: operators, viewers, approvers
+ *	confsecrets.c	secrets: where they come from, and who gets them
  *	confcheck.c	what is wrong between sections and files
  *	confresolve.c	questions to a finished struct conf
  */
@@ -149,6 +151,17 @@ const char *conf_nearest(const char *word, const char *(*at)(const void *, size_
 /* TEXT (N bytes and a NUL) → nodes without values. Comments and what was reported are blanked out in TEXT.
    Returns NULL when the end is not to be trusted (something is not closed). */
 struct conf_node *conf_lex(struct conf_parse *parse, struct conf_source *source, char *text, size_t n);
+/* What is being read: for reports. */
+struct conf_reader {
+	struct conf_parse *parse;
+	struct conf_source *source;
+};
+#define CONF_BAD(reader, line, ...) conf_report((reader)->parse, (reader)->source, line, __VA_ARGS__)
+/* All keys of NODE into BASE, the struct that its rules speak of. */
+void conf_read_keys(struct conf_reader *reader, const struct conf_node *node, void *base);
+void conf_check_title(struct conf_reader *reader, const struct conf_node *node);
+void conf_read_step(struct conf_reader *reader, const struct conf_node *node, struct conf_step *step);
+
 /* Nodes with values → parse->conf and its origins. */
 void conf_read(struct conf_parse *parse, struct conf_source *source);
 /* A schedule of APPLICATION by itself: its keys are read, the stages too. */
@@ -156,6 +169,14 @@ void conf_check_schedule(struct conf_parse *parse, struct conf_source *source, c
 			 const struct conf_application *application, const struct conf_schedule *schedule);
 /* The lists of NODE that say who may what. */
 void conf_check_roles(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node, const struct conf_roles *roles);
+/* The secrets of NODE, and those that a step gets, by themselves; and what is wrong with them together, as a sentence (free()), or NULL. */
+void conf_check_secrets(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node, const struct conf_variables *secrets);
+void conf_check_step_secrets(struct conf_reader *reader, const struct conf_node *node, const struct conf_step *step);
+char *conf_wrong_secrets(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
+			 const struct conf_plan *plan);
+/* Is VARIABLE the NAME_FILE of a secret that this stage has? */
+bool conf_secret_names(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
+		       const char *variable);
 /* Between sections and files. */
 void conf_check(struct conf_parse *parse);
 

@@ -44,6 +44,7 @@ static const struct conf_rule step_rules[] = {
 	{"irreversible",   CONF_TRUTH,     FIELD(conf_step, irreversible),   0, 0, "true"},
 	{"ignore-failure", CONF_TRUTH,     FIELD(conf_step, ignore_failure), 0, 0, "true"},
 	{"artifacts",      CONF_LIST,      FIELD(conf_step, artifacts),      0, 0, "{\"site\"}"},
+	{"secrets",        CONF_LIST,      FIELD(conf_step, secrets),        0, 0, "{\"DB_PASSWORD\"}"},
 };
 
 static const struct conf_rule plan_rules[] = {
@@ -64,6 +65,7 @@ static const struct conf_rule stage_rules[] = {
 	{"windows",        CONF_LIST,      NO_FIELD,                          0, 0, "{\"Mon..Fri 22:00-05:00\"}"},
 	{"freezes",        CONF_LIST,      NO_FIELD,                          0, 0, "{'2026-12-20/2027-01-02 \"year end\"'}"},
 	{"windows-hold",   CONF_MODES,     FIELD(conf_stage, windows_hold),   0, 0, "{\"deploy\", \"redeploy\"}"},
+	{"secrets",        CONF_VARIABLES, FIELD(conf_stage, secrets),        0, 0, "{\"DB_PASSWORD=/etc/bmd/secrets/db\"}"},
 	ROLES(conf_stage),
 };
 
@@ -82,6 +84,7 @@ static const struct conf_rule application_rules[] = {
 	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
 	{"variables", CONF_VARIABLES, FIELD(conf_application, variables), 0, 0, "{\"PORT=8080\"}"},
 	{"keep-builds", CONF_NUMBER,  FIELD(conf_application, keep_builds), 0, 1000000, "20"},
+	{"secrets",   CONF_VARIABLES, FIELD(conf_application, secrets),   0, 0, "{\"DB_PASSWORD=/etc/bmd/secrets/db\"}"},
 	ROLES(conf_application),
 };
 
@@ -106,6 +109,7 @@ static const struct conf_rule main_rules[] = {
 	{"user",                CONF_USER,      FIELD(conf, user),                0, 0, "\"deploy\""},
 	{"run-directory",       CONF_TEXT,      FIELD(conf, run_directory),       0, 0, "\"/var/lib/bmd-run\""},
 	{"variables",           CONF_VARIABLES, FIELD(conf, variables),           0, 0, "{\"TIER=web\"}"},
+	{"secrets",             CONF_VARIABLES, FIELD(conf, secrets),             0, 0, "{\"DB_PASSWORD=/etc/bmd/secrets/db\"}"},
 	ROLES(conf),
 };
 
@@ -143,10 +147,6 @@ static const struct {
 };
 static const char *const modes[] = {"deploy", "redeploy", "rollback"}; /* 1 << i: enum conf_mode */
 
-static const char *const builtins[] = {
-	"BM_JOB", "BM_APPLICATION", "BM_RELEASE", "BM_BUILD", "BM_STAGE", "BM_PLAN", "BM_STEP", "BM_MODE",
-	"BM_FROM_RELEASE", "BM_FROM_BUILD", "BM_REASON", "BM_REQUESTED_BY", "BM_ARTIFACTS",
-};
 /* clang-format on */
 
 const struct conf_schema *
@@ -164,17 +164,10 @@ conf_rule(const struct conf_schema *schema, const char *name)
 	return NULL;
 }
 
-/* What is being read: for reports. */
-struct reader {
-	struct conf_parse *parse;
-	struct conf_source *source;
-};
-#define BAD(reader, line, ...) conf_report((reader)->parse, (reader)->source, line, __VA_ARGS__)
-
 /* ---- values */
 
 static void
-read_number(struct reader *reader, const struct conf_key *key, int *field)
+read_number(struct conf_reader *reader, const struct conf_key *key, int *field)
 {
 	const char *text = key->values[0].text;
 	char *end = NULL;
@@ -185,14 +178,14 @@ read_number(struct reader *reader, const struct conf_key *key, int *field)
 	else
 		value = -1;
 	if (value < key->rule->low || value > key->rule->high)
-		BAD(reader, key->line, "%s = \"%.40s\": write a whole number from %lld to %lld",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a whole number from %lld to %lld",
 		    key->rule->name, text, (long long)key->rule->low, (long long)key->rule->high);
 	else
 		*field = (int)value;
 }
 
 static void
-read_truth(struct reader *reader, const struct conf_key *key, bool *field)
+read_truth(struct conf_reader *reader, const struct conf_key *key, bool *field)
 {
 	static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
 	const char *text = key->values[0].text;
@@ -202,27 +195,27 @@ read_truth(struct reader *reader, const struct conf_key *key, bool *field)
 			*field = i % 2 == 1;
 			return;
 		}
-	BAD(reader, key->line, "%s = \"%.40s\": write true or false", key->rule->name, text);
+	CONF_BAD(reader, key->line, "%s = \"%.40s\": write true or false", key->rule->name, text);
 }
 
 static void
-read_span(struct reader *reader, const struct conf_key *key, int64_t *field)
+read_span(struct conf_reader *reader, const struct conf_key *key, int64_t *field)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	const char *text = key->values[0].text;
 	int64_t value;
 
 	if (*text && strspn(text, "0123456789. ") == strlen(text))
-		BAD(reader, key->line, "%s = \"%.40s\": a span needs a unit, such as %s",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": a span needs a unit, such as %s",
 		    key->rule->name, text, key->rule->example);
 	else if (when_parse_span(text, &value, &err) < 0)
-		BAD(reader, key->line, "%s: %s", key->rule->name, err.text);
+		CONF_BAD(reader, key->line, "%s: %s", key->rule->name, err.text);
 	else if (value < key->rule->low)
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "%s = \"%.40s\": write a span longer than nothing, such as %s", key->rule->name,
 		    text, key->rule->example);
 	else if (value > key->rule->high)
-		BAD(reader, key->line, "%s = \"%.40s\": write a span of at most %lldd",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a span of at most %lldd",
 		    key->rule->name, text, (long long)(key->rule->high / SPAN_DAY));
 	else
 		*field = value;
@@ -230,7 +223,7 @@ read_span(struct reader *reader, const struct conf_key *key, int64_t *field)
 
 /* Powers of 1024 with an i, of 1000 without: as they are written, so they are meant. */
 static void
-read_size(struct reader *reader, const struct conf_key *key, int64_t *field)
+read_size(struct conf_reader *reader, const struct conf_key *key, int64_t *field)
 {
 	static const struct {
 		const char *name;
@@ -244,20 +237,20 @@ read_size(struct reader *reader, const struct conf_key *key, int64_t *field)
 	int64_t value = digits > 0 && digits < 16 ? strtoll(text, NULL, 10) : -1;
 
 	if (digits > 0 && !*unit) {
-		BAD(reader, key->line, "%s = \"%.40s\": a size needs a unit, such as %s",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": a size needs a unit, such as %s",
 		    key->rule->name, text, key->rule->example);
 		return;
 	}
 	while (i < ARRAY_SIZE(units) && strcmp(units[i].name, unit) != 0)
 		i++;
 	if (digits == 0 || i == ARRAY_SIZE(units))
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "%s = \"%.40s\" is no size: write a whole number with B, KiB, MiB, GiB or "
 		    "TiB, such as %s",
 		    key->rule->name, text, key->rule->example);
 	else if (value < 0 || value > key->rule->high / units[i].bytes ||
 		 value * units[i].bytes < key->rule->low)
-		BAD(reader, key->line, "%s = \"%.40s\": write a size from %s to %lldTiB",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a size from %s to %lldTiB",
 		    key->rule->name, text, key->rule->low == 1 ? "1B" : "1MiB",
 		    (long long)(key->rule->high / SIZE_TIB));
 	else
@@ -265,7 +258,7 @@ read_size(struct reader *reader, const struct conf_key *key, int64_t *field)
 }
 
 static void
-read_choice(struct reader *reader, const struct conf_key *key, int *field)
+read_choice(struct conf_reader *reader, const struct conf_key *key, int *field)
 {
 	const char *text = key->values[0].text;
 	size_t i = 0;
@@ -278,21 +271,21 @@ read_choice(struct reader *reader, const struct conf_key *key, int *field)
 			return;
 		}
 	if (choices[i].n == 2)
-		BAD(reader, key->line, "%s = \"%.40s\": write \"%s\" or \"%s\"", key->rule->name,
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write \"%s\" or \"%s\"", key->rule->name,
 		    text, choices[i].words[0], choices[i].words[1]);
 	else
-		BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"",
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"",
 		    key->rule->name, text, choices[i].words[0], choices[i].words[1],
 		    choices[i].words[2]);
 }
 
 static void
-read_modes(struct reader *reader, const struct conf_key *key, unsigned *field)
+read_modes(struct conf_reader *reader, const struct conf_key *key, unsigned *field)
 {
 	unsigned set = 0;
 
 	if (key->nvalues == 0)
-		BAD(reader, key->line, "%s is empty: write %s, or take it away", key->rule->name,
+		CONF_BAD(reader, key->line, "%s is empty: write %s, or take it away", key->rule->name,
 		    key->rule->example);
 	for (size_t i = 0; i < key->nvalues; i++) {
 		size_t mode = 0;
@@ -300,7 +293,7 @@ read_modes(struct reader *reader, const struct conf_key *key, unsigned *field)
 		while (mode < ARRAY_SIZE(modes) && strcmp(key->values[i].text, modes[mode]) != 0)
 			mode++;
 		if (mode == ARRAY_SIZE(modes))
-			BAD(reader, key->values[i].line,
+			CONF_BAD(reader, key->values[i].line,
 			    "%s: \"%.40s\" is no mode: write \"deploy\", \"redeploy\" or "
 			    "\"rollback\"",
 			    key->rule->name, key->values[i].text);
@@ -311,7 +304,7 @@ read_modes(struct reader *reader, const struct conf_key *key, unsigned *field)
 }
 
 static void
-read_user(struct reader *reader, const struct conf_key *key, char **field)
+read_user(struct conf_reader *reader, const struct conf_key *key, char **field)
 {
 	const struct conf_parse *parse = reader->parse;
 	const char *name = key->values[0].text;
@@ -322,17 +315,17 @@ read_user(struct reader *reader, const struct conf_key *key, char **field)
 	free(*field);
 	*field = xstrdup(name);
 	if (strspn(name, "+-0123456789") == strlen(name))
-		BAD(reader, key->line, "user \"%.40s\" is a number: write the name of the user",
+		CONF_BAD(reader, key->line, "user \"%.40s\" is a number: write the name of the user",
 		    name);
 	else if (!parse->world->user(name, &uid))
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "user \"%.40s\" does not exist on this machine: create it, or write another",
 		    name);
 	else if (uid == (uid_t)-1)
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "user \"%.40s\" has the id -1, which means nobody: write another", name);
 	else if (!parse->root && uid != parse->world->uid)
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "user \"%.40s\" cannot be named: bmd-run does not run as root and cannot "
 		    "become another "
 		    "user: take the line away, or run bmd as root or with launcher = \"systemd\"",
@@ -350,19 +343,19 @@ read_list(const struct conf_key *key, struct conf_strings *field)
 /* NAME of NAME=VALUE may be set by the configuration; in a step's environment also what only it may
  * set. */
 static bool
-check_variable(struct reader *reader, const struct conf_key *key, int line, const char *name)
+check_variable(struct conf_reader *reader, const struct conf_key *key, int line, const char *name)
 {
 	static const char *const fixed[] = {"USER", "LOGNAME"};
 	bool step = strcmp(key->rule->name, "environment") == 0;
 
 	if (strncmp(name, "BM_", 3) == 0) {
-		BAD(reader, line,
+		CONF_BAD(reader, line,
 		    "%s: names that begin with BM_ are bmd's own: write another name than %.60s",
 		    key->rule->name, name);
 		return false;
 	}
 	if (!names_variable(name)) {
-		BAD(reader, line,
+		CONF_BAD(reader, line,
 		    "%s: \"%.60s\" is no name of a variable: write letters, digits and _, such as "
 		    "ROOT",
 		    key->rule->name, name);
@@ -370,13 +363,13 @@ check_variable(struct reader *reader, const struct conf_key *key, int line, cons
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (strcmp(name, fixed[i]) == 0) {
-			BAD(reader, line,
+			CONF_BAD(reader, line,
 			    "%s: %s is made by bmd for the user of each step: write another name",
 			    key->rule->name, name);
 			return false;
 		}
 	if (!step && names_variable_reserved(name)) {
-		BAD(reader, line,
+		CONF_BAD(reader, line,
 		    "%s: %s is reserved: write it in the environment of the step that needs it",
 		    key->rule->name, name);
 		return false;
@@ -385,11 +378,11 @@ check_variable(struct reader *reader, const struct conf_key *key, int line, cons
 }
 
 static void
-read_variables(struct reader *reader, const struct conf_key *key, struct conf_variables *field)
+read_variables(struct conf_reader *reader, const struct conf_key *key, struct conf_variables *field)
 {
 	field->v = xcalloc(key->nvalues + 1, sizeof(*field->v));
 	if (key->nvalues > NAMES_VARIABLES_MAX) {
-		BAD(reader, key->line, "%s has %zu values: write at most %d", key->rule->name,
+		CONF_BAD(reader, key->line, "%s has %zu values: write at most %d", key->rule->name,
 		    key->nvalues, NAMES_VARIABLES_MAX);
 		return;
 	}
@@ -400,7 +393,7 @@ read_variables(struct reader *reader, const struct conf_key *key, struct conf_va
 		bool twice = false;
 
 		if (!equal) {
-			BAD(reader, value->line,
+			CONF_BAD(reader, value->line,
 			    "%s: \"%.60s\" has no =: write NAME=VALUE, such as \"ROOT=/srv\"",
 			    key->rule->name, value->text);
 			continue;
@@ -409,7 +402,7 @@ read_variables(struct reader *reader, const struct conf_key *key, struct conf_va
 		if (!check_variable(reader, key, value->line, name))
 			continue;
 		if (strlen(equal + 1) > NAMES_VALUE_MAX) {
-			BAD(reader, value->line,
+			CONF_BAD(reader, value->line,
 			    "%s: the value of %s has more than %d bytes: write a shorter one",
 			    key->rule->name, name, NAMES_VALUE_MAX);
 			continue;
@@ -417,7 +410,7 @@ read_variables(struct reader *reader, const struct conf_key *key, struct conf_va
 		for (size_t j = 0; j < field->n && !twice; j++)
 			twice = strcmp(field->v[j].name, name) == 0;
 		if (twice) {
-			BAD(reader, value->line, "%s: %s is set twice: keep one of the two",
+			CONF_BAD(reader, value->line, "%s: %s is set twice: keep one of the two",
 			    key->rule->name, name);
 			continue;
 		}
@@ -434,29 +427,29 @@ read_text(const struct conf_key *key, char **field)
 }
 
 static void
-read_every(struct reader *reader, const struct conf_key *key, char **field)
+read_every(struct conf_reader *reader, const struct conf_key *key, char **field)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct every every;
 
 	read_text(key, field);
 	if (**field != '\0' && every_parse(*field, &every, &err) < 0)
-		BAD(reader, key->line, "%s = %s", key->rule->name, err.text);
+		CONF_BAD(reader, key->line, "%s = %s", key->rule->name, err.text);
 }
 
 static void
-read_name(struct reader *reader, const struct conf_key *key, char **field)
+read_name(struct conf_reader *reader, const struct conf_key *key, char **field)
 {
 	read_text(key, field);
 	if (!names_stage(*field))
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "%s = \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as %s",
 		    key->rule->name, *field, key->rule->example);
 }
 
 /* All keys of NODE into BASE, the struct that its rules speak of. */
-static void
-read_keys(struct reader *reader, const struct conf_node *node, void *base)
+void
+conf_read_keys(struct conf_reader *reader, const struct conf_node *node, void *base)
 {
 	for (size_t i = 0; i < node->nkeys; i++) {
 		const struct conf_key *key = &node->keys[i];
@@ -505,272 +498,31 @@ read_keys(struct reader *reader, const struct conf_node *node, void *base)
 	}
 }
 
-static void
-check_title(struct reader *reader, const struct conf_node *node)
+void
+conf_check_title(struct conf_reader *reader, const struct conf_node *node)
 {
 	if (!names_stage(node->title))
-		BAD(reader, node->line,
+		CONF_BAD(reader, node->line,
 		    "%s \"%.70s\" is no name: write a-z, 0-9 and . _ -, beginning with a letter or "
 		    "digit, "
 		    "at most 63",
 		    node->schema->kind, node->title);
 }
 
-/* ---- a step */
-
-static bool
-provides(const struct conf_variables *environment, const char *name)
-{
-	for (size_t i = 0; i < environment->n; i++)
-		if (strcmp(environment->v[i].name, name) == 0)
-			return true;
-	return false;
-}
-
-/* A name that nobody can ever set: neither bmd nor this step, and no job or build may. */
 static void
-check_name(struct reader *reader, int line, const char *key, const struct conf_step *step,
-	   const char *name)
-{
-	static const char *const never[] = {"ENV", "BASH_ENV", "IFS"};
-	const char *near = names_suggest(name, builtins, ARRAY_SIZE(builtins));
-	bool unset = strncmp(name, "LD_", 3) == 0 && !provides(&step->environment, name);
-
-	if (strncmp(name, "BM_", 3) == 0) {
-		if (near && strcmp(near, name) == 0)
-			return;
-		BAD(reader, line, "%s: bmd sets no $%.60s: write $%s", key, name,
-		    near ? near : builtins[0]);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		unset |= strcmp(name, never[i]) == 0 && !provides(&step->environment, name);
-	if (unset)
-		BAD(reader, line,
-		    "%s: nothing can set $%.60s: write it in the environment of the step", key,
-		    name);
-}
-
-/* The '$'s of a text that will be expanded. */
-static void
-check_dollars(struct reader *reader, int line, const char *key, const struct conf_step *step,
-	      const char *text)
-{
-	const char *at = text, *name;
-	size_t n;
-
-	while ((at = strchr(at, '$'))) {
-		_cleanup_free_ char *copy = NULL;
-		int kind;
-
-		at++;
-		kind = conf_dollar(&at, &name, &n);
-		if (kind < 0) {
-			BAD(reader, line,
-			    "%s: a $ without a name in \"%.60s\": write $NAME or ${NAME}, or $$ "
-			    "for a "
-			    "$ itself",
-			    key, text);
-			return;
-		}
-		if (kind == 1) {
-			copy = xstrndup(name, n);
-			check_name(reader, line, key, step, copy);
-		}
-	}
-}
-
-/* An absolute path, as far as that can be seen before $NAMEs are replaced. */
-static void
-check_path(struct reader *reader, const struct conf_node *node, const char *key,
-	   const struct conf_step *step, const char *text)
-{
-	int line = conf_node_line(node, key);
-
-	if (text[0] != '/' && text[0] != '$')
-		BAD(reader, line, "%s = \"%.60s\" is not absolute: begin it with / or a $NAME", key,
-		    text);
-	check_dollars(reader, line, key, step, text);
-}
-
-static bool
-within(const char *path, const char *folder)
-{
-	size_t n = strlen(folder);
-
-	return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/');
-}
-
-/* Relative, without empty parts, "." and "..", at the end neither. */
-static bool
-relative_path(const char *path)
-{
-	while (*path) {
-		size_t n = strcspn(path, "/");
-
-		if (n == 0 || (n <= 2 && strspn(path, ".") >= n) || n > 255)
-			return false;
-		path += n;
-		if (*path == '/' && !*++path)
-			return false;
-	}
-	return true;
-}
-
-static void
-check_shared(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
-{
-	const struct conf_key *key = conf_node_key(node, "shared");
-
-	for (size_t i = 0; i < step->shared.n; i++) {
-		const char *path = step->shared.v[i];
-
-		if (!*path || !relative_path(path) || strlen(path) > 4000) {
-			BAD(reader, key->values[i].line,
-			    "shared: \"%.60s\" is not a path inside the release: write it without "
-			    "a / at either end, and "
-			    "without . and .. as parts, such as \"log\"",
-			    path);
-			continue;
-		}
-		for (size_t j = 0; j < i; j++)
-			if (within(path, step->shared.v[j]) || within(step->shared.v[j], path)) {
-				BAD(reader, key->values[i].line,
-				    "shared: \"%.60s\" and \"%.60s\" overlap: keep one of the two",
-				    step->shared.v[j], path);
-				break;
-			}
-	}
-}
-
-/* Exactly one of deploy, exec and run. */
-static void
-check_action(struct reader *reader, const struct conf_node *node, struct conf_step *step)
-{
-	static const char *const actions[] = {"deploy", "exec", "run"}; /* enum conf_action */
-	const struct conf_key *first = NULL, *key;
-
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		key = conf_node_key(node, actions[i]);
-		if (!key)
-			continue;
-		if (first) {
-			const struct conf_key *later = key->line < first->line ? first : key;
-			BAD(reader, later->line,
-			    "step \"%s\" has two actions, %s and %s: make two steps of it",
-			    node->title, first->rule->name, key->rule->name);
-			return;
-		}
-		first = key;
-		step->action = (enum conf_action)i;
-	}
-	if (!first)
-		BAD(reader, node->line,
-		    "step \"%s\" has no action: write one of deploy = \"ARTIFACT\" to = "
-		    "'DIRECTORY', exec = {…} or "
-		    "run = '…'",
-		    node->title);
-}
-
-static void
-check_deploy(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
-{
-	static const char *const options[] = {"to", "shared", "keep", "in-place"};
-
-	if (conf_node_key(node, "deploy")) {
-		if (!conf_node_key(node, "to"))
-			BAD(reader, conf_node_line(node, "deploy"),
-			    "step \"%s\" deploys to no directory: write to = '$ROOT'", node->title);
-		if (step->in_place && step->keep)
-			BAD(reader, conf_node_line(node, "keep"),
-			    "keep counts release folders, and in-place makes none: keep one of the "
-			    "two");
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (conf_node_key(node, options[i]))
-			BAD(reader, conf_node_line(node, options[i]),
-			    "%s is an option of deploy, which step \"%s\" has not: write deploy = "
-			    "\"ARTIFACT\", or "
-			    "take it away",
-			    options[i], node->title);
-}
-
-static void
-check_exec(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
-{
-	const struct conf_key *key = conf_node_key(node, "exec");
-
-	if (key && !key->spoiled && (step->exec.n == 0 || !step->exec.v[0][0]))
-		BAD(reader, key->line, "exec names no program: write exec = %s",
-		    key->rule->example);
-	for (size_t i = 0; i < step->exec.n; i++)
-		check_dollars(reader, key->values[i].line, "exec", step, step->exec.v[i]);
-	if (step->run && strspn(step->run, " \t\r\n") == strlen(step->run))
-		BAD(reader, conf_node_line(node, "run"), "run is empty: write a text for /bin/sh");
-}
-
-static void
-check_artifacts(struct reader *reader, const struct conf_node *node, const struct conf_step *step)
-{
-	const struct conf_key *key = conf_node_key(node, "artifacts");
-
-	for (size_t i = 0; i < step->artifacts.n; i++) {
-		if (!names_stage(step->artifacts.v[i]))
-			BAD(reader, key->values[i].line,
-			    "artifacts: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
-			    "\"site\"",
-			    step->artifacts.v[i]);
-		for (size_t j = 0; j < i; j++)
-			if (strcmp(step->artifacts.v[i], step->artifacts.v[j]) == 0) {
-				BAD(reader, key->values[i].line,
-				    "artifacts: \"%.70s\" stands twice: keep one",
-				    step->artifacts.v[i]);
-				break;
-			}
-	}
-}
-
-static void
-read_step(struct reader *reader, const struct conf_node *node, struct conf_step *step)
-{
-	const unsigned all = CONF_DEPLOY | CONF_REDEPLOY | CONF_ROLLBACK;
-
-	step->name = xstrdup(node->title);
-	step->attempts = 1;
-	read_keys(reader, node, step);
-	if (!step->directory)
-		step->directory = xstrdup("/");
-	check_title(reader, node);
-	check_action(reader, node, step);
-	check_deploy(reader, node, step);
-	check_exec(reader, node, step);
-	check_shared(reader, node, step);
-	check_artifacts(reader, node, step);
-	if (step->to)
-		check_path(reader, node, "to", step, step->to);
-	check_path(reader, node, "directory", step, step->directory);
-	if (((step->only_on ? step->only_on : all) & ~step->skip_on) == 0)
-		BAD(reader, conf_node_line(node, "skip-on"),
-		    "step \"%s\" would never run: leave a mode in only-on that skip-on does not "
-		    "name",
-		    node->title);
-}
-
-static void
-read_plan(struct reader *reader, struct conf_node *node, struct conf_plan *plan)
+read_plan(struct conf_reader *reader, struct conf_node *node, struct conf_plan *plan)
 {
 	plan->name = xstrdup(node->title);
 	plan->file = xstrdup(reader->source->path);
 	plan->line = node->line;
 	plan->steps = xcalloc(node->nchildren + 1, sizeof(*plan->steps));
 	plan->nsteps = node->nchildren;
-	check_title(reader, node);
-	read_keys(reader, node, plan);
+	conf_check_title(reader, node);
+	conf_read_keys(reader, node, plan);
 	for (size_t i = 0; i < node->nchildren; i++)
-		read_step(reader, node->children[i], &plan->steps[i]);
+		conf_read_step(reader, node->children[i], &plan->steps[i]);
 	if (plan->nsteps == 0)
-		BAD(reader, node->line, "plan \"%s\" has no step: write step \"NAME\" { … }",
+		CONF_BAD(reader, node->line, "plan \"%s\" has no step: write step \"NAME\" { … }",
 		    node->title);
 }
 
@@ -778,44 +530,45 @@ read_plan(struct reader *reader, struct conf_node *node, struct conf_plan *plan)
 
 /* An empty list would let every build pass, where a reader of the file believes that none does. */
 static void
-read_signers(struct reader *reader, const struct conf_node *node, const struct conf_stage *stage)
+read_signers(struct conf_reader *reader, const struct conf_node *node, const struct conf_stage *stage)
 {
 	const struct conf_key *key = conf_node_key(node, "require-signature");
 	struct signature_key parsed;
 
 	if (key && stage->require_signature.n == 0)
-		BAD(reader, key->line,
+		CONF_BAD(reader, key->line,
 		    "require-signature is empty: write the public keys of those who sign, or take "
 		    "it away");
 	for (size_t i = 0; i < stage->require_signature.n; i++)
 		if (signature_parse_key(stage->require_signature.v[i], &parsed) < 0)
-			BAD(reader, key->values[i].line,
+			CONF_BAD(reader, key->values[i].line,
 			    "require-signature: \"%.60s\" is no public key of minisign: write the "
 			    "second line of its .pub file",
 			    stage->require_signature.v[i]);
 }
 
 static void
-read_stage(struct reader *reader, const struct conf_node *node, struct conf_stage *stage)
+read_stage(struct conf_reader *reader, const struct conf_node *node, struct conf_stage *stage)
 {
 	const struct conf_key *open = conf_node_key(node, "open");
 
-	check_title(reader, node);
-	read_keys(reader, node, stage);
+	conf_check_title(reader, node);
+	conf_read_keys(reader, node, stage);
 	if (!conf_node_key(node, "plan"))
-		BAD(reader, node->line, "stage \"%s\" has no plan: write plan = \"web\"",
+		CONF_BAD(reader, node->line, "stage \"%s\" has no plan: write plan = \"web\"",
 		    node->title);
 	if (!stage->plan)
 		stage->plan = xstrdup("");
 	for (size_t i = 0; i < stage->open.n; i++)
 		if (!names_variable(stage->open.v[i]) || names_variable_reserved(stage->open.v[i]))
-			BAD(reader, open->values[i].line,
+			CONF_BAD(reader, open->values[i].line,
 			    "open: \"%.60s\" can be set by no job or build: take it away, or write "
 			    "the name of a "
 			    "variable",
 			    stage->open.v[i]);
 	read_signers(reader, node, stage);
 	conf_check_roles(reader->parse, reader->source, node, &stage->roles);
+	conf_check_secrets(reader->parse, reader->source, node, &stage->secrets);
 	conf_read_windows(reader->parse, reader->source, node, stage);
 }
 
@@ -852,7 +605,7 @@ misspelt(const struct conf_node *node, const struct conf_key *stages, const char
 
 /* Sections for stages that `stages` does not list. */
 static void
-check_unlisted(struct reader *reader, const struct conf_node *node, const struct conf_key *stages)
+check_unlisted(struct conf_reader *reader, const struct conf_node *node, const struct conf_key *stages)
 {
 	for (size_t i = 0; i < node->nchildren; i++) {
 		const struct conf_node *child = node->children[i];
@@ -865,18 +618,18 @@ check_unlisted(struct reader *reader, const struct conf_node *node, const struct
 			continue;
 		near = meant(child, stages);
 		if (near)
-			BAD(reader, child->line,
+			CONF_BAD(reader, child->line,
 			    "stage \"%s\" is not in stages: write stage \"%s\", or add it to "
 			    "stages",
 			    child->title, near);
 		else
-			BAD(reader, child->line, "stage \"%s\" is not in stages: add it to stages",
+			CONF_BAD(reader, child->line, "stage \"%s\" is not in stages: add it to stages",
 			    child->title);
 	}
 }
 
 static void
-read_stages(struct reader *reader, const struct conf_node *node,
+read_stages(struct conf_reader *reader, const struct conf_node *node,
 	    struct conf_application *application)
 {
 	const struct conf_key *key = conf_node_key(node, "stages");
@@ -886,7 +639,7 @@ read_stages(struct reader *reader, const struct conf_node *node,
 	if (key && key->spoiled)
 		return;
 	if (!key || key->nvalues == 0)
-		BAD(reader, key ? key->line : node->line,
+		CONF_BAD(reader, key ? key->line : node->line,
 		    "application \"%s\" has no stages: write stages = {\"testing\", "
 		    "\"production\"}",
 		    node->title);
@@ -895,14 +648,14 @@ read_stages(struct reader *reader, const struct conf_node *node,
 		const char *name = key->values[i].text;
 
 		if (!names_stage(name)) {
-			BAD(reader, key->values[i].line,
+			CONF_BAD(reader, key->values[i].line,
 			    "stages: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
 			    "\"production\"",
 			    name);
 			continue;
 		}
 		if (conf_stage(application, name)) {
-			BAD(reader, key->values[i].line, "stages: \"%s\" stands twice: keep one",
+			CONF_BAD(reader, key->values[i].line, "stages: \"%s\" stands twice: keep one",
 			    name);
 			continue;
 		}
@@ -912,7 +665,7 @@ read_stages(struct reader *reader, const struct conf_node *node,
 		if (child)
 			read_stage(reader, child, stage);
 		else if (!misspelt(node, key, name))
-			BAD(reader, key->values[i].line,
+			CONF_BAD(reader, key->values[i].line,
 			    "stage \"%s\" has no section: write stage \"%s\" { plan = … }", name,
 			    name);
 	}
@@ -920,7 +673,7 @@ read_stages(struct reader *reader, const struct conf_node *node,
 }
 
 static void
-read_schedules(struct reader *reader, const struct conf_node *node,
+read_schedules(struct conf_reader *reader, const struct conf_node *node,
 	       struct conf_application *application)
 {
 	application->schedules = xcalloc(node->nchildren + 1, sizeof(*application->schedules));
@@ -933,21 +686,22 @@ read_schedules(struct reader *reader, const struct conf_node *node,
 		schedule = &application->schedules[application->nschedules++];
 		schedule->name = xstrdup(child->title);
 		schedule->line = child->line;
-		check_title(reader, child);
-		read_keys(reader, child, schedule);
+		conf_check_title(reader, child);
+		conf_read_keys(reader, child, schedule);
 		conf_check_schedule(reader->parse, reader->source, child, application, schedule);
 	}
 }
 
 static void
-read_application(struct reader *reader, struct conf_node *node,
+read_application(struct conf_reader *reader, struct conf_node *node,
 		 struct conf_application *application)
 {
 	application->name = xstrdup(node->title);
 	application->file = xstrdup(reader->source->path);
-	check_title(reader, node);
-	read_keys(reader, node, application);
+	conf_check_title(reader, node);
+	conf_read_keys(reader, node, application);
 	conf_check_roles(reader->parse, reader->source, node, &application->roles);
+	conf_check_secrets(reader->parse, reader->source, node, &application->secrets);
 	read_stages(reader, node, application);
 	read_schedules(reader, node, application);
 }
@@ -968,17 +722,17 @@ runs_as_root(const struct conf_parse *parse, const struct conf_node *root)
 
 /* Room for one more of N, or a report. */
 static bool
-fits(struct reader *reader, const struct conf_node *node, size_t n)
+fits(struct conf_reader *reader, const struct conf_node *node, size_t n)
 {
 	if (n == CONF_TOTAL_MAX)
-		BAD(reader, node->line, "more than %d sections %s in all files", CONF_TOTAL_MAX,
+		CONF_BAD(reader, node->line, "more than %d sections %s in all files", CONF_TOTAL_MAX,
 		    node->schema->kind);
 	return n < CONF_TOTAL_MAX;
 }
 
 /* The value's array and that of the origins grow in step. */
 static void
-add_application(struct reader *reader, struct conf_node *node, const struct conf_origin *origin)
+add_application(struct conf_reader *reader, struct conf_node *node, const struct conf_origin *origin)
 {
 	struct conf_parse *parse = reader->parse;
 	struct conf *conf = parse->conf;
@@ -995,7 +749,7 @@ add_application(struct reader *reader, struct conf_node *node, const struct conf
 }
 
 static void
-add_plan(struct reader *reader, struct conf_node *node, const struct conf_origin *origin)
+add_plan(struct conf_reader *reader, struct conf_node *node, const struct conf_origin *origin)
 {
 	struct conf_parse *parse = reader->parse;
 	struct conf *conf = parse->conf;
@@ -1014,13 +768,14 @@ add_plan(struct reader *reader, struct conf_node *node, const struct conf_origin
 void
 conf_read(struct conf_parse *parse, struct conf_source *source)
 {
-	struct reader reader = {parse, source};
+	struct conf_reader reader = {parse, source};
 	struct conf *conf = parse->conf;
 
 	if (source->place == CONF_MAIN) {
 		parse->root = runs_as_root(parse, source->root);
-		read_keys(&reader, source->root, conf);
+		conf_read_keys(&reader, source->root, conf);
 		conf_check_roles(parse, source, source->root, &conf->roles);
+		conf_check_secrets(parse, source, source->root, &conf->secrets);
 	}
 	for (size_t i = 0; i < source->root->nchildren; i++) {
 		struct conf_node *node = source->root->children[i];

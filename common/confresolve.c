@@ -100,7 +100,8 @@ bool
 conf_variable_open(const struct conf *conf, const struct conf_application *application,
 		   const struct conf_stage *stage, const char *name)
 {
-	if (!names_variable(name) || names_variable_reserved(name))
+	if (!names_variable(name) || names_variable_reserved(name) ||
+	    conf_secret_names(conf, application, stage, name))
 		return false;
 	for (size_t i = 0; i < stage->open.n; i++)
 		if (strcmp(stage->open.v[i], name) == 0)
@@ -134,6 +135,8 @@ step_json(const struct conf_step *step, const char *user)
 	set(object, "irreversible", json_boolean(step->irreversible));
 	set(object, "ignore-failure", json_boolean(step->ignore_failure));
 	set(object, "artifacts", strings_json(&step->artifacts));
+	if (step->secrets.n > 0)
+		set(object, "secrets", strings_json(&step->secrets));
 	return object;
 }
 
@@ -142,6 +145,7 @@ conf_resolve(const struct conf *conf, const struct conf_application *application
 	     const struct conf_stage *stage, char ret_digest[65])
 {
 	_cleanup_json_ json_t *object = json_object();
+	_cleanup_json_ json_t *secrets = conf_stage_secrets(conf, application, stage);
 	const struct conf_plan *plan = conf_plan(conf, stage->plan);
 	json_t *steps = json_array();
 	char *text;
@@ -158,6 +162,8 @@ conf_resolve(const struct conf *conf, const struct conf_application *application
 	if (stage->require_signature.n > 0)
 		set(object, "require-signature", strings_json(&stage->require_signature));
 	set(object, "verify", json_integer(stage->verify));
+	if (json_object_size(secrets) > 0)
+		set(object, "secrets", json_incref(secrets));
 	text = json_canonical(object);
 	digest_of(text, strlen(text), ret_digest);
 	return text;

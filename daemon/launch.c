@@ -237,12 +237,13 @@ await_exec(const struct start *start, pid_t pid, int fd, struct err *err)
 	return refuse(err, start->program, failure.what, failure.number ? failure.number : EIO);
 }
 
-/* NULL-terminated; what is free of secrets and of bmd's own affairs. The sanitizers' options let
- * tests see into helpers. */
+/* NULL-terminated; what is free of secrets and of bmd's own affairs: where the credentials of bmd's unit lie is
+ * no secret. The sanitizers' options let tests see into helpers. */
 static void
 make_environment(char *environment[ENVIRONMENT_MAX])
 {
-	static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
+	static const char *const kept[] = {"CREDENTIALS_DIRECTORY", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+					   "LSAN_OPTIONS"};
 	size_t n = 0;
 
 	environment[n++] =

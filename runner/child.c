@@ -311,6 +311,8 @@ child_side(const struct child *child, int null_fd, int out, int err, int report_
 		_exit(child->body(child->arg, report_fd));
 	}
 	descriptors_mark();
+	for (size_t i = 0; i < child->nkeep; i++)
+		(void)fcntl(child->keep[i], F_SETFD, 0);
 	execute(child->argv, child->envp);
 	if (errno == ENOENT && strchr(child->argv[0], '/') && access(child->argv[0], X_OK) == 0)
 		give_up(report_fd,

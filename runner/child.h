@@ -28,6 +28,8 @@ struct child {
 	const char *directory;	/* to change to, as the user */
 	char *const *argv;	/* what to execute; a program without '/' is looked for in PATH of ENVP */
 	char *const *envp;
+	const int *keep;	/* descriptors that ARGV inherits besides its streams */
+	size_t nkeep;
 	/* Instead of ARGV: is run as the user, may keep KEEP_FD, writes its answer to REPORT_FD; returns the exit code. */
 	int (*body)(void *arg, int report_fd);
 	/* With BODY: what has to be done before the privileges go, as whom bmd-run is. 0 or -errno. */

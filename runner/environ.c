@@ -10,6 +10,7 @@
 
 #include "common/xalloc.h"
 #include "runner/environ.h"
+#include "runner/secrets.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -73,6 +74,7 @@ environ_make(const struct run *run, const struct conf_step *step, const struct c
 	set(environment, "USER", user->name);
 	set(environment, "LOGNAME", user->name);
 	set_run(environment, run, step);
+	secrets_environ(run->secrets, step, environment);
 	return environment;
 }
 

@@ -10,6 +10,7 @@
 
 #include "common/xalloc.h"
 #include "runner/output.h"
+#include "runner/secrets.h"
 
 #define READ_MAX (64 * 1024)
 
@@ -17,6 +18,7 @@ struct stream {
 	struct output *output;
 	const char *name;
 	ev_io watcher;
+	struct mask_stream *mask; /* before anything is a line; NULL: nothing to hide */
 	char line[RUNLOG_LINE];
 	size_t n;
 	bool ended;
@@ -58,8 +60,9 @@ stream_keep(struct stream *stream, const char *text, size_t n)
 }
 
 static void
-stream_bytes(struct stream *stream, const char *text, size_t n)
+stream_bytes(void *arg, const char *text, size_t n)
 {
+	struct stream *stream = arg;
 	const char *newline;
 
 	while ((newline = memchr(text, '\n', n)) != NULL) {
@@ -83,6 +86,9 @@ stream_end(struct stream *stream)
 {
 	if (stream->ended)
 		return;
+	if (stream->mask)
+		mask_stream_end(stream->mask);
+	mask_stream_free(TAKE(stream->mask));
 	if (stream->n > 0)
 		stream_line(stream, stream->line, stream->n);
 	stream->n = 0;
@@ -105,6 +111,8 @@ on_bytes(struct ev_loop *loop, ev_io *watcher, int events)
 	output->now_us = run_now_us();
 	if (n <= 0)
 		stream_end(stream);
+	else if (stream->mask)
+		mask_stream_feed(stream->mask, output->buffer, (size_t)n);
 	else
 		stream_bytes(stream, output->buffer, (size_t)n);
 	runlog_flush(output->run->log);
@@ -114,6 +122,7 @@ struct output *
 output_open(struct run *run, const char *step, const char *out_stream, int out, int err)
 {
 	struct output *output = xcalloc(1, sizeof(*output));
+	const struct mask *mask = secrets_mask(run->secrets);
 	int fds[2] = {out, err};
 
 	output->run = run;
@@ -122,6 +131,8 @@ output_open(struct run *run, const char *step, const char *out_stream, int out, 
 		struct stream *stream = &output->streams[i];
 
 		stream->output = output;
+		if (mask)
+			stream->mask = mask_stream_new(mask, stream_bytes, stream);
 		stream->name = i == 0 ? out_stream : "err";
 		ev_io_init(&stream->watcher, on_bytes, fds[i], EV_READ);
 		stream->watcher.data = stream;

@@ -18,6 +18,7 @@
 #include "runner/child.h"
 #include "runner/environ.h"
 #include "runner/prepare.h"
+#include "runner/secrets.h"
 
 static int
 changed(const struct run *run, struct err *err)
@@ -334,6 +335,8 @@ prepare_run(struct run *run, const char **ret_code, struct err *err)
 	if (r >= 0 && (r = check_signature(run, err)) < 0)
 		*ret_code = "signature";
 	if (r >= 0)
+		r = secrets_open(run, err);
+	if (r >= 0)
 		r = check_steps(run, ret_code, err);
 	return r;
 }
@@ -345,6 +348,7 @@ prepare_clear(struct run *run)
 		manifest_clear(&run->files[i].manifest);
 	free(run->files);
 	objects_close(run->objects);
+	secrets_close(run->secrets);
 	free(run->plan_text);
 	free(run->trouble);
 	free(run->work);

@@ -33,6 +33,7 @@ struct run_files {
 
 struct channel;
 struct folder;
+struct secrets;
 struct tree;
 
 struct run {
@@ -48,6 +49,7 @@ struct run {
 	struct run_files *files;
 	size_t nfiles;
 	char *work;		/* $BM_ARTIFACTS, below the run directory */
+	struct secrets *secrets; /* NULL: none */
 	struct folder *folder;
 	struct channel *channel;
 	struct tree *tree;

@@ -24,6 +24,7 @@
 #include "runner/memory.h"
 #include "runner/output.h"
 #include "runner/prepare.h"
+#include "runner/secrets.h"
 #include "runner/steps.h"
 #include "runner/tree.h"
 
@@ -290,6 +291,7 @@ attempt_exec(struct attempt *attempt)
 	_cleanup_(cleanup_environ) char **envp = environ_pack(attempt->environment);
 	_cleanup_(cleanup_environ) char **argv = xcalloc(step->exec.n + 5, sizeof(*argv));
 	_cleanup_free_ char *directory = NULL;
+	_cleanup_free_ int *keep = xcalloc(step->secrets.n + 1, sizeof(*keep));
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r = conf_expand(step->directory, attempt->environment, &directory, &err);
 
@@ -307,7 +309,12 @@ attempt_exec(struct attempt *attempt)
 	}
 	attempt_child(
 	    attempt,
-	    &(struct child){.directory = directory, .argv = argv, .envp = envp, .keep_fd = -1},
+	    &(struct child){.directory = directory,
+			    .argv = argv,
+			    .envp = envp,
+			    .keep = keep,
+			    .nkeep = secrets_give(attempt->run->secrets, step, &attempt->user, keep),
+			    .keep_fd = -1},
 	    "out");
 }
 

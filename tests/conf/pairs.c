@@ -75,6 +75,7 @@ print_step(FILE *out, const struct conf_step *step)
 	fprintf(out, " only-on=%u skip-on=%u irreversible=%d ignore-failure=%d", step->only_on,
 		step->skip_on, step->irreversible, step->ignore_failure);
 	print_strings(out, "artifacts", &step->artifacts);
+	print_strings(out, "secrets", &step->secrets);
 	print_variables(out, &step->environment);
 	fputc('\n', out);
 }
@@ -113,6 +114,14 @@ print_roles(FILE *out, const struct conf_roles *roles, bool narrow)
 }
 
 static void
+print_secrets(FILE *out, const struct conf_variables *secrets)
+{
+	if (secrets->n > 0)
+		fputs(" secrets:", out);
+	print_variables(out, secrets);
+}
+
+static void
 print_application(FILE *out, const struct conf_application *application)
 {
 	static const char *const on_failure[] = {"hold", "continue", "redeploy"};
@@ -120,6 +129,7 @@ print_application(FILE *out, const struct conf_application *application)
 	fprintf(out, "application %s:", application->name);
 	print_text(out, "user", application->user);
 	print_roles(out, &application->roles, true);
+	print_secrets(out, &application->secrets);
 	print_variables(out, &application->variables);
 	if (application->keep_builds)
 		fprintf(out, " keep-builds=%d", application->keep_builds);
@@ -136,6 +146,7 @@ print_application(FILE *out, const struct conf_application *application)
 		print_strings(out, "open", &stage->open);
 		print_strings(out, "require-signature", &stage->require_signature);
 		print_roles(out, &stage->roles, true);
+		print_secrets(out, &stage->secrets);
 		print_variables(out, &stage->variables);
 		print_windows(out, stage);
 		fputc('\n', out);
@@ -185,6 +196,7 @@ print_conf(FILE *out, const struct conf *conf)
 	print_text(out, "default-application", conf->default_application);
 	print_text(out, "user", conf->user);
 	print_roles(out, &conf->roles, false);
+	print_secrets(out, &conf->secrets);
 	print_variables(out, &conf->variables);
 	fputc('\n', out);
 	for (size_t i = 0; i < conf->napplications; i++)
