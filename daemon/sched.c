@@ -373,8 +373,10 @@ restored(struct sched *sched, struct err *err)
 	int r = queue_restored(sched->host.queue, sched->host.run_directory, store_restored(store),
 			       clock_now_us(), err);
 
+	failpoint("restore-before");
 	if (r >= 0)
 		r = store_commit(store, clock_now_us(), err);
+	failpoint("restore-after");
 	return r >= 0 ? turn_begin(sched->host.turn, err) : r;
 }
 

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "common/failpoint.h"
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
@@ -580,6 +581,7 @@ take_backup(struct store *store, bool there, bool *ret_taken, struct err *err)
 			       store->path, backup);
 	if (rename(backup, store->path) < 0 || fsync(store->folder_fd) < 0)
 		return err_errno(err, errno, "cannot rename %s", backup);
+	failpoint("restore-named");
 	*ret_taken = true;
 	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "artifact/files.h"
 #include "artifact/manifest.h"
+#include "common/failpoint.h"
 #include "common/xalloc.h"
 #include "import/backup.h"
 #include "import/tell.h"
@@ -136,12 +137,15 @@ give_place(int state_fd, struct err *err)
 {
 	int r = 0;
 
+	failpoint("backup-linked");
 	if (syncfs(state_fd) < 0)
 		return err_errno(err, errno, "the backup cannot be written");
+	failpoint("backup-synced");
 	if (renameat2(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER, RENAME_EXCHANGE) < 0)
 		r = errno != ENOENT						  ? -errno
 		    : renameat(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER) < 0 ? -errno
 										  : 0;
+	failpoint("backup-named");
 	if (r < 0 || fsync(state_fd) < 0)
 		return err_errno(err, r < 0 ? -r : errno, "the backup cannot be given its name");
 	(void)files_remove(

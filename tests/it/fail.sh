@@ -17,14 +17,12 @@ for program in "$BMD" "$RUN" "$IMPORT"; do
 done
 PATH=$HOME_DIR/tree/daemon:$PATH
 : >"$HOME_DIR/ran"
-PLAYED=
 
 # arm PROGRAM POINT [N [SIGNAL]]; hit PROGRAM: has it struck?
 arm() {
     program=$1; shift
     echo "$*" >"$program.new" && mv "$program.new" "$program.fail"
-    PLAYED="$PLAYED $1"
-}
+    }
 hit() { [ ! -e "$1.fail" ]; }
 dead() { ! kill -0 "$BMD_PID" 2>/dev/null; }
 ran() { grep -cx "$1 $2" "$HOME_DIR/ran"; }
@@ -47,15 +45,6 @@ whole() {
     is "$2: starts of its steps" "1 1" "$(ran "$1" one) $(ran "$1" two)"
     is "$2: what is placed" "build $BUILD" "$(cat "$HOME_DIR/srv/current/file")"
     is "$2: occupied by" null "$(occupied)"
-}
-# Each name in FILES of the source has been played.
-all_played() {
-    for point in $(cd "$top_srcdir" && sed -n 's/.*failpoint("\([a-z-]*\)").*/\1/p' $* | sort -u); do
-        case " $PLAYED " in
-        *" $point "*) ;;
-        *) FAIL "no play for the failpoint $point" ;;
-        esac
-    done
 }
 begin() {
     bmd_start

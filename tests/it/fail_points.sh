@@ -25,6 +25,25 @@ for point in recover-before recover-after decide; do
 done
 OK "recovery that dies is begun again"
 
+# And again and again: each recovery dies as well, at another place.
+: >"$HOME_DIR/gate"
+other
+job=$(deploy again)
+began() { [ "$(ran "$job" one)" = 1 ]; }
+retry began || FAIL "the step does not begin"
+bmd_kill
+for point in recover-before decide recover-after commit-before decide recover-before; do
+    arm "$BMD" "$point"
+    bmd -c "$BMD_CONF" 2>>"$HOME_DIR/bmd.log" &
+    BMD_PID=$!
+    retry dead || FAIL "bmd did not die at $point, in a row"
+    wait "$BMD_PID" 2>/dev/null
+done
+bmd_start
+rm "$HOME_DIR/gate"
+whole "$job" "after six recoveries that died"
+OK "recovery that dies again and again"
+
 # A cancel that was committed and not told.
 : >"$HOME_DIR/gate"
 other
@@ -38,6 +57,5 @@ is "a cancel over a crash" cancelled "$(ended "$job")"
 rm "$HOME_DIR/gate"
 OK "a cancel is told by the next bmd"
 is "jobs that are one in the history" 0 "$(ask ListHistory '{}' '[.jobs[].reason | select(. != null)] | length')"
-all_played 'daemon/*.c'
 bmd_stop
 OK "every point of bmd"

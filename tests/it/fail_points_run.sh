@@ -29,8 +29,25 @@ OK "before the claim: begun again, once"
 for point in claim-linked run-claimed event-before event-written step-before step-started step-ended; do
     play $point lost
 done
-play event-before lost 4
 play step-ended lost 3
+# Before and after each event of a run, until there is none more: only behind the last of them is the end known.
+for point in event-before event-written; do
+    n=1
+    while [ $n -le 12 ]; do
+        arm "$RUN" $point $n
+        other
+        job=$(deploy "each-$point-$n")
+        state=$(ended "$job")
+        hit "$RUN" || break
+        is "$point, the $n. event" lost "$state"
+        is "$point, the $n. event: occupied by" null "$(occupied)"
+        [ "$(ran "$job" one)" -le 1 ] && [ "$(ran "$job" two)" -le 1 ] || FAIL "$point-$n: a step ran twice"
+        n=$((n + 1))
+    done
+    rm -f "$RUN.fail"
+    is "$point, behind the last event" succeeded "$state"
+    [ $n -ge 8 ] || FAIL "a run of three steps has only $((n - 1)) events"
+done
 OK "after the claim, before the result: lost, and the stage is free"
 for point in result-told result-before result-written result-renamed run-over; do play $point succeeded; done
 OK "after the result was told: taken"
@@ -51,6 +68,5 @@ for point in import-read import-put import-done; do
 done
 expect 0 bmctl build verify
 OK "imports that were killed leave nothing half"
-all_played 'runner/*.c' 'artifact/*.c'
 bmd_stop
 OK "every point of bmd-run and bmd-import"
