@@ -6,8 +6,10 @@
 #   FAULTS=1: instead of kills the n-th call of bmd or bmd-run fails
 #   POWER= ext4 or xfs: instead of kills the power of a loop-mounted disk is cut (see power.sh)
 #   GUESTS=1: instead of kills hostile clients come, one after the other, the N-th way of guest.c; bmd goes on all the while
+#   RESULTS= a file that gets what was found as a line (results.sh)
 #   KEEP=  a folder that the ledgers are copied to, always; without it, after a violation, their place is printed
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
+. "$top_srcdir/tests/campaign/results.sh"
 
 N=${N:-15}
 SEED=${SEED:-$(date +%s)}
@@ -43,13 +45,16 @@ for program in daemon/bmd runner/bmd-run import/bmd-import; do
     cp "$here/${program##*/}" "$HOME_DIR/tree/$program"
 done
 PATH=$HOME_DIR/tree/daemon:$PATH
-kind="crash campaign | SIGKILL of bmd and bmd-run at random and at fail points, under $CLIENTS clients, and while it recovers"
+name=crash unit=cycles
+kind="SIGKILL of bmd and bmd-run at random, at named fail points and during recovery, under $CLIENTS clients and uploads (\`make check-crash\`)"
 if [ -n "${FAULTS:-}" ]; then
-    kind="fault campaign | the n-th call of one kind of bmd, bmd-run or bmd-import fails (sync, write, open, name, read, stat, fork, accept, pipe, dup, epoll, watch, random, mmap, malloc, or an allocation inside SQLite; EIO, ENOSPC, EINTR, EMFILE, ENFILE, EAGAIN, ENOMEM; once or from then on), under $CLIENTS clients"
+    name=faults unit=faults
+    kind="the n-th call of one kind of bmd, bmd-run or bmd-import fails, once or from then on, under $CLIENTS clients and uploads (\`make check-faults\`)"
     export CAMPAIGN_FAULTS=1
 fi
 if [ -n "${POWER:-}" ]; then
-    kind="power campaign, $POWER | the power is cut under $CLIENTS clients"
+    name=power-$POWER unit=cuts
+    kind="the power is cut on a loop-mounted $POWER, under $CLIENTS clients and uploads (\`make check-power\`)"
     truncate -s 400M "$HOME_DIR/disk" && "mkfs.$POWER" -q "$HOME_DIR/disk" && mkdir "$HOME_DIR/state" &&
         mount -o loop "$HOME_DIR/disk" "$HOME_DIR/state" 2>"$HOME_DIR/err" ||
         SKIP "no loop-mounted $POWER here: $(cat "$HOME_DIR/err")"
@@ -69,7 +74,8 @@ HOOK
     export CAMPAIGN_POWER="$HOME_DIR/power"
 fi
 if [ -n "${GUESTS:-}" ]; then
-    kind="hostile clients | every split of a frame, garbage, mutants, nesting, over-long, never reading, never writing, 10,000 idle, a storm of connections, dying mid-stream, false uploads, descriptors; beside $CLIENTS polite clients"
+    name=guests unit=attacks
+    kind="hostile clients: every split of a frame, garbage, mutants, nesting, over-long, never reading, never writing, 10,000 idle, a storm of connections, dying mid-stream, false uploads, descriptors; beside $CLIENTS polite clients"
     users=
     if [ "$(id -u)" = 0 ]; then
         users="games uucp"
@@ -114,13 +120,14 @@ if [ -n "${GUESTS:-}" ]; then
 fi
 # With all that was made to fail, what the store holds is what its names say.
 bmd_start
-bmctl build verify >"$ledgers/verify.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/verify.out")"; checked=1; }
+bmctl build verify >"$ledgers/verify.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/verify.out")" | tee -a "$ledgers/more.out"; checked=1; }
 bmd_stop
 integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || integrity=skipped
-[ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity"; checked=1; }
-violations=$(cat "$ledgers/crash.out" "$ledgers/check.out" | grep -c '^VIOLATION')
-bound=$([ "$violations" = 0 ] && awk "BEGIN { printf \"%.2g %%\", 300 / $N }" || echo -)
-echo "| $kind | $N cycles | $violations | $bound | seed $SEED, $(($(date +%s) - begin)) s |"
+[ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity" | tee -a "$ledgers/more.out"; checked=1; }
+violations=$(cat "$ledgers"/crash.out "$ledgers"/check.out "$ledgers"/more.out 2>/dev/null | grep -c '^VIOLATION')
+jobs=$(sed -n 's/^jobs \([0-9]*\) .*/\1 jobs/p' "$ledgers/check.out")
+ended=$(sed -n 's/.*, faults [1-9][0-9]* (\([0-9]* were come to, bmd ended over [0-9]*\)).*/, \1/p' "$ledgers/crash.out")
+record "$name" "$kind" "$N" "$unit" "$SEED" "$violations" $(($(date +%s) - begin)) "$jobs$ended${DETAIL:+; $DETAIL}"
 [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -r "$ledgers"/. "$KEEP"; }
 if [ $drove != 0 ] || [ $checked != 0 ]; then
     keep_ledgers=yes

@@ -4,7 +4,9 @@
  * in a copy of a real file and opens the copy as bmd does. Fair are: it is refused with a sentence that names the
  * file; something is reported; or no row differs from before, by table and by index. Else the answers would be silently other ones.
  *
- *	flips DATABASE FOLDER ROUNDS SEED
+ * UNSEALED is the control: the digests of all rows are deleted, and nobody is to find what they would have.
+ *
+ *	flips DATABASE FOLDER ROUNDS SEED [unsealed]
  */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -127,6 +129,25 @@ spoil(char *bytes, size_t n)
 		bytes[at++] = 0;
 }
 
+/* As who mends rows by hand would. */
+static void
+unseal(const char *path)
+{
+	sqlite3 *db;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
+	    sqlite3_exec(db, "DELETE FROM seals; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) != SQLITE_OK)
+		die(path);
+	sqlite3_close(db);
+}
+
+/* Anything but that the digests were deleted. */
+static bool
+reports(const struct store *store, bool sealed)
+{
+	return store_notes(store) && (sealed || json_array_size(store_notes(store)) > 1);
+}
+
 static int
 bad_round(unsigned long round, const char *why)
 {
@@ -141,7 +162,9 @@ main(int argc, char **argv)
 	_cleanup_free_ char *path = NULL, *wal = NULL, *bytes = NULL, *before = NULL, *copy = NULL;
 	size_t n;
 
-	if (argc != 5)
+	bool sealed = argc == 5;
+
+	if (argc != 5 && (argc != 6 || strcmp(argv[5], "unsealed") != 0))
 		return 2;
 	rounds = strtoul(argv[3], NULL, 10);
 	state = strtoull(argv[4], NULL, 10) * 2654435761ULL + 88172645463325252ULL;
@@ -149,6 +172,11 @@ main(int argc, char **argv)
 	wal = xasprintf("%s-wal", path);
 	bytes = load(argv[1], &n);
 	save(path, bytes, n);
+	if (!sealed) {
+		unseal(path);
+		free(bytes);
+		bytes = load(path, &n);
+	}
 	before = content(path);
 	copy = xcalloc(n, 1);
 	for (unsigned long round = 1; round <= rounds; round++) {
@@ -169,7 +197,7 @@ main(int argc, char **argv)
 			err_clear(&err);
 			continue;
 		}
-		if (store_notes(store)) {
+		if (reports(store, sealed)) {
 			printf("reported: %s\n",
 			       json_string_value(json_array_get(store_notes(store), 0)));
 			reported++;

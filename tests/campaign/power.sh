@@ -22,17 +22,19 @@ if [ "$N" -ge 50 ]; then
     ${CC:-cc} -shared -fPIC -o "$folder/nosync.so" "$top_srcdir/tests/campaign/nosync.c" || exit 99
     for POWER in ext4 xfs; do
         export POWER
-        TMPDIR=$folder CAMPAIGN_PRELOAD=$folder/nosync.so N=20 crash >"$folder/out" 2>&1
+        RESULTS= TMPDIR=$folder CAMPAIGN_PRELOAD=$folder/nosync.so N=20 crash >"$folder/out" 2>&1
         status=$?
         [ $status != 77 ] || { cat "$folder/out"; exit 77; }
         losses=$(grep -c '^VIOLATION' "$folder/out")
         echo "| control of the power campaign, $POWER | the same without fsync, which must be found | 20 cycles | $losses | - | |"
+        eval "CONTROL_$POWER=\"control without fsync, 20 cuts: $losses violations found\""
         [ "$losses" -gt 0 ] || { tail -n 20 "$folder/out"; echo "FAIL: the judge finds nothing without fsync"; exit 1; }
     done
 fi
 failed=0
 for POWER in ext4 xfs; do
-    export POWER
+    eval "DETAIL=\${CONTROL_$POWER:-}"
+    export POWER DETAIL
     crash
     status=$?
     [ $status != 77 ] || exit 77
