@@ -19,6 +19,7 @@
 struct effect {
 	void (*back)(void *arg, const struct err *failure);
 	void *arg;
+	bool bound; /* to the transaction that was open when it was deferred */
 };
 
 struct turn {
@@ -95,6 +96,12 @@ turn_begin(struct turn *turn, struct err *err)
 	die(&failure);
 }
 
+bool
+turn_open(const struct turn *turn)
+{
+	return store_in_transaction(turn->store);
+}
+
 void
 turn_after(struct turn *turn, void (*back)(void *arg, const struct err *failure), void *arg)
 {
@@ -104,7 +111,8 @@ turn_after(struct turn *turn, void (*back)(void *arg, const struct err *failure)
 		return;
 	}
 	XGROW(turn->effects, turn->neffects, turn->room);
-	turn->effects[turn->neffects++] = (struct effect){back, arg};
+	turn->effects[turn->neffects++] =
+	    (struct effect){back, arg, store_in_transaction(turn->store)};
 }
 
 static bool
@@ -135,7 +143,7 @@ round_end(struct turn *turn)
 	n = turn->neffects;
 	turn->neffects = turn->room = 0;
 	for (size_t i = 0; i < n; i++)
-		effects[i].back(effects[i].arg, r < 0 ? &failure : NULL);
+		effects[i].back(effects[i].arg, r < 0 && effects[i].bound ? &failure : NULL);
 }
 
 void

@@ -20,7 +20,9 @@ void turn_free(struct turn *turn);
 
 /* Opens the transaction of this turn if it is not open. */
 int turn_begin(struct turn *turn, struct err *err);
-/* Calls BACK(ARG, NULL) after the commit of this turn (at once when nothing is open), BACK(ARG, err) if it failed. In order. */
+bool turn_open(const struct turn *turn); /* what is read now may not last */
+/* Calls BACK(ARG, NULL) after the commit of this turn (at once when nothing is open), BACK(ARG, err) if it failed. In order. What
+   is deferred while no transaction is open waits for those before it alone: no commit that fails later is told to it. */
 void turn_after(struct turn *turn, void (*back)(void *arg, const struct err *failure), void *arg);
 /* Commits now, and lets the effects out: the prepare watcher, shutdown and tests. */
 void turn_end(struct turn *turn);

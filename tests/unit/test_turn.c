@@ -202,6 +202,61 @@ START_TEST(a_full_disk_is_told_to_every_effect)
 }
 END_TEST
 
+static void
+begins(void *arg, const struct err *failure)
+{
+	struct effect_log *log = arg;
+
+	say(log, failure ? "b:failed " : "b ");
+	turn_after(log->turn, one, log); /* of what is committed already */
+	ck_assert_int_eq(turn_begin(log->turn, NULL), 0);
+	turn_after(log->turn, two, log);
+	log->store->commit_result = -ENOSPC;
+}
+
+/* Who waits behind others, and not for the transaction that was opened after it, hears nothing of its failure. */
+START_TEST(a_later_failure_is_not_theirs)
+{
+	struct store store = {0};
+	struct effect_log log = {0};
+
+	setup(&log, &store);
+	ck_assert_int_eq(turn_begin(log.turn, NULL), 0);
+	ck_assert(turn_open(log.turn));
+	turn_after(log.turn, begins, &log);
+	turn_end(log.turn);
+	ck_assert(!turn_open(log.turn));
+	ck_assert_str_eq(log.said, "b 1 the disk is full");
+	turn_free(log.turn);
+}
+END_TEST
+
+/* What is left over after the last round of a turn waits for its own transaction, and for no other. */
+START_TEST(what_is_left_over_keeps_its_own)
+{
+	struct store store = {0};
+	struct effect_log log = {.again = 15};
+
+	setup(&log, &store);
+	ck_assert_int_eq(turn_begin(log.turn, NULL), 0);
+	turn_after(log.turn, again, &log);
+	turn_end(log.turn);
+	ck_assert_str_eq(log.said, "a a a a a a a a a a a a a a a a ");
+	log.said[0] = '\0';
+	log.again = 16;
+	ck_assert_int_eq(turn_begin(log.turn, NULL), 0);
+	turn_after(log.turn, again, &log);
+	turn_end(log.turn); /* its 17th is left, with a transaction open */
+	ck_assert(turn_open(log.turn));
+	turn_after(log.turn, two, &log);
+	store.commit_result = -ENOSPC;
+	log.said[0] = '\0';
+	ev_run(EV_DEFAULT, EVRUN_NOWAIT);
+	ck_assert_str_eq(log.said, "a the disk is full");
+	turn_free(log.turn);
+}
+END_TEST
+
 /* No effect may leave and nothing may be tidied up: the process ends at once. */
 START_TEST(a_broken_database_ends_the_process)
 {
@@ -227,4 +282,4 @@ END_TEST
 
 UNIT_MAIN("turn", nothing_open_is_at_once, effects_leave_in_order_after_one_commit,
 	  an_effect_may_change_things_again, the_loop_never_sleeps_on_waiting_effects,
-	  a_full_disk_is_told_to_every_effect, a_broken_database_ends_the_process)
+	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs, what_is_left_over_keeps_its_own, a_broken_database_ends_the_process)
