@@ -35,16 +35,3 @@ buffer_add(struct buffer *b, const void *bytes, size_t n)
 	memcpy(b->data + b->end, bytes, n);
 	b->end += n;
 }
-
-void
-buffer_move(struct buffer *to, struct buffer *from)
-{
-	if (buffer_size(to) == 0) {
-		struct buffer spare = *to;
-		*to = *from;
-		*from = spare;
-	} else {
-		buffer_add(to, from->data + from->start, buffer_size(from));
-	}
-	from->start = from->end = 0;
-}

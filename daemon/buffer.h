@@ -20,8 +20,6 @@ buffer_size(const struct buffer *b)
 }
 
 void buffer_add(struct buffer *b, const void *bytes, size_t n);
-/* Moves all of FROM behind TO; by handing over the memory where TO is empty. */
-void buffer_move(struct buffer *to, struct buffer *from);
 void buffer_clear(struct buffer *b); /* gives the memory back */
 
 #endif

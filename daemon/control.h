@@ -42,6 +42,13 @@ struct control_peer {	/* read once, at accept, from the kernel */
 struct control;
 struct control_call; /* one call that waits for its replies */
 
+/* What becomes of the replies of a call that were made while a transaction was open whose commit failed. */
+enum control_fate {
+	CONTROL_ASKED_AGAIN, /* it changed nothing: the handler is called anew, behind the turn */
+	CONTROL_TOLD,	     /* it changed something: its answer is the failure */
+	CONTROL_STANDS,	     /* they say what does not depend on it */
+};
+
 /* Called for each valid frame, one at a time on a connection. WHAT is valid until it returns, PEER as long as CALL. CALL is the caller's until control_reply(…, continues false), control_error() or control_upgrade(). */
 typedef void control_handler(struct control_call *call, const struct varlink_call *what, const struct control_peer *peer, void *arg);
 
@@ -61,9 +68,12 @@ void control_error(struct control_call *call, const struct err *err);
 /* The last reply, then the connection leaves: TAKEN is called with its descriptor (blocking mode off) after the reply was written, or with −1 if
    the client sent bytes ahead or is gone. */
 void control_upgrade(struct control_call *call, json_t *parameters, void (*taken)(int fd, void *arg), void *arg);
+/* Before its replies; else it is asked again. */
+void control_set_fate(struct control_call *call, enum control_fate fate);
 /* Called when the client of a call that still streams has gone (CALL is gone afterwards). */
 void control_on_gone(struct control_call *call, void (*gone)(void *arg), void *arg);
-/* May a stream send more now (its output buffer is under 256 KiB)? Else DRAINED is called once when it may. */
+/* May a stream send more now (its output buffer is under 256 KiB, and no transaction is open, in which it might read what does
+   not last)? Else DRAINED is called once when it may. */
 bool control_may_send(struct control_call *call, void (*drained)(void *arg), void *arg);
 
 #endif

@@ -3,8 +3,9 @@
  * What is in hand on a connection: at most one call. The next frame waits in the input buffer until
  * that one has its last reply, which keeps replies in order for nothing.
  *
- * A reply is *held* until the turn is over: then it joins the output, or an error stands in its
- * place.
+ * A reply is *held* until the turn is over: then it joins the output. When the commit fails, what
+ * changed something is told so in its place, and what only read is asked again, for what it was
+ * told may never have been; replies behind it wait for it, each call in its place.
  */
 #include <errno.h>
 #include <string.h>
@@ -15,73 +16,147 @@
 
 /* ---- replies, held until the turn is over ---- */
 
-/* The commit failed: of each call that has frames here only the error is left. */
 static void
-hold_failed(struct client *c, const struct err *failure)
+free_held(struct held *held)
+{
+	free(held->ask);
+	free(held);
+}
+
+static struct held *
+new_held(struct client *c, const char *frame, size_t n)
+{
+	struct held *held = xrealloc(NULL, 1, sizeof(*held) + n);
+
+	*held = (struct held){.client = c, .n = n};
+	memcpy(held->frame, frame, n);
+	return held;
+}
+
+static void
+add_again(struct client *c, struct held *held)
+{
+	struct held **link = &c->again;
+
+	while (*link && (*link)->place <= held->place)
+		link = &(*link)->next;
+	held->next = *link;
+	*link = held;
+	client_list(c, READY);
+}
+
+/* Behind a reply that is still to be made waits whatever comes after it. */
+static void
+put_out(struct client *c, struct held *held)
+{
+	if (c->again && c->again->place <= held->place) {
+		add_again(c, held);
+		return;
+	}
+	buffer_add(&c->out, held->frame, held->n);
+	free_held(held);
+}
+
+/* The answer of a call that did not happen. */
+static void
+put_failure(struct client *c, const struct err *failure, uint64_t place)
 {
 	_cleanup_json_ json_t *object = err_to_json(failure);
 	_cleanup_free_ char *frame = NULL;
+	struct held *held;
 	size_t n;
 
-	c->held.start = c->held.end = 0;
-	if (varlink_pack(object, &frame, &n) == 0)
-		for (size_t i = 0; i < c->held_calls; i++)
-			buffer_add(&c->out, frame, n);
-	client_abandon_upgrade(c);
-	if (!c->call.open || !c->call.counted)
+	if (varlink_pack(object, &frame, &n) < 0)
 		return;
-	/* A stream that is still open has ended with its error: it may not reply again. */
-	client_abandon_call(c);
-	if (c->call.open)
-		c->closing = true;
+	held = new_held(c, frame, n);
+	held->place = place;
+	put_out(c, held);
+}
+
+/* The commit failed. Of a call that has several replies here the first one decides. */
+static void
+fail(struct client *c, struct held *held, const struct err *failure)
+{
+	bool done = held->call == c->failed;
+
+	c->failed = held->call;
+	if (!done && held->upgrade)
+		client_abandon_upgrade(c);
+	/* A stream that is still open has ended: it may not reply again. */
+	if (!done && c->call.open && c->call.serial == held->call) {
+		client_abandon_call(c);
+		c->closing = c->closing || c->call.open;
+	}
+	if (!done && held->ask) {
+		add_again(c, held);
+		return;
+	}
+	if (!done)
+		put_failure(c, failure, held->place);
+	free_held(held);
 }
 
 /* The turn is over. */
 static void
 on_turn(void *arg, const struct err *failure)
 {
-	struct client *c = arg;
+	struct held *held = arg;
+	struct client *c = held->client;
 
-	c->awaiting = false;
+	c->awaited--;
+	c->held_bytes -= held->n;
 	if (c->buried) {
+		free_held(held);
 		client_list(c, DOOMED);
 		return;
 	}
-	if (failure)
-		hold_failed(c, failure);
-	else
-		buffer_move(&c->out, &c->held);
-	if (c->held.room > CONTROL_BUFFER_KEEP)
-		buffer_clear(&c->held);
-	c->held_calls = 0;
-	c->call.counted = false;
+	if (failure && held->fate != CONTROL_STANDS) {
+		fail(c, held, failure);
+	} else {
+		/* For itself: a failure that it was spared is no reason to ask anew. */
+		free(TAKE(held->ask));
+		put_out(c, held);
+	}
 	if (c->control->in_control)
 		client_list(c, TOUCHED);
-	else
+	else if (c->awaited == 0)
 		client_flush(c);
+}
+
+static void
+await_turn(struct client *c, struct held *held)
+{
+	bool before = c->control->in_control;
+
+	c->awaited++;
+	c->held_bytes += held->n;
+	c->control->in_control = true;
+	turn_after(c->control->turn, on_turn, held);
+	c->control->in_control = before;
 }
 
 /* FRAME, with its NUL, leaves when this turn is over. */
 static void
-hold(struct client *c, const void *frame, size_t n)
+hold(struct client *c, const char *frame, size_t n, enum control_fate fate)
 {
+	struct held *held;
+
 	if (c->buried)
 		return;
-	buffer_add(&c->held, frame, n);
-	if (!c->call.counted)
-		c->held_calls++;
-	c->call.counted = true;
-	if (c->awaiting)
-		return;
-	c->awaiting = true;
-	bool before = c->control->in_control;
-	c->control->in_control = true;
-	turn_after(c->control->turn, on_turn, c);
-	c->control->in_control = before;
+	held = new_held(c, frame, n);
+	held->call = c->call.serial;
+	held->place = c->call.place;
+	held->fate = fate;
+	held->upgrade = c->taken != NULL;
+	if (fate == CONTROL_ASKED_AGAIN && c->call.text && turn_open(c->control->turn)) {
+		held->nask = c->call.ntext;
+		held->ask = xstrndup(c->call.text, held->nask);
+	}
+	await_turn(c, held);
 }
 
 static void
-hold_json(struct client *c, json_t *object)
+hold_json(struct client *c, json_t *object, enum control_fate fate)
 {
 	char *frame;
 	size_t n;
@@ -95,7 +170,7 @@ hold_json(struct client *c, json_t *object)
 		if (varlink_pack(object, &frame, &n) < 0)
 			xalloc_die();
 	}
-	hold(c, frame, n);
+	hold(c, frame, n, fate);
 	free(frame);
 	json_decref(object);
 }
@@ -128,7 +203,7 @@ control_reply(struct control_call *call, json_t *parameters, bool continues)
 	if (c->buried || call->oneway || (continues && !call->more))
 		json_decref(parameters);
 	else
-		hold_json(c, varlink_reply(parameters, continues));
+		hold_json(c, varlink_reply(parameters, continues), call->fate);
 	if (!continues)
 		finish(c);
 }
@@ -139,7 +214,7 @@ control_reply_text(struct control_call *call, const char *text)
 	struct client *c = client_of(call);
 
 	if (!call->oneway)
-		hold(c, text, strlen(text) + 1);
+		hold(c, text, strlen(text) + 1, call->fate);
 	finish(c);
 }
 
@@ -149,7 +224,7 @@ control_error(struct control_call *call, const struct err *err)
 	struct client *c = client_of(call);
 
 	if (!call->oneway && !c->buried)
-		hold_json(c, err_to_json(err));
+		hold_json(c, err_to_json(err), call->fate);
 	finish(c);
 }
 
@@ -161,13 +236,20 @@ control_upgrade(struct control_call *call, json_t *parameters, void (*taken)(int
 
 	c->taken = taken;
 	c->taken_arg = arg;
+	call->fate = CONTROL_TOLD; /* TAKEN hears of it once */
 	if (c->buried) {
 		json_decref(parameters);
 		client_abandon_upgrade(c);
 	} else {
-		hold_json(c, varlink_reply(parameters, false));
+		hold_json(c, varlink_reply(parameters, false), call->fate);
 	}
 	finish(c);
+}
+
+void
+control_set_fate(struct control_call *call, enum control_fate fate)
+{
+	call->fate = fate;
 }
 
 void
@@ -186,10 +268,14 @@ control_may_send(struct control_call *call, void (*drained)(void *arg), void *ar
 {
 	struct client *c = client_of(call);
 
-	if (c->buried || client_has_room(c))
+	bool open = turn_open(c->control->turn);
+
+	if (c->buried || (client_has_room(c) && !open))
 		return true;
 	call->drained = drained;
 	call->drained_arg = arg;
+	if (open)
+		client_await_quiet(c);
 	return false;
 }
 
@@ -198,22 +284,33 @@ control_may_send(struct control_call *call, void (*drained)(void *arg), void *ar
 static void
 refuse_frame(struct client *c, const struct err *err)
 {
-	hold_json(c, err_to_json(err));
-	c->call.counted = false;
+	client_end_call(c);
+	c->call.serial = c->call.place = ++c->calls;
+	hold_json(c, err_to_json(err), CONTROL_STANDS);
 }
 
+/* PLACE: of a call that is asked again; 0: it is the next. */
 static void
-hand_out(struct client *c, const char *text, size_t n)
+hand_out(struct client *c, const char *text, size_t n, uint64_t place)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
+	uint64_t serial = ++c->calls;
 	struct varlink_call what;
 
 	if (varlink_call_parse(text, n, &what, &err) < 0) {
 		refuse_frame(c, &err);
 		return;
 	}
-	c->call = (struct control_call){.open = true, .more = what.more, .oneway = what.oneway};
+	c->call = (struct control_call){.open = true,
+					.more = what.more,
+					.oneway = what.oneway,
+					.serial = serial,
+					.place = place > 0 ? place : serial,
+					.text = text,
+					.ntext = n};
 	c->control->handler(&c->call, &what, &c->peer, c->control->arg);
+	if (c->call.serial == serial)
+		c->call.text = NULL;
 	varlink_call_clear(&what);
 }
 
@@ -230,26 +327,50 @@ refuse_rest(struct client *c, size_t limit)
 	varlink_input_clear(&c->in);
 }
 
+/* What a failed turn has left: calls that are asked again, and the replies behind them. Returns how
+ * many were asked. */
+static size_t
+serve_again(struct client *c, size_t budget)
+{
+	size_t served = 0;
+
+	while (served < budget && client_asks_again(c)) {
+		struct held *held = c->again;
+
+		c->again = held->next;
+		if (!held->ask) {
+			held->fate = CONTROL_STANDS;
+			await_turn(c, held);
+			continue;
+		}
+		served++;
+		hand_out(c, held->ask, held->nask, held->place);
+		free_held(held);
+	}
+	return served;
+}
+
 size_t
 call_serve(struct client *c, size_t budget)
 {
-	size_t n, served = 0;
+	size_t n, served;
 	const char *text;
 	int r = 0;
 
 	c->serving = true;
+	served = serve_again(c, budget);
 	if (c->too_long)
 		refuse_rest(c, c->too_long);
 	while (served < budget && client_takes_calls(c) &&
 	       (r = varlink_input_frame(&c->in, &text, &n)) == 1) {
 		c->frames--;
 		served++;
-		hand_out(c, text, n);
+		hand_out(c, text, n, 0);
 	}
 	if (r < 0)
 		refuse_rest(c, VARLINK_FRAME_MAX);
 	c->serving = false;
-	if (client_takes_calls(c) && c->frames)
+	if ((client_takes_calls(c) && c->frames) || client_asks_again(c))
 		client_list(c, READY);
 	client_look(c);
 	return served;

@@ -129,8 +129,14 @@ free_client(struct client *c)
 {
 	peer_clear(&c->peer);
 	varlink_input_clear(&c->in);
-	buffer_clear(&c->held);
 	buffer_clear(&c->out);
+	while (c->again) {
+		struct held *held = c->again;
+
+		c->again = held->next;
+		free(held->ask);
+		free(held);
+	}
 	free(c);
 }
 
@@ -139,7 +145,7 @@ static void
 free_if_done(struct client *c)
 {
 	client_abandon_call(c);
-	if (c->call.open || c->awaiting)
+	if (c->call.open || c->awaited)
 		return;
 	for (int i = 0; i < LISTS; i++)
 		if (c->in_list[i])
@@ -207,7 +213,7 @@ hang_up(struct client *c)
 static size_t
 unsent(const struct client *c)
 {
-	return buffer_size(&c->out) + buffer_size(&c->held);
+	return buffer_size(&c->out) + c->held_bytes;
 }
 
 bool
@@ -219,7 +225,14 @@ client_has_room(const struct client *c)
 bool
 client_takes_calls(const struct client *c)
 {
-	return !c->call.open && !c->closing && !c->taken && !c->buried && client_has_room(c);
+	return !c->call.open && !c->closing && !c->taken && !c->buried && !c->again &&
+	       client_has_room(c);
+}
+
+bool
+client_asks_again(const struct client *c)
+{
+	return c->again && !c->call.open && !c->buried && client_has_room(c);
 }
 
 /* The upgrade's reply was written: the connection is no longer ours. */
@@ -255,19 +268,47 @@ flushed(struct client *c)
 	c->out.start = c->out.end = 0;
 	if (c->out.room > CONTROL_BUFFER_KEEP)
 		buffer_clear(&c->out);
-	if (c->taken && !c->awaiting)
+	if (c->taken && !c->awaited)
 		hand_over(c);
-	else if (c->closing && !c->awaiting)
+	else if (c->closing && !c->awaited && !c->again)
 		client_doom(c);
 }
 
 static void
-call_drained(struct client *c)
+on_quiet(void *arg, const struct err *failure)
+{
+	struct client *c = arg;
+
+	(void)failure;
+	c->awaited--;
+	c->quiet = false;
+	if (c->buried)
+		client_list(c, DOOMED);
+	else
+		client_flush(c);
+}
+
+void
+client_await_quiet(struct client *c)
+{
+	if (c->quiet)
+		return;
+	c->quiet = true;
+	c->awaited++;
+	turn_after(c->control->turn, on_quiet, c);
+}
+
+void
+client_go_on(struct client *c)
 {
 	void (*drained)(void *arg) = c->call.drained;
 
 	if (!drained || !client_has_room(c))
 		return;
+	if (turn_open(c->control->turn)) {
+		client_await_quiet(c);
+		return;
+	}
 	c->call.drained = NULL;
 	drained(c->call.drained_arg);
 }
@@ -347,8 +388,8 @@ client_flush(struct client *c)
 		write_out(c);
 	if (c->buried)
 		return;
-	call_drained(c);
-	if (c->frames && client_takes_calls(c))
+	client_go_on(c);
+	if ((c->frames && client_takes_calls(c)) || client_asks_again(c))
 		client_list(c, READY);
 	client_look(c);
 }
@@ -385,7 +426,8 @@ client_look(struct client *c)
 
 	if (c->buried)
 		return;
-	if (c->eof && client_takes_calls(c) && !c->frames && !c->awaiting && unsent(c) == 0) {
+	if (c->eof && client_takes_calls(c) && !c->frames && !c->again && !c->awaited &&
+	    unsent(c) == 0) {
 		client_doom(c);
 		return;
 	}

@@ -24,11 +24,28 @@ enum list { READY, TOUCHED, DOOMED, LISTS };
 struct control_call {
 	bool open; /* the handler has it */
 	bool more, oneway;
-	bool counted; /* it has a frame among the held ones */
+	enum control_fate fate;
+	uint64_t serial;  /* on its connection */
+	uint64_t place;	  /* the serial that it had when it was asked first */
+	const char *text; /* of its frame, while that is being handed out */
+	size_t ntext;
 	void (*gone)(void *arg);
 	void *gone_arg;
 	void (*drained)(void *arg);
 	void *drained_arg;
+};
+
+/* A reply that waits for the end of the turn, or, behind a turn that failed, for those before it. */
+struct held {
+	struct held *next;
+	struct client *client;
+	uint64_t call;	/* its serial */
+	uint64_t place; /* of the call among those of the connection */
+	enum control_fate fate;
+	bool upgrade;
+	char *ask; /* the frame of the call, to be handed out again; NULL: the reply is what counts */
+	size_t nask, n;
+	char frame[];
 };
 
 struct client {
@@ -44,10 +61,12 @@ struct client {
 	struct varlink_input in;
 	size_t frames;	 /* complete ones in the input */
 	size_t too_long; /* the frame that is coming in is over this limit */
-	struct buffer held, out;
-	size_t held_calls; /* that have frames in HELD */
-	int untaken;	   /* bytes in the socket when the stall timer began */
-	bool awaiting;	   /* the turn will call back */
+	struct buffer out;
+	size_t awaited, held_bytes; /* calls of the turn that are to come, and what they bring */
+	struct held *again; /* by place; no new frame is handed out before they are done */
+	uint64_t calls, failed; /* serials: so far; the last one that has failed with its turn */
+	int untaken;		/* bytes in the socket when the stall timer began */
+	bool quiet;		/* one of those that are awaited lets a stream go on */
 	bool serving;	   /* its frames are being handed out */
 	bool eof, closing, hung_up, buried, watched;
 	void (*taken)(int fd, void *arg); /* upgrading */
@@ -91,8 +110,13 @@ void client_end_call(struct client *c);
 /* Tells the handler, if it asked to be told, that nobody listens to its call any more. */
 void client_abandon_call(struct client *c);
 void client_abandon_upgrade(struct client *c);
+/* Lets a stream go on that waits for room, if it may. */
+void client_go_on(struct client *c);
+/* Calls client_go_on() when this turn is over. */
+void client_await_quiet(struct client *c);
 bool client_has_room(const struct client *c); /* for more output */
 bool client_takes_calls(const struct client *c); /* may the next frame be handed out? */
+bool client_asks_again(const struct client *c);	 /* may what a failed turn has left be worked off? */
 /* Writes, and looks at what has become possible by it. */
 void client_flush(struct client *c);
 /* What a client waits for: read from it or not, a deadline for half a frame, or its end. */

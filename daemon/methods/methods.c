@@ -223,6 +223,7 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	bool done = false;
 	int r = check_key(key, err);
 
+	control_set_fate(request->call, CONTROL_TOLD);
 	if (r >= 0)
 		r = turn_begin(methods->turn, err);
 	if (r >= 0)
@@ -258,6 +259,8 @@ take(struct request *request, const struct row *row, struct err *err)
 {
 	int r = reach_settle(request, row->name, row->reach, row->role, err);
 
+	if (is_change(row, request->parameters))
+		control_set_fate(request->call, CONTROL_TOLD);
 	if (r >= 0 && row->kind == UPGRADE_KIND)
 		r = turn_begin(request->methods->turn, err);
 	if (r >= 0)
@@ -307,6 +310,9 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 		err_field(err, "method", json_string(what->method));
 		return r;
 	}
+	/* The refusals of a change before anything is read for it are true whatever becomes of the turn. */
+	if (is_change(row, what->parameters))
+		control_set_fate(request->call, CONTROL_STANDS);
 	if (request->peer->role < row->role)
 		return reach_denied(request, row->name, row->role, NULL, NULL, err);
 	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,

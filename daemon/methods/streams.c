@@ -188,6 +188,7 @@ struct wait_stream {
 	struct ev_loop *loop;
 	ev_timer timeout;
 	size_t n, left;
+	bool expired; /* each is told as it is */
 	struct waited {
 		struct wait_stream *wait;
 		struct sched_watch *watch;
@@ -248,11 +249,28 @@ wait_tell(struct waited *waited, bool anyhow)
 	return false;
 }
 
+/* Looks at all: the client reads again, or the transaction is over in which they might have been seen as they will not be. */
+static void
+wait_look(void *arg)
+{
+	struct wait_stream *wait = arg;
+	size_t n = wait->n;
+
+	if (!control_may_send(wait->call, wait_look, wait))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (!wait_tell(&wait->jobs[i], wait->expired))
+			return;
+}
+
 static void
 wait_changed(int64_t job, void *arg)
 {
+	struct waited *waited = arg;
+
 	(void)job;
-	wait_tell(arg, false);
+	if (control_may_send(waited->wait->call, wait_look, waited->wait))
+		wait_tell(waited, waited->wait->expired);
 }
 
 /* The time is up: each is told as it is, and its state says that it goes on. */
@@ -260,12 +278,10 @@ static void
 wait_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct wait_stream *wait = timer->data;
-	size_t n = wait->n;
 
 	(void)loop, (void)events;
-	for (size_t i = 0; i < n; i++)
-		if (!wait_tell(&wait->jobs[i], true))
-			return;
+	wait->expired = true;
+	wait_look(wait);
 }
 
 static int

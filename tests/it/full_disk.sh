@@ -40,9 +40,26 @@ refused() {
 retry refused || { cat "$HOME_DIR/err"; FAIL "a full disk is not refused as such"; }
 head -c 300000 /dev/urandom >"$HOME_DIR/blob"
 expect 1 bmctl build add app 1.1 "blob=$HOME_DIR/blob"
-# A question that fell into the very turn whose commit failed is refused with it; asked again it is answered.
-answers() { bmctl status && bmctl history app; }
-retry answers || FAIL "it does not answer"
+# Whatever turn a question falls into, it is answered.
+for i in 1 2 3 4 5; do
+    expect 0 bmctl status
+    expect 0 bmctl history app
+done
+# Also those that come with changes, in one packet and so in the very turn whose commit fails: the changes are refused,
+# what is no message says so, and the questions are answered by what is.
+tomorrow=$(TZ=UTC date -d +1day +%Y-%m-%dT%H:%M:%S.000000Z)
+for i in $(seq 20); do
+    deploy='{"method":"io.bmd.Control.Deploy","parameters":{"key":"full-%s","application":"app","release":"1.0","build":1,"stage":"production","at":"%s","reason":"full"}}\0'
+    printf "$deploy"'{"method":"io.bmd.Control.GetJob","parameters":{"job":%s}}\0nonsense\0'"$deploy"'{"method":"io.bmd.Control.Wait","parameters":{"jobs":[1]},"more":true}\0' \
+        "$i-a" "$tomorrow" "$id" "$i-b" "$tomorrow" | socat -t 30 - "UNIX-CONNECT:$BMD_SOCKET" | tr '\0' '\n' >"$HOME_DIR/replies"
+    is "replies" 5 "$(wc -l <"$HOME_DIR/replies")"
+    is "the question" running "$(sed -n 2p "$HOME_DIR/replies" | jq -r .parameters.job.state)"
+    is "no message" org.varlink.service.InvalidParameter "$(sed -n 3p "$HOME_DIR/replies" | jq -r .error)"
+    is "the stream" succeeded "$(sed -n 5p "$HOME_DIR/replies" | jq -r .parameters.job.state)"
+    sed -n '1p;4p' "$HOME_DIR/replies" | jq -r '.error // "accepted"' >>"$HOME_DIR/changes"
+done
+grep -qx io.bmd.Control.NoSpace "$HOME_DIR/changes" || FAIL "no change was refused: $(sort "$HOME_DIR/changes" | uniq -c)"
+! grep -vx -e io.bmd.Control.NoSpace -e accepted "$HOME_DIR/changes" || FAIL "refused for another reason"
 OK "refused, and still answering"
 
 # The run ends while the disk is full: its result waits in the run folder.

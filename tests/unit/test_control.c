@@ -122,8 +122,20 @@ handler(struct control_call *call, const struct varlink_call *what, const struct
 	if (!strcmp(what->member, "Echo")) {
 		control_reply(call, json_incref(what->parameters), false);
 	} else if (!strcmp(what->member, "Change")) {
+		control_set_fate(call, CONTROL_TOLD);
 		ck_assert_int_eq(turn_begin(turn, NULL), 0);
 		control_reply(call, json_incref(what->parameters), false);
+	} else if (!strcmp(what->member, "Look")) {
+		control_reply(call, json_pack("{s:b}", "lasts", !turn_open(turn)), false);
+	} else if (!strcmp(what->member, "Refuse")) {
+		control_set_fate(call, CONTROL_STANDS);
+		(void)err_set(&err, ERR_REFUSED, "no");
+		control_error(call, &err);
+	} else if (!strcmp(what->member, "Stream")) {
+		kept[nkept++] = call;
+		control_on_gone(call, on_gone, NULL);
+		control_reply(call, json_pack("{s:b}", "lasts", !turn_open(turn)), true);
+		control_reply(call, json_object(), true);
 	} else if (!strcmp(what->member, "Keep")) {
 		ck_assert_uint_lt(nkept, ARRAY_SIZE(kept));
 		kept[nkept++] = call;
@@ -548,6 +560,80 @@ START_TEST(commit_fails)
 	HEAR(stream, REPLY(4));
 	close(fd);
 	close(stream);
+}
+END_TEST
+
+/* In a turn whose commit fails only what changes something is told so: what reads is asked again, and what stands by itself
+ * stays, each in its place. */
+START_TEST(commit_fails_for_changes)
+{
+	static const char no_space[] = "{\"error\":\"io.bmd.Control.NoSpace\",\"parameters\":{"
+				       "\"message\":\"the disk is full\"}}";
+	static const char all[] =
+	    CALL("Look", 1) "\0" CALL("Change", 1) "\0" CALL("Look", 2) "\0nonsense\0" CALL(
+		"Refuse", 3) "\0" CALL("Change", 4) "\0" CALL("Look", 5) "\0" CALL("Echo", 6);
+	int fd = dial(), stream = dial(), other = dial();
+
+	store.full = true;
+	say_bytes(fd, all, sizeof(all));
+	HEAR(fd, "{\"parameters\":{\"lasts\":true}}");
+	HEAR(fd, no_space);
+	HEAR(fd, "{\"parameters\":{\"lasts\":true}}");
+	ck_assert_ptr_nonnull(strstr(hear(fd), "InvalidParameter"));
+	ck_assert_ptr_nonnull(strstr(hear(fd), "Refused"));
+	HEAR(fd, no_space);
+	HEAR(fd, "{\"parameters\":{\"lasts\":true}}");
+	HEAR(fd, REPLY(6));
+	/* Others go on failing meanwhile: in the end it is answered. */
+	for (int i = 0; i < 50; i++)
+		say(other, CALL("Change", 1));
+	for (int i = 0; i < 50; i++)
+		say(fd, CALL("Look", 1));
+	for (int i = 0; i < 50; i++)
+		HEAR(fd, "{\"parameters\":{\"lasts\":true}}");
+	for (int i = 0; i < 50; i++)
+		HEAR(other, no_space);
+	/* A stream begins anew. */
+	ck_assert_int_eq(turn_begin(turn, NULL), 0);
+	say(stream, "{\"method\":\"t.t.Stream\",\"more\":true}");
+	HEAR(stream, "{\"parameters\":{\"lasts\":true},\"continues\":true}");
+	HEAR(stream, "{\"parameters\":{},\"continues\":true}");
+	control_reply(kept[nkept - 1], json_pack("{s:i}", "n", 9), false);
+	HEAR(stream, REPLY(9));
+	ck_assert_int_eq(gone, nkept > 1);
+	/* Who sent it and left is not asked again, and nothing is left of it. */
+	say(fd, CALL("Change", 1));
+	say(fd, CALL("Look", 1));
+	close(fd);
+	store.full = false;
+	say(other, CALL("Change", 3));
+	HEAR(other, REPLY(3));
+	close(stream);
+	close(other);
+}
+END_TEST
+
+/* While a transaction is open a stream reads nothing; behind it, whatever became of it, it goes on. */
+START_TEST(stream_waits_for_the_turn)
+{
+	int fd = dial();
+
+	say(fd, "{\"method\":\"t.t.Watch\",\"more\":true}");
+	SPIN(nkept == 1);
+	ck_assert(control_may_send(kept[0], on_drained, NULL));
+	for (int full = 0; full < 2; full++) {
+		store.full = full;
+		ck_assert_int_eq(turn_begin(turn, NULL), 0);
+		ck_assert(!control_may_send(kept[0], on_drained, NULL));
+		ck_assert(!control_may_send(kept[0], on_drained, NULL));
+		ck_assert_int_eq(drained, full);
+		turn_end(turn);
+		ck_assert_int_eq(drained, full + 1);
+	}
+	ck_assert_int_eq(turn_begin(turn, NULL), 0);
+	ck_assert(!control_may_send(kept[0], on_drained, NULL));
+	close(fd);
+	SPIN(gone == 1);
 }
 END_TEST
 
@@ -1054,6 +1140,8 @@ main(void)
 				      gone_test,
 				      reply_after_commit,
 				      commit_fails,
+				      commit_fails_for_changes,
+				      stream_waits_for_the_turn,
 				      never_reading,
 				      stream_drains,
 				      frame_deadline,
