@@ -348,7 +348,7 @@ static void
 print_job(const struct ctl *ctl, const json_t *job)
 {
 	_cleanup_free_ char *why = text_why(job), *build = build_of(job);
-	int64_t id = json_get_int(job, "id", 0);
+	int64_t id = json_get_int(job, "id", 0), late_us = json_get_int(job, "lateness_us", 0);
 
 	table_line(stdout, "job %" PRId64 ": %s %s %s to %s: %s", id, what(job),
 		   json_get_string(job, "application"), build,
@@ -364,6 +364,8 @@ print_job(const struct ctl *ctl, const json_t *job)
 	time_field(ctl, "due", job, "due");
 	field("typed as", json_get_string(job, "due_text"));
 	time_field(ctl, "started", job, "started");
+	if (late_us >= WHEN_SECOND)
+		field("late by", when_span(late_us).s);
 	time_field(ctl, "finished", job, "finished");
 	field("took", text_duration(job).s);
 	field("ended by", json_get_string(job, "ended_by"));
