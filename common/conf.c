@@ -550,8 +550,23 @@ schedule_clear(struct conf_schedule *schedule)
 }
 
 void
+conf_notify_clear(struct conf_notify *notify)
+{
+	free(notify->name);
+	free(notify->user);
+	strings_clear(&notify->exec);
+	strings_clear(&notify->words);
+	strings_clear(&notify->applications);
+	strings_clear(&notify->stages);
+	variables_clear(&notify->environment);
+}
+
+void
 conf_application_clear(struct conf_application *application)
 {
+	for (size_t i = 0; i < application->nnotifies; i++)
+		conf_notify_clear(&application->notifies[i]);
+	free(application->notifies);
 	for (size_t i = 0; i < application->nschedules; i++)
 		schedule_clear(&application->schedules[i]);
 	free(application->schedules);
@@ -575,6 +590,9 @@ conf_free(struct conf *conf)
 		conf_application_clear(&conf->applications[i]);
 	for (size_t i = 0; i < conf->nplans; i++)
 		conf_plan_clear(&conf->plans[i]);
+	for (size_t i = 0; i < conf->nnotifies; i++)
+		conf_notify_clear(&conf->notifies[i]);
+	free(conf->notifies);
 	for (size_t i = 0; i < conf->nfiles; i++)
 		free(conf->files[i].path);
 	free(conf->applications);

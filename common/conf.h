@@ -99,6 +99,36 @@ struct conf_schedule {
 	int line;
 };
 
+/* What a notice may be about: bits of conf_notify.on, and the names of events (daemon/event.h). */
+#define CONF_NOTICES(X)              \
+	X(FAILED, "failed")          \
+	X(LOST, "lost")              \
+	X(MISSED, "missed")          \
+	X(HELD, "held")              \
+	X(RECOVERED, "recovered")    \
+	X(SUCCEEDED, "succeeded")
+
+enum conf_notice {
+#define X(symbol, name) CONF_NOTICE_##symbol,
+	CONF_NOTICES(X)
+#undef X
+	    CONF_NOTICE_MAX_
+};
+
+/* Whom to tell: a command that gets each event on its standard input. */
+struct conf_notify {
+	char *name;
+	struct conf_strings exec;	/* unexpanded */
+	struct conf_strings words;	/* of `on` as written */
+	unsigned on;			/* set of 1 << enum conf_notice */
+	struct conf_strings applications, stages; /* only these; none: all */
+	char *user;			/* its own; NULL: not given. conf_notify_user() */
+	struct conf_variables environment;
+	int64_t timeout_us;		/* of an attempt */
+	int64_t give_up_us;		/* after so long it is not tried again */
+	int line;
+};
+
 struct conf_application {
 	char *name, *user;
 	char *file;
@@ -107,6 +137,8 @@ struct conf_application {
 	size_t nstages;
 	struct conf_schedule *schedules;
 	size_t nschedules;
+	struct conf_notify *notifies;
+	size_t nnotifies;
 	int keep_builds;		/* the newest builds that `gc` leaves; 0: it frees none */
 	struct conf_roles roles;
 	struct conf_variables secrets;
@@ -137,6 +169,8 @@ struct conf {
 	size_t napplications;
 	struct conf_plan *plans;
 	size_t nplans;
+	struct conf_notify *notifies;	/* of bmd.conf: for all applications */
+	size_t nnotifies;
 	struct conf_file {		/* what was read, to see later changes */
 		char *path;
 		int64_t mtime_us, size;
@@ -175,6 +209,12 @@ const struct conf_strings *conf_role(const struct conf *conf, const struct conf_
 				     enum conf_role role);
 /* "members of ops, user ana", for sentences; "" for an empty list. free() */
 char *conf_role_text(const struct conf_strings *list);
+/* A notify section: of APPLICATION, or, "", of bmd.conf. NULL: there is none of this name. */
+const struct conf_notify *conf_notify(const struct conf *conf, const char *application, const char *name);
+/* Whom its command runs as: its own, the application's, bmd.conf's; "" if none. Borrowed. */
+const char *conf_notify_user(const struct conf *conf, const char *application, const struct conf_notify *notify);
+/* Does it want to hear of EVENT (a name of CONF_NOTICES, others never)? */
+bool conf_notify_wants(const struct conf_notify *notify, const char *event, const char *application, const char *stage);
 
 /* Paths of files that differ from what CONF was read from, or are new or gone in its folders. New array of strings. */
 json_t *conf_changed(const struct conf *conf);

@@ -258,6 +258,8 @@ conf_check(struct conf_parse *parse)
 	for (size_t i = 0; i < conf->napplications; i++)
 		check_application(parse, i);
 	check_default(parse);
+	if (!unread(parse))
+		conf_check_notified(parse);
 	if (!(parse->flags & CONF_TOLERANT) || parse->fatal)
 		return;
 	for (size_t i = 0; i < conf->napplications; i++)

@@ -8,6 +8,7 @@
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
  *	confstep.c	what is wrong with a step
  *	confschedule.c	what is wrong with a schedule
+ *	confnotice.c	what is wrong with a notify section, and questions to one
  *	confwindow.c	the windows and freezes of a stage
  *	confroles.c	who may what: operators, viewers, approvers
  *	confsecrets.c	secrets: where they come from, and who gets them
@@ -177,6 +178,11 @@ char *conf_wrong_secrets(const struct conf *conf, const struct conf_application 
 /* Is VARIABLE the NAME_FILE of a secret that this stage has? */
 bool conf_secret_names(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
 		       const char *variable);
+/* A notify section by itself; APPLICATION NULL: of bmd.conf. */
+void conf_check_notify(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
+		       const struct conf_application *application, struct conf_notify *notify);
+/* The applications and stages that those of bmd.conf name are there. */
+void conf_check_notified(struct conf_parse *parse);
 /* Between sections and files. */
 void conf_check(struct conf_parse *parse);
 
@@ -194,6 +200,7 @@ void conf_read_windows(struct conf_parse *parse, struct conf_source *source, con
 		       struct conf_stage *stage);
 
 /* Freed here because they are made there. */
+void conf_notify_clear(struct conf_notify *notify);
 void conf_application_clear(struct conf_application *application);
 void conf_plan_clear(struct conf_plan *plan);
 /* "user:ana" → "ana"; NULL for a group. Borrowed. */

@@ -79,6 +79,17 @@ static const struct conf_rule schedule_rules[] = {
 	{"variables",  CONF_VARIABLES, FIELD(conf_schedule, variables),  0, 0, "{\"PORT=8080\"}"},
 };
 
+static const struct conf_rule notify_rules[] = {
+	{"exec",         CONF_LIST,      FIELD(conf_notify, exec),         0, 0, "{\"/usr/libexec/bmd/notify-mail\", \"ops@example.org\"}"},
+	{"on",           CONF_LIST,      FIELD(conf_notify, words),        0, 0, "{\"failed\", \"lost\"}"},
+	{"applications", CONF_LIST,      FIELD(conf_notify, applications), 0, 0, "{\"shop\"}"},
+	{"stages",       CONF_LIST,      FIELD(conf_notify, stages),       0, 0, "{\"production\"}"},
+	{"user",         CONF_USER,      FIELD(conf_notify, user),         0, 0, "\"deploy\""},
+	{"environment",  CONF_VARIABLES, FIELD(conf_notify, environment),  0, 0, "{\"LC_ALL=C\"}"},
+	{"timeout",      CONF_SPAN,      FIELD(conf_notify, timeout_us),   WHEN_SECOND, 3600 * WHEN_SECOND, "\"30s\""},
+	{"give-up",      CONF_SPAN,      FIELD(conf_notify, give_up_us),   WHEN_SECOND, 30 * SPAN_DAY, "\"1d\""},
+};
+
 static const struct conf_rule application_rules[] = {
 	{"stages",    CONF_LIST,      NO_FIELD,                           0, 0, "{\"testing\", \"production\"}"},
 	{"user",      CONF_USER,      FIELD(conf_application, user),      0, 0, "\"deploy\""},
@@ -125,12 +136,14 @@ static const struct conf_schema stage_schema = {
 	.kind = "stage", RULES(stage_rules), .home = "a stage", .above = "an application"};
 static const struct conf_schema schedule_schema = {
 	.kind = "schedule", RULES(schedule_rules), .home = "a schedule", .above = "an application"};
+static const struct conf_schema notify_schema = {
+	.kind = "notify", RULES(notify_rules), .home = "a notify section", .above = "bmd.conf or an application"};
 static const struct conf_schema application_schema = {
-	.kind = "application", RULES(application_rules), CHILDREN(&stage_schema, &schedule_schema),
+	.kind = "application", RULES(application_rules), CHILDREN(&stage_schema, &schedule_schema, &notify_schema),
 	.home = "an application", .above = "a file of applications.d"};
 
 static const struct conf_schema places[] = {
-	[CONF_MAIN] = {RULES(main_rules), CHILDREN(&application_schema, &plan_schema), .home = "bmd.conf"},
+	[CONF_MAIN] = {RULES(main_rules), CHILDREN(&application_schema, &plan_schema, &notify_schema), .home = "bmd.conf"},
 	[CONF_APPLICATIONS] = {CHILDREN(&application_schema, &plan_schema), .home = "a file of applications.d"},
 	[CONF_PLANS] = {CHILDREN(&plan_schema), .home = "a file of plans.d"},
 };
@@ -692,6 +705,33 @@ read_schedules(struct conf_reader *reader, const struct conf_node *node,
 	}
 }
 
+/* Each notify section of NODE, which is APPLICATION's or, NULL, all of bmd.conf. */
+static void
+read_notifies(struct conf_reader *reader, const struct conf_node *node,
+	      const struct conf_application *application, struct conf_notify **ret, size_t *ret_n)
+{
+	struct conf_notify *notifies = xcalloc(node->nchildren + 1, sizeof(*notifies));
+	size_t n = 0;
+
+	for (size_t i = 0; i < node->nchildren; i++) {
+		const struct conf_node *child = node->children[i];
+		struct conf_notify *notify = &notifies[n];
+
+		if (child->schema != &notify_schema)
+			continue;
+		n++;
+		notify->name = xstrdup(child->title);
+		notify->line = child->line;
+		notify->timeout_us = 30 * WHEN_SECOND;
+		notify->give_up_us = SPAN_DAY;
+		conf_check_title(reader, child);
+		conf_read_keys(reader, child, notify);
+		conf_check_notify(reader->parse, reader->source, child, application, notify);
+	}
+	*ret = notifies;
+	*ret_n = n;
+}
+
 static void
 read_application(struct conf_reader *reader, struct conf_node *node,
 		 struct conf_application *application)
@@ -704,6 +744,7 @@ read_application(struct conf_reader *reader, struct conf_node *node,
 	conf_check_secrets(reader->parse, reader->source, node, &application->secrets);
 	read_stages(reader, node, application);
 	read_schedules(reader, node, application);
+	read_notifies(reader, node, application, &application->notifies, &application->nnotifies);
 }
 
 /* Asked before anything is read, because what a `user` may be depends on it. */
@@ -776,6 +817,7 @@ conf_read(struct conf_parse *parse, struct conf_source *source)
 		conf_read_keys(&reader, source->root, conf);
 		conf_check_roles(parse, source, source->root, &conf->roles);
 		conf_check_secrets(parse, source, source->root, &conf->secrets);
+		read_notifies(&reader, source->root, NULL, &conf->notifies, &conf->nnotifies);
 	}
 	for (size_t i = 0; i < source->root->nchildren; i++) {
 		struct conf_node *node = source->root->children[i];
@@ -783,7 +825,7 @@ conf_read(struct conf_parse *parse, struct conf_source *source)
 
 		if (node->schema == &application_schema)
 			add_application(&reader, node, &origin);
-		else
+		else if (node->schema == &plan_schema)
 			add_plan(&reader, node, &origin);
 	}
 }

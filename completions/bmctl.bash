@@ -18,7 +18,7 @@ _bmctl() {
         cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
     fi
     local verbs='status redeploy rollback deploy build gc backup diff queue show history log wait cancel
-        reschedule release lock unlock settle adopt at schedule check reload drain audit call bridge version help'
+        reschedule release lock unlock settle adopt at schedule check reload drain notify metrics audit call bridge version help'
     local audits='verify'
     local schedules='add list remove pause resume preview'
     local builds='add list show manifest reject restore pin unpin verify repair'
@@ -34,7 +34,7 @@ _bmctl() {
             --release | --stage | --since | --until | --head | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
-           elif [[ $verb == @(build|schedule|audit) && -z $sub ]]; then sub=${words[i]}
+           elif [[ $verb == @(build|schedule|audit|notify) && -z $sub ]]; then sub=${words[i]}
            else ((nth++)); fi ;;
         esac
     done
@@ -49,6 +49,8 @@ _bmctl() {
     -s | --socket | --signature | --current) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
+    --application)
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")); return ;;
     --to | --stage)
         COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
         return ;;
@@ -64,6 +66,8 @@ _bmctl() {
         'build add') options="$options --number --var --note --signature --reason" ;;
         'build list') options="$options --release" ;;
         'build reject' | 'build restore' | 'build pin' | 'build unpin' | 'cancel ' | 'release ' | 'unlock ' | 'reload ') options="$options --reason" ;;
+        'notify list') options="$options --limit" ;;
+        'notify test') options="$options --application --timeout --reason" ;;
         'drain ') options="$options --wait --undo --timeout --reason" ;;
         'reschedule ') options="$options --now --at --reason --override-window --override-freeze" ;;
         'schedule preview') options="$options --limit" ;;
@@ -95,6 +99,10 @@ _bmctl() {
         COMPREPLY=($(compgen -W "$audits $(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur"))
         return
     fi
+    if [[ $verb == notify && -z $sub ]]; then
+        COMPREPLY=($(compgen -W 'list test' -- "$cur"))
+        return
+    fi
     if [[ $verb == schedule && -z $sub ]]; then
         COMPREPLY=($(compgen -W "$schedules" -- "$cur"))
         return
@@ -103,6 +111,10 @@ _bmctl() {
     'schedule preview 0') COMPREPLY=($(compgen -W "hourly daily weekly monthly $(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
     'schedule remove 0' | 'schedule pause 0' | 'schedule resume 0')
         COMPREPLY=($(compgen -W "$(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
+    'notify test 0')
+        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json notify list -n 1 2>/dev/null |
+            grep -o '"sections":.*' | _bmctl_names section)" -- "$cur")) ;;
+    'metrics  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
     'check  0' | 'build add '[2-9]* | 'build repair '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')

@@ -62,7 +62,7 @@ complete -c bmctl -l color -x -a 'auto always never' -d colours
 complete -c bmctl -s h -l help -d help
 complete -c bmctl -s V -l version -d version
 
-set -l verbs status redeploy rollback deploy build gc backup diff queue show history log wait cancel reschedule release lock unlock settle adopt at schedule check reload drain audit call bridge version help
+set -l verbs status redeploy rollback deploy build gc backup diff queue show history log wait cancel reschedule release lock unlock settle adopt at schedule check reload drain notify metrics audit call bridge version help
 complete -c bmctl -n "not __bmctl_verb $verbs" -a "$verbs"
 complete -c bmctl -n '__bmctl_verb help' -a "$verbs"
 complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show manifest reject restore pin unpin verify repair' -a 'add list show manifest reject restore pin unpin verify repair'
@@ -97,6 +97,12 @@ complete -c bmctl -n '__bmctl_verb redeploy rollback deploy add' -l var -x -d 's
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l wait -d 'wait for the end'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log' -s f -l follow -d 'show the log'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy' -l no-follow -d 'return at once'
+complete -c bmctl -n '__bmctl_verb notify; and not __bmctl_verb list test' -a 'list test'
+complete -c bmctl -n '__bmctl_verb notify; and __bmctl_verb test' -l application -x -a '(__bmctl_names application)' -d 'whose section'
+complete -c bmctl -n '__bmctl_verb notify; and __bmctl_verb test' -l reason -x -d why
+complete -c bmctl -n '__bmctl_verb notify; and __bmctl_verb test' -l timeout -x -d 'wait no longer'
+complete -c bmctl -n '__bmctl_verb notify; and __bmctl_verb list' -s n -l limit -x -d 'at most'
+complete -c bmctl -n '__bmctl_verb metrics' -F
 complete -c bmctl -n '__bmctl_verb drain' -l undo -d 'take it back'
 complete -c bmctl -n '__bmctl_verb drain' -l wait -d 'until nothing runs'
 complete -c bmctl -n '__bmctl_verb redeploy rollback deploy log wait drain' -l timeout -x -d 'wait no longer'

@@ -50,7 +50,7 @@ _bmctl() {
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
         'reschedule:move a job' 'release:let a held job go' 'lock:lock a stage' 'unlock:end a lock'
         'settle:say what is live' 'adopt:take over what others deployed' 'at:what a time means' 'schedule:recurring times' 'check:check the configuration'
-        'reload:read the configuration again' 'drain:start nothing new until a restart' 'audit:who asked for what' 'call:a raw call' 'bridge:the far end of -H' 'version:versions' 'help:help of a verb')
+        'reload:read the configuration again' 'drain:start nothing new until a restart' 'notify:who is told of what happens' 'metrics:numbers for Prometheus' 'audit:who asked for what' 'call:a raw call' 'bridge:the far end of -H' 'version:versions' 'help:help of a verb')
     schedules=('add:deploy again and again' 'list:recurring deployments' 'remove:end a schedule' 'pause:let a schedule rest'
         'resume:let it go on' 'preview:when a recurring time comes')
     builds=('add:add a build' 'list:the builds' 'show:one build' 'manifest:what to sign' 'reject:mark as bad' 'restore:take a rejection back'
@@ -83,6 +83,13 @@ _bmctl() {
         check) _arguments $always '1:file:_files' ;;
         audit) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
             '--since[only since]:time:' '--refused[only what was refused]' '--head[noted elsewhere]:hash:' '1:verify or application:_bmctl_applications' ;;
+        metrics) _arguments $always '1:file:_files' ;;
+        notify)
+            _arguments -C $always '1:verb:((list\:"who is told, and what waits" test\:"send a trial"))' '*::argument:->argument' && return
+            case $words[1] in
+            list) _arguments $always '(-n --limit)'{-n,--limit}'[at most]:n:' ;;
+            test) _arguments $always '--application[whose section]:application:_bmctl_applications' '--timeout[no longer]:span:' '--reason[why]:text:' '1:section:' ;;
+            esac ;;
         drain) _arguments $always '--wait[until nothing runs]' '--undo[take it back]' '--timeout[no longer]:span:' '--reason[why]:text:' ;;
         reload) _arguments $always '--reason[why]:text:' ;;
         call) _arguments $always '--more[a stream]' '1:method:' '2:json:' ;;

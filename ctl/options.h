@@ -42,6 +42,7 @@
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
 	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \
 	X(REFUSED,    "refused",     0,   NULL,     "only what was refused")                       \
+	X(APPLICATION, "application", 0,  "APP",    "the application whose section it is")         \
 	X(HEAD,       "head",        0,   "HASH",   "a head of the audit that was noted elsewhere") \
 	X(MORE,       "more",        0,   NULL,     "ask for a stream of replies")                 \
 	X(CURRENT,    "current",     0,   "[NAME=]PATH", "the link to the release that is live, as Capistrano has it") \

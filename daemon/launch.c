@@ -415,7 +415,7 @@ run_by_fork(struct launch *launch, const struct conf *conf, int64_t job, int *re
 	    pid_t *ret_pid, struct err *err)
 {
 	_cleanup_free_ char *program = program_run(launch), *number = xasprintf("%" PRId64, job);
-	char *argv[] = {(char[]){"bmd-run"}, (char[]){"-c"}, conf->path, number, NULL};
+	char *argv[] = {(char[]){"bmd-run"}, (char[]){"-c"}, conf->path, job > 0 ? number : NULL, NULL};
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct start start = {.program = program, .argv = argv, .out = -1};
 	int r = channel(&ours, &theirs, err);

@@ -20,7 +20,7 @@ struct launch;
 struct launch *launch_new(struct ev_loop *loop, void (*ended)(pid_t pid, int status, void *arg), void *arg);
 void launch_free(struct launch *launch); /* leaves helpers running */
 
-/* Starts bmd-run and returns the channel; *RET_PID is 0 with the launcher systemd. */
+/* Starts bmd-run, for JOB or (0) for an errand, and returns the channel; *RET_PID is 0 with the launcher systemd. */
 int launch_run(struct launch *launch, const struct conf *conf, int64_t job, int *ret_fd, pid_t *ret_pid, struct err *err);
 /* bmd-import for one upload: CLIENT_FD becomes its standard input and output (blocking), KIND tree, tar or zip. */
 int launch_import(struct launch *launch, const struct conf *conf, const char *kind, int client_fd, pid_t *ret_pid, struct err *err);

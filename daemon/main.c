@@ -27,6 +27,7 @@
 #include "daemon/launch.h"
 #include "daemon/log.h"
 #include "daemon/methods/methods.h"
+#include "daemon/notices.h"
 #include "daemon/patrol.h"
 #include "daemon/queue.h"
 #include "daemon/sched.h"
@@ -45,6 +46,7 @@ struct daemon {
 	struct queue *queue;
 	struct sched *sched;
 	struct patrol *patrol;
+	struct notices *notices;
 	struct audit *audit;
 	struct watchdog *watchdog;
 	struct methods *methods;
@@ -158,6 +160,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	daemon->conf = conf;
 	sched_reload(daemon->sched);
 	patrol_reload(daemon->patrol);
+	notices_reload(daemon->notices);
 	*ret_warnings = json_array();
 	return 0;
 }
@@ -343,6 +346,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->watchdog = watchdog_new(daemon->loop, daemon->turn);
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
 	sched_on_settled(daemon->sched, on_settled, daemon);
+	daemon->notices = notices_new(daemon->sched, daemon->queue, daemon->turn);
 	raise_files();
 	r = sched_recover(daemon->sched, err);
 	if (r >= 0)
@@ -362,6 +366,8 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->patrol =
 	    patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);
 	methods_set_patrol(daemon->methods, daemon->patrol);
+	notices_begin(daemon->notices);
+	methods_set_notices(daemon->methods, daemon->notices);
 	return control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
 			   methods_call, daemon->methods, &daemon->control, err);
 }
@@ -390,6 +396,7 @@ stop(struct daemon *daemon)
 		audit_end(daemon->audit, clock_now_us());
 	methods_free(daemon->methods);
 	patrol_free(daemon->patrol);
+	notices_free(daemon->notices);
 	audit_free(daemon->audit);
 	sched_free(daemon->sched);
 	watchdog_free(daemon->watchdog);

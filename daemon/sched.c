@@ -430,7 +430,16 @@ say(const struct event *event, void *arg)
 {
 	struct sched *sched = arg;
 
+	if (sched->event)
+		sched->event(event, sched->event_arg);
 	turn_after(sched->host.turn, say_committed, event_copy(event));
+}
+
+void
+sched_on_event(struct sched *sched, void (*back)(const struct event *event, void *arg), void *arg)
+{
+	sched->event = back;
+	sched->event_arg = arg;
 }
 
 /* libev looks every minute whether the clock was set, unless a timerfd tells it; and it makes that

@@ -66,4 +66,13 @@ int sched_lists(struct sched *sched, void (*line)(const json_t *object, void *ar
 int sched_lists_ask(struct sched_verify *lists, const json_t *question);
 void sched_verify_stop(struct sched_verify *verify);
 
+/* BACK is called with each event in the transaction in which it happens, for what has to be written with it. */
+void sched_on_event(struct sched *sched, void (*back)(const struct event *event, void *arg), void *arg);
+/* A bmd-run for an errand (common/errand.h): DONE is called once, with why it was not done, or NULL; it frees the errand. How many
+   there are at a time is the caller's to bound. */
+struct sched_errand;
+int sched_errand(struct sched *sched, const json_t *request, void (*done)(const char *error, void *arg), void *arg,
+		 struct sched_errand **ret_errand, struct err *err);
+void sched_errand_free(struct sched_errand *errand); /* it goes on, and nobody hears of it; NULL is fine */
+
 #endif

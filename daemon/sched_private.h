@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of sched share: sched.c (the look, and the list of runs), sched_watch.c (those who wait for a job),
- * sched_clock.c (whether the clock is believed), sched_helper.c (bmd-import).
+ * sched_clock.c (whether the clock is believed), sched_helper.c (bmd-import), sched_errand.c (bmd-run for other
+ * work than runs).
  */
 #ifndef DAEMON_SCHED_PRIVATE_H
 #define DAEMON_SCHED_PRIVATE_H
@@ -61,6 +62,9 @@ struct sched {
 	void *damaged_arg;
 	void (*on_settled)(void *arg);
 	void *settled_arg;
+
+	void (*event)(const struct event *event, void *arg);
+	void *event_arg;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;

@@ -310,6 +310,45 @@ int store_zone_get(struct store *store, const char *zone, char ret_digest[65], s
 int store_zone_put(struct store *store, const char *zone, const char *digest, struct err *err);
 int store_zone_each(struct store *store, int (*back)(const char *zone, const char *digest, void *arg), void *arg, struct err *err);
 
+/* Notices: the outbox. A row waits until it is delivered or given up; of those that do not wait the newest stay for a while. */
+enum store_notice_state { STORE_NOTICE_WAITING, STORE_NOTICE_DELIVERED, STORE_NOTICE_GIVEN_UP };
+struct store_notice {
+	int64_t id;
+	char uid[33];			/* what the receiver knows it by: the same at each attempt */
+	char scope[64], name[64];	/* the notify section: of an application, or "" for bmd.conf */
+	char event[16];
+	char application[64], stage[64]; /* that it is about; "": none */
+	int64_t job;			/* 0: none */
+	char *body;			/* the JSON text that is sent */
+	int64_t created_us;
+	enum store_notice_state state;
+	int attempts;
+	int64_t next_us;		/* while it waits: not before */
+	int64_t tried_us;		/* the last attempt; 0: none */
+	char *error;			/* of that; NULL: none */
+};
+void store_notice_clear(struct store_notice *notice);
+const char *store_notice_state_name(enum store_notice_state state);
+int store_notice_add(struct store *store, struct store_notice *notice, struct err *err); /* makes its id */
+int store_notice_get(struct store *store, int64_t id, struct store_notice *ret_notice, struct err *err); /* 1, or 0: there is none */
+/* What an attempt changed: state, attempts, next_us, tried_us, error. */
+int store_notice_put(struct store *store, const struct store_notice *notice, struct err *err);
+/* The next section behind (SCOPE, NAME) for which something waits: 1 and its names, 0 at the end. Begin with "", "". */
+int store_notice_section(struct store *store, char scope[64], char name[64], struct err *err);
+/* What waits for a section and is to be tried first: 1, or 0. */
+int store_notice_next(struct store *store, const char *scope, const char *name, struct store_notice *ret_notice, struct err *err);
+/* The oldest that waits: 1, or 0. */
+int store_notice_oldest(struct store *store, struct store_notice *ret_notice, struct err *err);
+/* How many wait; how many of them have failed before; how many were given up since SINCE_US. */
+struct store_notice_counts {
+	int64_t waiting, failing, given_up;
+};
+int store_notice_count(struct store *store, int64_t since_us, struct store_notice_counts *ret_counts, struct err *err);
+/* Newest first, below BEFORE_ID (0: from the newest). BACK's non-zero answer ends it. */
+int store_notice_each(struct store *store, int64_t before_id, int limit, int (*back)(const struct store_notice *notice, void *arg), void *arg, struct err *err);
+/* Of each kind that does not wait, all but the newest KEEP go. */
+int store_notice_prune(struct store *store, int keep, struct err *err);
+
 /* For tests: EXPLAIN QUERY PLAN of every prepared statement, as "SQL\nplan\n" lines. free(). */
 char *store_explain(struct store *store);
 

@@ -17,7 +17,7 @@
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
-#define SCHEMA		  13
+#define SCHEMA		  14
 #define SEALED		  12 /* from this version on rows have seals of this kind */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -148,6 +148,15 @@ static const char *const migrations[SCHEMA + 1] = {
 
 	/* What a schedule had done before the clock was put back. */
 	[13] = "ALTER TABLE schedules ADD COLUMN done_us INTEGER NOT NULL DEFAULT 0;",
+
+	/* Notices that wait to be delivered, and the last of those that do not any more. */
+	[14] =
+	"CREATE TABLE notices (id INTEGER PRIMARY KEY, uid TEXT NOT NULL, scope TEXT NOT NULL, name TEXT NOT NULL,"
+	" event TEXT NOT NULL, application TEXT NOT NULL, stage TEXT NOT NULL, job INTEGER NOT NULL, body TEXT NOT NULL,"
+	" created_us INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL, next_us INTEGER NOT NULL,"
+	" tried_us INTEGER NOT NULL, error TEXT) STRICT;"
+	"CREATE INDEX notices_line ON notices (state, scope, name, next_us, id);"
+	"CREATE INDEX notices_state ON notices (state, id);",
 };
 // clang-format on
 

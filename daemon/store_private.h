@@ -101,7 +101,8 @@
 	X(step)        \
 	X(history)     \
 	X(schedule)    \
-	X(zone)
+	X(zone)        \
+	X(notice)
 
 enum store_part {
 #define X(name) STORE_PART_##name,

@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/errand.h"
 #include "common/json.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
@@ -167,11 +168,13 @@ client_message(struct client *client, json_t *message)
 	}
 	if (type && strcmp(type, "follow") == 0)
 		return follow(client, message);
-	if (type && client == channel->bmd && strcmp(type, "request") == 0 && !channel->request) {
+	if (type && client == channel->bmd && !channel->request &&
+	    (strcmp(type, "request") == 0 || errand_type(type))) {
 		channel->request = json_incref(message);
 		return true;
 	}
-	if (type && client == channel->bmd && strcmp(type, "go") == 0 && channel->request) {
+	if (type && client == channel->bmd && strcmp(type, "go") == 0 && channel->request &&
+	    !errand_type(json_get_string(channel->request, "type"))) {
 		channel->go = true;
 		return true;
 	}

@@ -17,7 +17,7 @@ void channel_close(struct channel *channel); /* NULL is fine */
 /* bmd's group, if files have to be shared with it; else (gid_t)-1. */
 gid_t channel_reader(const struct channel *channel);
 
-/* Runs the loop until the request is there. -ECONNRESET: bmd left. */
+/* Runs the loop until the request, or an errand instead, is there. -ECONNRESET: bmd left. */
 int channel_request(struct channel *channel, json_t **ret_request, struct err *err);
 /* Runs the loop until "go". -ECONNRESET: bmd left, or this process is to end; nothing has happened then. */
 int channel_await_go(struct channel *channel);

@@ -162,11 +162,11 @@ stream_set(int from, int to)
 	return r < 0 ? -errno : 0;
 }
 
-/* Nothing is opened here that the kernel might have no room for: NULL_FD is bmd-run's. */
+/* Nothing is opened here that the kernel might have no room for: IN is bmd-run's. */
 static int
-streams_set(int null_fd, int out, int err)
+streams_set(int in, int out, int err)
 {
-	int r = stream_set(null_fd, STDIN_FILENO);
+	int r = stream_set(in, STDIN_FILENO);
 
 	if (r >= 0)
 		r = stream_set(out, STDOUT_FILENO);
@@ -298,7 +298,7 @@ child_side(const struct child *child, int null_fd, int out, int err, int report_
 		give_up(report_fd, "could not enter the cgroup of the steps: %s", strerror(errno));
 	signals_reset();
 	umask(022);
-	if (streams_set(null_fd, out, err) < 0)
+	if (streams_set(child->in > 0 ? child->in : null_fd, out, err) < 0)
 		give_up(report_fd, "could not set up the step's streams: %s", strerror(errno));
 	if (child->prepare && child->prepare(child->arg, &error) < 0)
 		give_up(report_fd, "%s", error.text);

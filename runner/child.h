@@ -36,6 +36,7 @@ struct child {
 	int (*prepare)(void *arg, struct err *err);
 	void *arg;
 	int keep_fd;
+	int in;			/* its standard input; 0: /dev/null */
 };
 
 struct child_started {

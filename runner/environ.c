@@ -12,8 +12,6 @@
 #include "runner/environ.h"
 #include "runner/secrets.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 static void
 set(json_t *environment, const char *name, const char *value)
 {
@@ -64,7 +62,7 @@ environ_make(const struct run *run, const struct conf_step *step, const struct c
 	_cleanup_json_ json_t *stage =
 	    conf_stage_variables(run->conf, run->application, run->stage);
 
-	set(environment, "PATH", DEFAULT_PATH);
+	set(environment, "PATH", ENVIRON_PATH);
 	set(environment, "HOME", user->home);
 	set(environment, "LANG", "C.UTF-8");
 	json_object_update(environment, stage);

@@ -10,6 +10,8 @@
 #include "runner/child.h"
 #include "runner/runner.h"
 
+#define ENVIRON_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 /* The environment as an object NAME → value, which `to`, `directory` and `exec` are expanded from. New reference. */
 json_t *environ_make(const struct run *run, const struct conf_step *step, const struct child_user *user);
 /* The same as NAME=VALUE, sorted, with a NULL at the end. Free with environ_free(). */

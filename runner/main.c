@@ -13,11 +13,13 @@
 #include <unistd.h>
 
 #include "common/failpoint.h"
+#include "common/errand.h"
 #include "common/json.h"
 #include "common/loop.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"
 #include "runner/deploy.h"
+#include "runner/errands.h"
 #include "runner/folder.h"
 #include "runner/prepare.h"
 #include "runner/steps.h"
@@ -208,14 +210,10 @@ refuse(struct run *run, const char *code, const struct err *err)
 
 /* JOB is what bmd said when it forked us; 0 under systemd, which knows of a connection only. */
 static int
-request_read(struct run *run, int64_t job, struct err *err)
+request_read(struct run *run, const json_t *object, int64_t job, struct err *err)
 {
-	_cleanup_json_ json_t *object = NULL;
-	int r = channel_request(run->channel, &object, err);
+	int r = run_request_unpack(object, &run->request, err);
 
-	if (r < 0)
-		return r;
-	r = run_request_unpack(object, &run->request, err);
 	if (r >= 0 && job && run->request.job != job)
 		r = err_set(err, ERR_FAILED,
 			    "the request is for job %" PRId64
@@ -240,10 +238,14 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	const char *code = "failed", *conf_code = "failed";
 	/* While the request is on its way. */
 	int conf_r = prepare_configuration(run, conf_file, &conf_code, &unasked);
-	int r = request_read(run, job, &err);
+	_cleanup_json_ json_t *object = NULL;
+	int r = channel_request(run->channel, &object, &err);
 
-	if (r == -ECONNRESET)
+	if (r < 0)
 		return complain(&err);
+	if (errand_type(json_get_string(object, "type")))
+		return errand_run(run, object, conf_r < 0 ? &unasked : NULL);
+	r = request_read(run, object, job, &err);
 	failpoint("run-request");
 	if (r >= 0 && conf_r < 0)
 		return refuse(run, conf_code, &unasked);

@@ -238,6 +238,22 @@ print_drain(const struct ctl *ctl, const json_t *drain)
 	alarm_line(ctl, "drained", text);
 }
 
+/* What somebody should have heard of and has not. */
+static void
+print_notices(const struct ctl *ctl, const json_t *notices)
+{
+	int64_t failing = json_get_int(notices, "failing", 0);
+	int64_t given_up = json_get_int(notices, "given_up", 0);
+	_cleanup_free_ char *text = NULL;
+
+	if (failing == 0 && given_up == 0)
+		return;
+	text = xasprintf("%" PRId64 " cannot be delivered yet, %" PRId64
+			 " given up within a day: bmctl notify list",
+			 failing, given_up);
+	alarm_line(ctl, "notices:", text);
+}
+
 /* Here they are what was asked for: files that changed, what is left out. */
 static void
 print_warnings(const struct ctl *ctl, const json_t *warnings)
@@ -353,6 +369,7 @@ verb_status(struct ctl *ctl, struct err *err)
 		print_alarms(ctl, stage, jobs);
 	print_held(ctl, jobs);
 	print_drain(ctl, json_object_get(reply, "drain"));
+	print_notices(ctl, json_object_get(reply, "notices"));
 	print_verification(ctl, json_object_get(reply, "verification"));
 	print_warnings(ctl, json_object_get(reply, "warnings"));
 	return CTL_DONE;

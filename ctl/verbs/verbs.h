@@ -132,6 +132,16 @@
 	X(drain,         "drain",         "[--wait] [--undo]",                            0, 0,      \
 	  OPTION_BIT(WAIT) | OPTION_BIT(UNDO) | OPTION_BIT(TIMEOUT) | OPTION_BIT(REASON),             \
 	  "start nothing new until bmd is restarted", "bmctl drain --wait --reason 'new kernel'")     \
+	X(notify_list,   "notify list",   "[-n N]",                                       0, 0,      \
+	  OPTION_BIT(LIMIT), "who is told of what happens, what waits and what could not be told",    \
+	  "bmctl notify list")                                                                        \
+	X(notify_test,   "notify test",   "SECTION [--application APP]",                  1, 1,      \
+	  OPTION_BIT(APPLICATION) | OPTION_BIT(TIMEOUT) | OPTION_BIT(REASON),                         \
+	  "send a notice that nothing has happened, and wait for its outcome",                        \
+	  "bmctl notify test oncall")                                                                 \
+	X(metrics,       "metrics",       "[FILE]",                                       0, 1, 0,   \
+	  "what is live and what waits, for Prometheus; FILE is replaced in one step",                \
+	  "bmctl metrics /var/lib/prometheus/node-exporter/bmd.prom")                                 \
 	X(audit_verify,  "audit verify",  "[--head HASH]",                                0, 0,      \
 	  OPTION_BIT(HEAD), "is every row of the audit as bmd wrote it",                              \
 	  "bmctl audit verify")                                                                       \

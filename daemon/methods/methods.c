@@ -443,3 +443,9 @@ methods_set_patrol(struct methods *methods, const struct patrol *patrol)
 {
 	methods->patrol = patrol;
 }
+
+void
+methods_set_notices(struct methods *methods, struct notices *notices)
+{
+	methods->notices = notices;
+}

@@ -9,6 +9,7 @@
 
 #include "daemon/audit.h"
 #include "daemon/control.h"
+#include "daemon/notices.h"
 #include "daemon/patrol.h"
 #include "daemon/sched.h"
 
@@ -64,6 +65,8 @@
 	X(Check,           VIEWER,   READ,    NONE)                                                \
 	X(Reload,          ROOT,     MUTATE,  NONE)                                                \
 	X(Drain,           OPERATOR, MUTATE,  WHOLE)                                               \
+	X(ListNotices,     VIEWER,   READ,    LIST)                                                \
+	X(TestNotice,      OPERATOR, MUTATE,  WHOLE)                                               \
 	X(ListAudit,       VIEWER,   READ,    LIST)                                                \
 	X(VerifyAudit,     VIEWER,   STREAM,  NONE)
 
@@ -74,6 +77,8 @@ struct methods *methods_new(struct queue *queue, struct sched *sched, struct tur
 void methods_free(struct methods *methods);
 /* What GetStatus says of timed verification; without it, nothing. */
 void methods_set_patrol(struct methods *methods, const struct patrol *patrol);
+/* Who tells of what happens; before the first call. */
+void methods_set_notices(struct methods *methods, struct notices *notices);
 /* Problems of a tolerant start, which GetStatus warns of: array of texts, borrowed; NULL: none. */
 void methods_set_problems(struct methods *methods, json_t *problems);
 control_handler methods_call; /* its ARG is a struct methods * */

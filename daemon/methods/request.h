@@ -18,6 +18,7 @@ struct methods {
 	struct turn *turn;
 	struct objects *objects;
 	const struct patrol *patrol; /* NULL: none */
+	struct notices *notices;
 	struct store *store;
 	struct audit *audit;
 	struct varlink_interface *control, *service;

@@ -73,6 +73,20 @@ count_all(struct request *request, int64_t *ret_waiting, int64_t *ret_running, s
 	return r;
 }
 
+/* Of all jobs, and of all notices: for those who see all of them. */
+static json_t *
+jobs_json(struct request *request)
+{
+	int64_t counts[JOB_STATE_MAX_] = {0};
+
+	if (!reach_sees_all(request->peer) ||
+	    store_job_count(request->methods->store, counts, NULL) < 0)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I, s:I}", "scheduled", (json_int_t)counts[JOB_SCHEDULED],
+			 "queued", (json_int_t)(counts[JOB_QUEUED] + counts[JOB_STARTING]), "held",
+			 (json_int_t)counts[JOB_HELD], "running", (json_int_t)counts[JOB_RUNNING]);
+}
+
 /* They name files, applications and jobs: for those who see all of them. */
 static json_t *
 warnings_of(struct request *request)
@@ -105,11 +119,16 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	*ret_reply =
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "stages", stages_of(request, only), "warnings",
+	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "stages",
+		      stages_of(request, only), "warnings",
 		      warnings_of(request), "now", json_time(request->now_us), "waiting",
 		      (json_int_t)waiting, "running", (json_int_t)running, "verification",
 		      patrol_status(request->methods->patrol), "drain",
-		      queue_drain_json(request->methods->queue));
+		      queue_drain_json(request->methods->queue), "notices",
+		      reach_sees_all(request->peer)
+			  ? notices_status(request->methods->notices, request->now_us)
+			  : json_null(),
+		      "jobs", jobs_json(request));
 	return 0;
 }
 

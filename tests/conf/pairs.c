@@ -122,6 +122,20 @@ print_secrets(FILE *out, const struct conf_variables *secrets)
 }
 
 static void
+print_notify(FILE *out, const struct conf_notify *notify)
+{
+	fprintf(out, "  notify %s: on=%02x timeout=%lld give-up=%lld line=%d", notify->name,
+		notify->on, (long long)notify->timeout_us, (long long)notify->give_up_us,
+		notify->line);
+	print_strings(out, "exec", &notify->exec);
+	print_strings(out, "applications", &notify->applications);
+	print_strings(out, "stages", &notify->stages);
+	print_text(out, "user", notify->user);
+	print_variables(out, &notify->environment);
+	fputc('\n', out);
+}
+
+static void
 print_application(FILE *out, const struct conf_application *application)
 {
 	static const char *const on_failure[] = {"hold", "continue", "redeploy"};
@@ -163,6 +177,8 @@ print_application(FILE *out, const struct conf_application *application)
 		print_variables(out, &schedule->variables);
 		fputc('\n', out);
 	}
+	for (size_t i = 0; i < application->nnotifies; i++)
+		print_notify(out, &application->notifies[i]);
 }
 
 static void
@@ -199,6 +215,8 @@ print_conf(FILE *out, const struct conf *conf)
 	print_secrets(out, &conf->secrets);
 	print_variables(out, &conf->variables);
 	fputc('\n', out);
+	for (size_t i = 0; i < conf->nnotifies; i++)
+		print_notify(out, &conf->notifies[i]);
 	for (size_t i = 0; i < conf->napplications; i++)
 		print_application(out, &conf->applications[i]);
 	for (size_t i = 0; i < conf->nplans; i++) {

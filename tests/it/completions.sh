@@ -80,6 +80,8 @@ offers 'bmctl schedule pre' preview
 offers 'bmctl redeploy --override-w' --override-window
 offers 'bmctl ado' adopt
 offers 'bmctl adopt --cu' --current
+offers 'bmctl notify te' test
+offers 'bmctl drain --un' --undo
 for shell in $SHELLS; do
     [ -z "$("ask_$shell" 'bmctl status sh')" ] || FAIL "$shell offers applications of nobody"
 done

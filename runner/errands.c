@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/* From the frame to the answer. What went wrong is told to bmd, and to the journal. */
+#include "runner/errands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/errand.h"
+#include "common/json.h"
+#include "common/xalloc.h"
+#include "runner/channel.h"
+#include "runner/notice.h"
+
+#define FLUSH_S 5.0
+
+static int
+deliver(struct run *run, const json_t *object, struct err *err)
+{
+	_cleanup_(errand_notice_clear) struct errand_notice notice = {0};
+	int r = errand_notice_unpack(object, &notice, err);
+
+	if (r >= 0)
+		r = notice_deliver(run, &notice, err);
+	return r;
+}
+
+int
+errand_run(struct run *run, const json_t *object, const struct err *wrong)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_free_ char *safe = NULL;
+	int r = wrong ? err_set(&err, ERR_CONFIGURATION, "%s", wrong->text)
+		      : deliver(run, object, &err);
+
+	answer = errand_done_pack(r < 0 ? err.text : NULL);
+	channel_answer(run->channel, answer);
+	channel_flush(run->channel, FLUSH_S);
+	if (r >= 0)
+		return 0;
+	safe = json_terminal(err.text);
+	(void)fprintf(stderr, "bmd-run: %s\n", safe);
+	return 1;
+}
