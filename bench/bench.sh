@@ -2,9 +2,10 @@
 # The first figures, as a table: each beside the nearest thing that everybody has. Run by `make bench`.
 #   N=51       pairs of whole-process times        REQUESTS=20000   pipelined requests
 #   JOBS=1000  timed jobs for lateness             WAITING=100000   scheduled jobs for memory
+#   FINISHED=1000000  finished jobs, for what they cost
 #   IDLE=70    seconds of doing nothing (libev's own look at the clock comes each minute, if it comes)
 . "$top_srcdir/tests/it/lib.sh"
-N=${N:-51} REQUESTS=${REQUESTS:-20000} JOBS=${JOBS:-1000} WAITING=${WAITING:-100000} IDLE=${IDLE:-70}
+N=${N:-51} REQUESTS=${REQUESTS:-20000} JOBS=${JOBS:-1000} WAITING=${WAITING:-100000} IDLE=${IDLE:-70} FINISHED=${FINISHED:-1000000}
 bench=$top_builddir/bench
 row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4"; }
 rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$BMD_PID/status"; }
@@ -114,3 +115,20 @@ jq -r 'def us: (.[0:19] + "Z" | fromdate) * 1000000 + (.[20:26] | tonumber);
 row "lateness of timed jobs, due until *started* is committed" "$(cat "$HOME_DIR/late")" "" "$JOBS jobs, one every 30 ms, over 20 stages"
 row "the same, until the first step begins" "$(cat "$HOME_DIR/late-step")" "" "claim and its syncs included"
 bmd_stop
+
+# 6. What finished jobs cost, beside a state without them: a look at what is due, which follows every change, and a start.
+# 20 jobs wait in both, so that the look has something to find.
+rm -rf "$HOME_DIR/state"
+bmd_start
+bmctl build add app 1.0 >/dev/null || FAIL "adding a build"
+for i in $(seq 20); do bmctl deploy app 1.0/1 --to s1 --at +20h --no-follow >/dev/null; done
+bmctl deploy app 1.0/1 --to production --now --wait >/dev/null || FAIL "deploy"
+bmd_stop
+answered() { bmd -c "$BMD_CONF" 2>>"$HOME_DIR/bmd.log" & BMD_PID=$!; until bmctl call GetStatus; do sleep 0.005; done; }
+starts() { for i in 1 2 3; do seconds answered; bmd_stop; done | median; }
+look_without=$("$bench/look" "$BMD_CONF" time 2001) start_without=$(starts)
+"$bench/look" "$BMD_CONF" fill "$FINISHED" || FAIL "filling"
+start_with=$(starts) look_with=$("$bench/look" "$BMD_CONF" time 2001)
+row "a look at what is due, $FINISHED finished jobs" "$look_with µs" "with one: $look_without µs" "median of 2,001"
+row "a start, until it answers, $FINISHED finished jobs" "$start_with s" "with one: $start_without s" "median of 3"
+row "the database then" "$(($(wc -c <"$HOME_DIR/state/bmd.db") / 1048576)) MiB" "" "each job with a step and a row of the audit"
