@@ -7,7 +7,7 @@
 #define COMMON_POOL_H
 
 /* From here on jansson takes its memory from the lists; before the first value. At most POOL_KEPT_BYTES lie on them unused. */
-#define POOL_KEPT_BYTES (128 * 1024)
+#define POOL_KEPT_BYTES (32 * 1024)
 void pool_use(void);
 
 #endif

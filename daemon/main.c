@@ -6,6 +6,7 @@
  *	bmd [-c FILE] [-n] [-h] [-V]
  */
 #include <errno.h>
+#include <malloc.h>
 #include <ev.h>
 #include <signal.h>
 #include <stdio.h>
@@ -381,6 +382,7 @@ run(struct daemon *daemon)
 	say(EVENT_READY, "bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
 	    daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
 	notify_ready();
+	(void)malloc_trim(0); /* a start reads more than is kept */
 	ev_run(daemon->loop, 0);
 	control_stop(daemon->control);
 	turn_end(daemon->turn); /* what is in hand is committed and answered */

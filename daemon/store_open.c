@@ -445,7 +445,8 @@ identify(struct store *store, int64_t *ret_version, struct err *err)
 	return 0;
 }
 
-/* Is TEXT, of a check, about an index that does not agree with its table? Tables can be judged row by row. */
+/* Is TEXT, of a check, about an index that does not agree with its table? Tables can be judged row
+ * by row. */
 static bool
 about_index(const char *text)
 {
@@ -574,7 +575,8 @@ create(struct store *store, struct err *err)
 	return r;
 }
 
-/* A backup takes the place of a database that is not there. Beside one nobody knows which of them is meant. */
+/* A backup takes the place of a database that is not there. Beside one nobody knows which of them
+ * is meant. */
 static int
 take_backup(struct store *store, bool there, bool *ret_taken, struct err *err)
 {
@@ -637,19 +639,28 @@ find_file(struct store *store, int64_t *ret_size, struct err *err)
 
 static const struct store_texts *const parts[STORE_PART_MAX_] = {
 #define X(name) [STORE_PART_##name] = &store_texts_##name,
-	STORE_PARTS(X)
+    STORE_PARTS(X)
 #undef X
 };
 
+sqlite3_stmt *
+store_prepare(struct store *store, sqlite3_stmt **st, const char *sql)
+{
+	(void)sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, st, NULL);
+	return *st;
+}
+
+/* Each is made once, to see that it can be, and kept from its first use: most are rare, and all of
+ * them together are a quarter of an idle bmd. */
 static int
 prepare_part(struct store *store, unsigned part, struct err *err)
 {
 	store->statements[part] = xcalloc(parts[part]->n, sizeof(sqlite3_stmt *));
 	for (unsigned i = 0; i < parts[part]->n; i++) {
-		int code = sqlite3_prepare_v3(store->db, parts[part]->texts[i], -1,
-					      SQLITE_PREPARE_PERSISTENT,
-					      &store->statements[part][i], NULL);
+		sqlite3_stmt *st = NULL;
+		int code = sqlite3_prepare_v2(store->db, parts[part]->texts[i], -1, &st, NULL);
 
+		(void)sqlite3_finalize(st);
 		if ((code & 0xff) == SQLITE_ERROR)
 			return store_damaged(store, sqlite3_errmsg(store->db), err);
 		if (code != SQLITE_OK)

@@ -129,7 +129,8 @@ STORE_PARTS(X)
 	const struct store_texts store_texts_##name = {texts, S_MAX_};                    \
 	static inline sqlite3_stmt *statement(struct store *store, enum statement which)  \
 	{                                                                                 \
-		return store->statements[STORE_PART_##name][which];                       \
+		sqlite3_stmt **st = &store->statements[STORE_PART_##name][which];         \
+		return *st ? *st : store_prepare(store, st, texts[which]);                \
 	}
 
 /* The history of a stage as it was read; good while nothing that it is made of changed. */
@@ -167,6 +168,9 @@ struct store {
 	size_t nwritten; /* one more than fits: too many to name */
 };
 
+/* store_open.c: a statement at its first use. NULL when it cannot be made: every function of SQLite takes that, and a step of it
+   fails. */
+sqlite3_stmt *store_prepare(struct store *store, sqlite3_stmt **st, const char *sql);
 /* store_open.c: sentences for a file that cannot be used, and for what the opening found. */
 int store_open_failed(struct store *store, int code, struct err *err);
 int store_damaged(struct store *store, const char *what, struct err *err);
