@@ -665,6 +665,7 @@ defaults(const char *path)
 	conf->upload_bytes = conf->upload_file = INT64_C(64) << 30;
 	conf->upload_files = 1000000;
 	conf->verify_rate = INT64_C(256) << 20;
+	conf->disk_reserve = INT64_C(16) << 20;
 	conf->upload_depth = 128;
 	conf->upload_path = 4095;
 	conf->upload_ratio = 1000;

@@ -81,6 +81,7 @@ _bmctl() {
         'lock ') options="$options --reason --until" ;;
         'settle ') options="$options --unknown --reason" ;;
         'adopt ') options="$options --current --dry-run --reason" ;;
+        'status ') options="$options --limits" ;;
         'gc ') options="$options --dry-run --reason" ;;
         'call ') options="$options --more" ;;
         esac

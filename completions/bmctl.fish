@@ -69,6 +69,7 @@ complete -c bmctl -n '__bmctl_verb build; and not __bmctl_verb add list show man
 
 complete -c bmctl -n '__bmctl_verb audit; and not __bmctl_verb verify' -a 'verify (__bmctl_names application)'
 complete -c bmctl -n '__bmctl_verb audit; and __bmctl_verb verify' -l head -x -d 'noted elsewhere'
+complete -c bmctl -n '__bmctl_verb status' -l limits -d 'every limit, and how near it is'
 complete -c bmctl -n '__bmctl_verb audit' -l refused -d 'only what was refused'
 complete -c bmctl -n '__bmctl_verb audit' -l stage -x -a '(__bmctl_names stage)' -d 'only this stage'
 complete -c bmctl -n '__bmctl_verb audit' -s n -l limit -x -d 'at most'

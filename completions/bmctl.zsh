@@ -62,7 +62,8 @@ _bmctl() {
     verb) _describe verb verbs ;;
     argument)
         case $words[1] in
-        status | queue) _arguments $always '1:application:_bmctl_applications' ;;
+        status) _arguments $always '--limits[every limit]' '1:application:_bmctl_applications' ;;
+        queue) _arguments $always '1:application:_bmctl_applications' ;;
         redeploy | rollback) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         deploy) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:' ;;

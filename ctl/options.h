@@ -41,6 +41,7 @@
 	X(ON,         "on",          0,   "CALENDAR", "each time: 'Mon..Fri 02:00 Europe/Berlin', '0 2 * * 1-5' …") \
 	X(LIMIT,      "limit",       'n', "N",      "at most so many")                             \
 	X(SINCE,      "since",       0,   "TIME",   "only since TIME: 2h, 02:00, 2026-11-23 …") \
+	X(LIMITS,     "limits",      0,   NULL,     "every limit of bmd, and how near it is")     \
 	X(REFUSED,    "refused",     0,   NULL,     "only what was refused")                       \
 	X(APPLICATION, "application", 0,  "APP",    "the application whose section it is")         \
 	X(HEAD,       "head",        0,   "HASH",   "a head of the audit that was noted elsewhere") \

@@ -18,6 +18,12 @@
 #define REST_SECONDS 0.1
 #define ACCEPT_TURN  32
 
+size_t
+control_clients(const struct control *control)
+{
+	return control->nclients;
+}
+
 /* ---- newcomers ---- */
 
 static const char *

@@ -58,6 +58,7 @@ int control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf
 void control_free(struct control *control);
 /* New lists of who may what; connected peers are judged anew by the groups read at accept. */
 void control_reload(struct control *control, const struct conf *conf);
+size_t control_clients(const struct control *control);
 /* Stop listening; what is in hand is answered. */
 void control_stop(struct control *control);
 

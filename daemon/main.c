@@ -127,6 +127,16 @@ on_settled(void *arg)
 		log_error("the schedules of the configuration were not read: %s", err.text);
 }
 
+/* Without it bmd goes on: results wait in their run folders, then. */
+static void
+reserve(struct daemon *daemon)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+
+	if (store_reserve(daemon->store, daemon->conf->disk_reserve, &err) < 0)
+		log_warning("%s", err.text);
+}
+
 static int
 reload(void *arg, json_t **ret_warnings, struct err *err)
 {
@@ -159,6 +169,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	methods_set_problems(daemon->methods, NULL);
 	conf_free(daemon->conf);
 	daemon->conf = conf;
+	reserve(daemon);
 	sched_reload(daemon->sched);
 	patrol_reload(daemon->patrol);
 	notices_reload(daemon->notices);
@@ -336,6 +347,8 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	if (r >= 0)
 		log_notes(store_notes(daemon->store));
 	if (r >= 0)
+		reserve(daemon);
+	if (r >= 0)
 		r = objects_open(daemon->conf->state_directory, true, &daemon->objects, err);
 	if (r >= 0)
 		r = objects_sweep(daemon->objects, err);
@@ -369,8 +382,10 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	methods_set_patrol(daemon->methods, daemon->patrol);
 	notices_begin(daemon->notices);
 	methods_set_notices(daemon->methods, daemon->notices);
-	return control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
-			   methods_call, daemon->methods, &daemon->control, err);
+	r = control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
+			methods_call, daemon->methods, &daemon->control, err);
+	methods_set_control(daemon->methods, daemon->control);
+	return r;
 }
 
 static void

@@ -205,6 +205,9 @@ look_now(struct sched *sched, struct err *err)
 	char application[64] = "", stage[64] = "";
 	int waits, r = turn_begin(sched->host.turn, err);
 
+	/* A start needs room for what comes of it. Runs go on, and their ends are recorded. */
+	if (r >= 0)
+		r = store_refuse_low(store_of(sched), err);
 	if (r >= 0)
 		r = sched_clock_keep(sched, now_us, err);
 	if (r >= 0 && sched->clock.moved)

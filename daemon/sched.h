@@ -44,6 +44,8 @@ struct sched_watch *sched_watch(struct sched *sched, int64_t job, void (*back)(i
 void sched_unwatch(struct sched_watch *watch); /* NULL is fine */
 
 /* An upload: the connection FD is handed over (and closed here). */
+#define SCHED_IMPORTS_MAX 16
+size_t sched_imports(const struct sched *sched);
 bool sched_imports_full(const struct sched *sched); /* sched_import() would say TOO_MANY */
 int sched_import(struct sched *sched, const char *kind, int client_fd, struct err *err);
 /* Re-hashes stored files; LINE is called for each JSON object that bmd-import says, with NULL at its end. */

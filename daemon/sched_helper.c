@@ -36,6 +36,12 @@ sched_helper_ended(struct sched *sched, pid_t pid)
 	       forget(&sched->own, pid) || forget(&sched->lists, pid);
 }
 
+size_t
+sched_imports(const struct sched *sched)
+{
+	return sched->imports.n;
+}
+
 bool
 sched_imports_full(const struct sched *sched)
 {

@@ -13,7 +13,7 @@
 #include "daemon/tend.h"
 #include "daemon/zones.h"
 
-#define IMPORTS_MAX	  16
+#define IMPORTS_MAX SCHED_IMPORTS_MAX
 
 struct running {
 	struct running *next;

@@ -102,11 +102,13 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 		r = store_seals_write(store, err);
 	if (r == 0)
 		r = store_run(store, statement(store, S_COMMIT), err);
-	if (r < 0)
+	if (r < 0) {
 		store_rollback(store);
-	else
-		store->open = false;
-	return r;
+		return r;
+	}
+	store->open = false;
+	store_reserve_keep(store);
+	return 0;
 }
 
 void

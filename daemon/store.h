@@ -61,6 +61,18 @@ void store_copy_end(struct store_copy *copy); /* NULL is fine */
 int64_t store_restored(const struct store *store);
 int store_restored_done(struct store *store, struct err *err);
 
+/* Keeps BYTES (of a small disk, a part of it) on disk for what bmd has to record when others have filled it. Without them it goes on; the error is for
+   the log. Again after a change of BYTES; 0 gives them up. */
+int store_reserve(struct store *store, int64_t bytes, struct err *err);
+/* Is so little free that what is left is kept for the results of runs? */
+bool store_low(const struct store *store, int64_t *ret_free);
+int store_refuse_low(struct store *store, struct err *err); /* -ENOSPC (NO_SPACE), or 0 */
+struct store_usage {
+	int64_t wal_bytes, reserved_bytes, reserve_bytes; /* of the -wal; on disk for it; wanted beyond its end */
+	int64_t disk_bytes, free_bytes, database_bytes, audit_rows;
+};
+void store_usage(struct store *store, struct store_usage *ret_usage);
+
 /* What the opening found and did not refuse: sentences for the log and for status. Borrowed; NULL: nothing. */
 const json_t *store_notes(const struct store *store);
 /* A record of what is over on a stage changed on disk, and no human has settled the stage since: 1, or 0. */

@@ -239,6 +239,15 @@ ask_number(struct store *store, const char *sql, int64_t *ret, struct err *err)
 	return r;
 }
 
+int
+store_number_pragma(struct store *store, const char *name, int64_t *ret)
+{
+	char sql[64];
+
+	(void)snprintf(sql, sizeof(sql), "PRAGMA %s", name);
+	return ask_number(store, sql, ret, NULL);
+}
+
 /* Sets a pragma and reads it back: a setting that did not hold is a reason not to start. */
 static int
 set(struct store *store, const char *name, const char *value, const char *want, struct err *err)
@@ -758,7 +767,7 @@ store_open(const char *state_directory, struct store **ret_store, struct err *er
 	mode_t mask = umask(077);
 	int r;
 
-	store->folder_fd = -1;
+	store->folder_fd = store->wal_fd = -1;
 	store->generation = 1;
 	store->path = xasprintf("%s/bmd.db", state_directory);
 	(void)umask(066);
@@ -787,6 +796,8 @@ store_close(struct store *store)
 	for (size_t i = 0; i < store->ncache; i++)
 		history_clear(&store->cache[i].history);
 	free(store->cache);
+	if (store->wal_fd >= 0)
+		close(store->wal_fd);
 	if (store->folder_fd >= 0)
 		close(store->folder_fd);
 	free(store->path);

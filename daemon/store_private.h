@@ -145,6 +145,9 @@ struct store_seals; /* store_seal.c */
 struct store {
 	char *path;
 	int folder_fd; /* holds the lock */
+	int wal_fd;    /* store_reserve.c; -1: none */
+	int64_t reserve, reserved, wal_bytes; /* wanted beyond the end of the -wal; allocated in all; its size */
+	int reserve_errno;
 	sqlite3 *db;
 	sqlite3_stmt **statements[STORE_PART_MAX_];
 	bool restored; /* this file was a backup, and nobody has drawn the consequences yet */
@@ -175,6 +178,10 @@ sqlite3_stmt *store_prepare(struct store *store, sqlite3_stmt **st, const char *
 int store_open_failed(struct store *store, int code, struct err *err);
 int store_damaged(struct store *store, const char *what, struct err *err);
 void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
+
+/* store_reserve.c. After each commit. */
+void store_reserve_keep(struct store *store);
+int store_number_pragma(struct store *store, const char *name, int64_t *ret); /* store_open.c */
 
 /* store_seal.c. Reads which tables there are, and watches what is written to them. */
 int store_seals_watch(struct store *store, struct err *err);

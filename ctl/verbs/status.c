@@ -339,6 +339,67 @@ by_what_is_next(const json_t *stages, const json_t *jobs)
 	return sorted;
 }
 
+/* ---- limits */
+
+static bool
+is_bytes(const char *name)
+{
+	static const char *const names[] = {"wal", "reserve", "disk", "database", "log"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* A number or a size; free() */
+static char *
+amount(const json_t *limit, const char *member)
+{
+	const char *name = json_get_string(limit, "name");
+	int64_t n = json_get_int(limit, member, -1);
+
+	if (n < 0)
+		return xstrdup("");
+	return name && is_bytes(name) ? xstrdup(ctl_size(n).s) : xasprintf("%" PRId64, n);
+}
+
+static void
+print_limits(const struct ctl *ctl, const json_t *limits)
+{
+	static const struct table_column columns[] = {
+	    {"LIMIT", 0}, {"USED", TABLE_RIGHT}, {"MOST", TABLE_RIGHT}, {"", 0}, {"WHAT", TABLE_CUT}};
+	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
+	size_t i;
+	json_t *limit;
+
+	json_array_foreach (limits, i, limit) {
+		_cleanup_free_ char *used = amount(limit, "used"), *most = amount(limit, "most");
+
+		table_row(table, json_get_string(limit, "name"), used, most,
+			  json_get_bool(limit, "near") ? "near" : "", json_get_string(limit, "text"));
+	}
+	table_print(table, stdout, ctl->width, ctl->color);
+}
+
+/* Only what somebody should look at. */
+static void
+print_near(const struct ctl *ctl, const json_t *limits)
+{
+	size_t i;
+	json_t *limit;
+
+	json_array_foreach (limits, i, limit) {
+		_cleanup_free_ char *used = amount(limit, "used"), *most = amount(limit, "most"), *text = NULL;
+
+		if (!json_get_bool(limit, "near"))
+			continue;
+		text = xasprintf("%s %s%s%s (%s): bmctl status --limits", json_get_string(limit, "name"), used,
+				 *most ? " of " : "", most, json_get_string(limit, "text"));
+		alarm_line(ctl, "near a limit:", text);
+	}
+}
+
 int
 verb_status(struct ctl *ctl, struct err *err)
 {
@@ -353,6 +414,10 @@ verb_status(struct ctl *ctl, struct err *err)
 		return r;
 	if (ctl->json) {
 		ctl_json(ctl, reply);
+		return CTL_DONE;
+	}
+	if (ctl_given(ctl, OPTION_LIMITS)) {
+		print_limits(ctl, json_object_get(reply, "limits"));
 		return CTL_DONE;
 	}
 	stages = json_object_get(reply, "stages");
@@ -372,5 +437,6 @@ verb_status(struct ctl *ctl, struct err *err)
 	print_notices(ctl, json_object_get(reply, "notices"));
 	print_verification(ctl, json_object_get(reply, "verification"));
 	print_warnings(ctl, json_object_get(reply, "warnings"));
+	print_near(ctl, json_object_get(reply, "limits"));
 	return CTL_DONE;
 }

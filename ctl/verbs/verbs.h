@@ -22,7 +22,8 @@
 // clang-format off
 /*   function       name             arguments                                       least most options summary, example */
 #define VERBS(X)                                                                                   \
-	X(status,        "status",        "[APP]",                                        0, 1, 0,   \
+	X(status,        "status",        "[APP] [--limits]",                             0, 1,      \
+	  OPTION_BIT(LIMITS),                                                                         \
 	  "what is live where, what runs, what is next, what needs a human",                          \
 	  "bmctl status shop")                                                                        \
 	X(redeploy,      "redeploy",      "[APP] [BUILD] [--to STAGE] --now|--at TIME",   0, 2,      \

@@ -214,6 +214,18 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	return 0;
 }
 
+/* What a human must be able to do also when the disk is full. */
+static bool
+stops_something(const struct row *row)
+{
+	static const char *const names[] = {"Cancel", "Lock", "PauseSchedule", "Drain"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(row->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static int
 mutate(struct request *request, const struct row *row, struct err *err)
 {
@@ -226,6 +238,8 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	control_set_fate(request->call, CONTROL_TOLD);
 	if (r >= 0)
 		r = turn_begin(methods->turn, err);
+	if (r >= 0 && !stops_something(row))
+		r = store_refuse_low(methods->store, err);
 	if (r >= 0)
 		r = row->kind == ADD_KIND ? store_mark(methods->store, err)
 					  : store_savepoint(methods->store, err);
@@ -436,6 +450,12 @@ methods_set_problems(struct methods *methods, json_t *problems)
 {
 	json_decref(methods->problems);
 	methods->problems = json_incref(problems);
+}
+
+void
+methods_set_control(struct methods *methods, const struct control *control)
+{
+	methods->clients = control;
 }
 
 void

@@ -77,6 +77,8 @@ struct methods *methods_new(struct queue *queue, struct sched *sched, struct tur
 void methods_free(struct methods *methods);
 /* What GetStatus says of timed verification; without it, nothing. */
 void methods_set_patrol(struct methods *methods, const struct patrol *patrol);
+/* What GetStatus counts connections of. */
+void methods_set_control(struct methods *methods, const struct control *control);
 /* Who tells of what happens; before the first call. */
 void methods_set_notices(struct methods *methods, struct notices *notices);
 /* Problems of a tolerant start, which GetStatus warns of: array of texts, borrowed; NULL: none. */

@@ -24,6 +24,7 @@ struct methods {
 	struct varlink_interface *control, *service;
 	uint64_t *answered;	     /* by each method, so far */
 	struct request_lists *lists; /* lists.c; NULL: nothing was asked yet */
+	const struct control *clients; /* NULL: not yet */
 	bool backup; /* one is being made */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
@@ -80,6 +81,9 @@ struct queue_eyes reach_eyes(const struct control_peer *peer);
 int reach_job(struct methods *methods, const struct control_peer *peer, int64_t id, struct job *ret_job, struct err *err);
 /* Takes what PEER does not see out of a build as JSON. */
 void reach_trim_build(const struct control_peer *peer, json_t *build);
+
+/* limits.c: {name, used, most|null, near, text} each. New array. */
+json_t *request_limits(struct request *request, int64_t waiting, int64_t running);
 
 /* Members of the parameters. */
 const char *request_text(const struct request *request, const char *name); /* borrowed; NULL when absent */

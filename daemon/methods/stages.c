@@ -119,7 +119,7 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	*ret_reply =
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "stages",
+	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "stages",
 		      stages_of(request, only), "warnings",
 		      warnings_of(request), "now", json_time(request->now_us), "waiting",
 		      (json_int_t)waiting, "running", (json_int_t)running, "verification",
@@ -128,7 +128,9 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 		      reach_sees_all(request->peer)
 			  ? notices_status(request->methods->notices, request->now_us)
 			  : json_null(),
-		      "jobs", jobs_json(request));
+		      "jobs", jobs_json(request), "limits",
+		      reach_sees_all(request->peer) ? request_limits(request, waiting, running)
+						    : json_array());
 	return 0;
 }
 

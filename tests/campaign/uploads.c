@@ -37,7 +37,7 @@ run(const char *const argv[])
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGTERM, SIG_IGN);
-		if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
+		if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
 			_exit(99);
 		execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(99);
