@@ -328,7 +328,9 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 	if (is_change(row, what->parameters))
 		control_set_fate(request->call, CONTROL_STANDS);
 	if (request->peer->role < row->role)
-		return reach_denied(request, row->name, row->role, NULL, NULL, err);
+		return reach_denied(
+		    request, row->name,
+		    row->role == CONTROL_APPROVER ? CONTROL_OPERATOR : row->role, NULL, NULL, err);
 	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,
 			  err);
 	if (r < 0)
