@@ -9,6 +9,28 @@ _bmctl_schedules() { # _bmctl_schedules OPTION…: numbers and names
     bmctl "$@" --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' | sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//'
 }
 
+# _bmctl_artifacts APPLICATION [BUILD]: names of its artifacts; without BUILD those that its plans use.
+_bmctl_artifacts() {
+    if [[ -n ${2-} ]]; then
+        timeout 1 bmctl "${socket[@]}" --json build show "$1" "$2" 2>/dev/null | grep -o '"artifacts":\[[^]]*\]' | _bmctl_names name
+    else
+        timeout 1 bmctl "${socket[@]}" --json call ListArtifacts "{\"application\":\"$1\"}" 2>/dev/null |
+            grep -o '"artifacts":\[[^]]*\]' | sed 's/^"artifacts"://' | grep -o '"[^"]*"' | tr -d '"'
+    fi
+}
+
+# _bmctl_files APPLICATION [BUILD]: NAME= and files, or the files behind NAME=.
+_bmctl_files() {
+    local prefix= path=$cur
+    [[ $cur == *=* ]] && prefix=${cur%%=*}= path=${cur#*=}
+    # Where = parts words, readline replaces only what stands behind it.
+    [[ $COMP_WORDBREAKS == *=* ]] && prefix=
+    COMPREPLY=($(compgen -P "$prefix" -f -- "$path"))
+    [[ $cur == *=* || $prev == = ]] && return
+    COMPREPLY+=($(compgen -S = -W "$(_bmctl_artifacts "$@")" -- "$cur"))
+    [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
+}
+
 _bmctl() {
     local cur prev words cword
     if declare -F _init_completion >/dev/null; then
@@ -25,7 +47,7 @@ _bmctl() {
     local always='--host --socket --json --color --help --version'
     local request='--now --at --to --reason --var --wait --follow --no-follow --timeout --dry-run
         --yes --grace --if-changed --override-window --override-freeze'
-    local verb= sub= nth=0 i socket=() host=${BMD_HOST-}
+    local verb= sub= nth=0 i names=() socket=() host=${BMD_HOST-}
     for ((i = 1; i < cword; i++)); do
         case ${words[i]} in
         -s | --socket) socket=(-s "${words[++i]}") ;;
@@ -35,7 +57,7 @@ _bmctl() {
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
            elif [[ $verb == @(build|schedule|audit|notify) && -z $sub ]]; then sub=${words[i]}
-           else ((nth++)); fi ;;
+           else names+=("${words[i]}") && ((++nth)); fi ;;
         esac
     done
 
@@ -117,7 +139,10 @@ _bmctl() {
             grep -o '"sections":.*' | _bmctl_names section)" -- "$cur")) ;;
     'metrics  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
-    'check  0' | 'build add '[2-9]* | 'build repair '[2-9]*) COMPREPLY=($(compgen -f -- "$cur")) ;;
+    'check  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
+    'build add '[2-9]*) _bmctl_files "${names[0]}" ;;
+    'build repair '[2-9]*) _bmctl_files "${names[0]}" "${names[1]}" ;;
+    'build manifest 2') COMPREPLY=($(compgen -W "$(_bmctl_artifacts "${names[0]}" "${names[1]}")" -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
         COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json queue 2>/dev/null |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;

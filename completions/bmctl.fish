@@ -50,6 +50,25 @@ function __bmctl_builds
     contains -- $words[1] build schedule; and set application $words[3]
     __bmctl_ask build list $application | string match -ra '"release":"[^"]*","build":[0-9]+' | string replace -r '"release":"(.*)","build":' '$1/' | sort -u
 end
+# Names of the artifacts: of the build that stands before the cursor, or, for one that is added, those that the plans use.
+function __bmctl_artifacts
+    set -l words (__bmctl_words)
+    if test $words[2] = add
+        __bmctl_ask call ListArtifacts "{\"application\":\"$words[3]\"}" | string match -r '"artifacts":\[([^]]*)\]' | tail -n 1 | string match -ra '"[^"]*"' | string trim -c '"'
+    else
+        __bmctl_ask build show $words[3] $words[4] | string match -r '"artifacts":\[.*?\]' | string match -ra '"name":"[^"]*"' | string split -f4 '"'
+    end
+end
+function __bmctl_artifacts_are
+    string replace -r '$' '=' -- (__bmctl_artifacts)
+end
+# __bmctl_from N VERB...: at least N words stand behind one of these verbs.
+function __bmctl_from
+    for n in (seq $argv[1] 9)
+        __bmctl_at $n $argv[2..-1]; and return 0
+    end
+    return 1
+end
 function __bmctl_verb
     __fish_seen_subcommand_from $argv
 end
@@ -87,6 +106,8 @@ complete -c bmctl -n '__bmctl_verb schedule; and __bmctl_verb remove pause resum
 
 complete -c bmctl -n '__bmctl_at 0 status redeploy rollback deploy gc diff queue history lock unlock settle adopt "schedule add" "schedule list" "build add" "build list" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"' -a '(__bmctl_names application)'
 complete -c bmctl -n '__bmctl_at 1 redeploy rollback deploy diff "schedule add" "build show" "build manifest" "build reject" "build restore" "build pin" "build unpin" "build verify" "build repair"; or __bmctl_at 2 diff settle' -a '(__bmctl_builds)'
+complete -c bmctl -n '__bmctl_at 2 "build manifest"' -a '(__bmctl_artifacts)'
+complete -c bmctl -n '__bmctl_from 2 "build add" "build repair"' -a '(__bmctl_artifacts_are)'
 complete -c bmctl -n '__bmctl_at 1 lock unlock settle adopt' -a '(__bmctl_names stage)'
 complete -c bmctl -n '__bmctl_at 0 show log wait cancel reschedule release; or __bmctl_verb wait' -a '(__bmctl_jobs)'
 complete -c bmctl -n '__bmctl_verb check repair; or begin; __bmctl_verb build; and __bmctl_verb add; end' -F

@@ -24,6 +24,27 @@ _bmctl_builds() {
     compadd -a names
 }
 
+# Of the build that stands before the cursor; of one that is added, those that the plans use.
+_bmctl_artifacts() {
+    local -a names
+    if [[ $words[1] = add ]]; then
+        names=(${(f)"$(_bmctl_ask call ListArtifacts "{\"application\":\"$words[2]\"}" 2>/dev/null |
+            grep -o '"artifacts":\[[^]]*\]' | sed 's/^"artifacts"://' | grep -o '"[^"]*"' | tr -d '"')"})
+    else
+        names=(${(f)"$(_bmctl_ask build show $words[2] $words[3] 2>/dev/null |
+            grep -o '"artifacts":\[[^]]*\]' | grep -o '"name":"[^"]*"' | cut -d'"' -f4 | sort -u)"})
+    fi
+    compadd "$@" -a names
+}
+# [NAME=]PATH
+_bmctl_paths() {
+    if compset -P '*='; then
+        _files
+    else
+        _bmctl_artifacts -S =
+        _files
+    fi
+}
 _bmctl_builds_live() {
     compadd live
     _bmctl_builds
@@ -117,11 +138,12 @@ _bmctl() {
             argument)
                 case $words[1] in
                 add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--signature[by minisign]:file:_files' '--reason[why]:text:' \
-                    '1:application:_bmctl_applications' '2:release:' '*:path:_files' ;;
+                    '1:application:_bmctl_applications' '2:release:' '*:path:_bmctl_paths' ;;
                 list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
                 reject | restore | pin | unpin) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
-                repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_files' ;;
-                show | verify | manifest) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
+                repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_bmctl_paths' ;;
+                manifest) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:artifact:_bmctl_artifacts' ;;
+                show | verify) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 esac ;;
             esac ;;
         esac ;;

@@ -70,7 +70,7 @@ application shop <<CONF
     stage "production" { plan = "one" }
 CONF
 plan one <<'CONF'
-    step "note" { run = 'true' }
+    step "note" { run = 'true'  artifacts = {"site", "tools"} }
 CONF
 
 # Without a bmd: words that are known, and nothing that hangs.
@@ -88,7 +88,9 @@ done
 OK "without a bmd:$SHELLS"
 
 bmd_start
-expect 0 bmctl build add shop 1.0
+mkdir "$HOME_DIR/files"
+echo one >"$HOME_DIR/files/page"
+expect 0 bmctl build add shop 1.0 "site=$HOME_DIR/files" "tools=$HOME_DIR/files" "manuals=$HOME_DIR/files"
 expect 0 bmctl deploy shop 1.0/1 --to testing --now --wait
 expect 0 bmctl deploy shop 1.0/1 --to production --at +1h
 job=$(bmctl --json queue | jq .jobs[0].id)
@@ -99,6 +101,8 @@ offers 'bmctl lock shop t' testing
 offers 'bmctl adopt shop t' testing
 offers 'bmctl build show shop 1' 1.0/1
 offers 'bmctl cancel ' "$job"
+offers 'bmctl build manifest shop 1.0/1 ' site tools manuals
+offers 'bmctl build manifest shop 1.0/1 man' manuals
 offers 'bmctl lo' log lock
 offers 'bmctl -' --host
 # Nobody is asked over ssh for the sake of a TAB.
@@ -113,6 +117,33 @@ done
 [ ! -e "$HOME_DIR/asked" ] || FAIL "ssh was started"
 offers 'bmctl -H web lo' log lock
 OK "live names:$SHELLS"
+
+# NAME= of what is added: of the plans; of what is repaired: of the build; and files, also behind it.
+offers_name() { # offers_name LINE NAME…: as `site=` or, where the shell sets the = behind it itself, as `site`
+    line=$1
+    shift
+    for shell in $SHELLS; do
+        got=$("ask_$shell" "$line")
+        for name; do
+            echo "$got" | grep -qxE -- "$name=?" || FAIL "$shell offers no $name= for '$line': $(echo $got)"
+        done
+    done
+}
+cd "$HOME_DIR/files" || exit 99
+offers_name 'bmctl build add shop 2.0 ' site tools
+offers_name 'bmctl build add shop 2.0 si' site
+offers_name 'bmctl build repair shop 1.0/1 ' site tools manuals
+offers 'bmctl build repair shop 1.0/1 pa' page
+for line in 'bmctl build add shop 2.0 site=pa' 'bmctl build repair shop 1.0/1 tools=pa'; do
+    for shell in $SHELLS; do
+        "ask_$shell" "$line" | grep -qxE '([a-z]*=)?page' || FAIL "$shell offers no page for '$line': $(echo $("ask_$shell" "$line"))"
+    done
+done
+for shell in $SHELLS; do
+    ! "ask_$shell" 'bmctl build add shop 2.0 ' | grep -qE '^manuals=?$' || FAIL "$shell offers what no plan uses"
+done
+cd / || exit 99
+OK "names of artifacts:$SHELLS"
 
 # A bmd that does not answer holds nobody up.
 kill -STOP "$BMD_PID"
