@@ -314,13 +314,37 @@ write_all(int fd, const char *bytes, size_t n)
 	return 0;
 }
 
-/* Hashes SIZE bytes of FROM, writing them to TO unless that is -1. -EBADMSG when they are not those
-   of DIGEST; an error in reading counts as that, because a sector that cannot be read is damage. */
-static int
-hash_through(int from, int to, int64_t size, const char *expected)
+struct files_copier {
+	const struct objects *objects;
+	bool whole;   /* extents cannot be shared here: files are written */
+	char *buffer; /* COPY_SIZE bytes */
+};
+
+struct files_copier *
+files_copier_new(const struct objects *objects)
 {
-	size_t room = size < COPY_SIZE ? (size_t)size + 1 : COPY_SIZE;
-	_cleanup_free_ char *buffer = xrealloc(NULL, room, 1);
+	struct files_copier *copier = xcalloc(1, sizeof(*copier));
+
+	copier->objects = objects;
+	copier->buffer = xrealloc(NULL, COPY_SIZE, 1);
+	return copier;
+}
+
+void
+files_copier_free(struct files_copier *copier)
+{
+	if (copier == NULL)
+		return;
+	free(copier->buffer);
+	free(copier);
+}
+
+/* Hashes SIZE bytes of FROM, writing them to TO unless that is -1; BUFFER has COPY_SIZE bytes.
+   -EBADMSG when they are not those of EXPECTED; an error in reading counts as that, because a
+   sector that cannot be read is damage. */
+static int
+hash_through(char *buffer, int from, int to, int64_t size, const char *expected)
+{
 	struct digest *digest = digest_new();
 	char found[DIGEST_SIZE];
 	int r = 0;
@@ -345,44 +369,66 @@ hash_through(int from, int to, int64_t size, const char *expected)
 	return strcmp(found, expected) == 0 ? 0 : -EBADMSG;
 }
 
-static int
-copy(const struct objects *objects, const struct manifest_entry *entry, int to)
+/* Lets TO share the extents of FROM; whatever the reason that it cannot, it will not be asked
+ * again. */
+static bool
+share(struct files_copier *copier, int from, int to)
 {
-	_cleanup_close_ int from = objects_open_object(objects, entry->digest);
+	if (!copier->whole && ioctl(to, FICLONE, from) < 0)
+		copier->whole = true;
+	return !copier->whole;
+}
+
+static int
+copy(struct files_copier *copier, const struct manifest_entry *entry, int to)
+{
 	struct stat st;
+	_cleanup_close_ int from = objects_open_object(copier->objects, entry->digest, &st);
+	char *buffer = copier->buffer;
 
 	if (from == -ENOENT)
 		return -EBADMSG;
 	if (from < 0)
 		return from;
-	if (fstat(from, &st) < 0)
-		return -errno;
 	if (st.st_size != entry->size)
 		return -EBADMSG;
 	if (entry->size == 0)
 		return 0;
-	/* Where the file system can share extents the copy is read back; where it cannot, for
-	 * whatever reason, it is written. */
-	if (ioctl(to, FICLONE, from) == 0)
-		return hash_through(to, -1, entry->size, entry->digest);
-	return hash_through(from, to, entry->size, entry->digest);
+	/* Shared extents are read back, as what was written would have been. */
+	if (share(copier, from, to))
+		return hash_through(buffer, to, -1, entry->size, entry->digest);
+	return hash_through(buffer, from, to, entry->size, entry->digest);
+}
+
+/* TO is complete: its mode is MODE whatever the folder's default is, and it is on disk if FSYNC. */
+static int
+finish(int to, mode_t mode, bool fsync_, struct files_stamp *ret_stamp)
+{
+	struct stat st;
+
+	if (fstat(to, &st) < 0)
+		return -errno;
+	if ((st.st_mode & 07777) != mode && (fchmod(to, mode) < 0 || fstat(to, &st) < 0))
+		return -errno;
+	if (fsync_ && fsync(to) < 0)
+		return -errno;
+	if (ret_stamp != NULL)
+		*ret_stamp = stamp_of(&st);
+	return 0;
 }
 
 int
-files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder,
+files_copy(struct files_copier *copier, const struct manifest_entry *entry, int folder,
 	   const char *name, bool fsync_, struct files_stamp *ret_stamp, struct err *err)
 {
+	mode_t mode = entry->executable ? 0755 : 0644;
 	_cleanup_close_ int to =
-	    openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	int r = to < 0 ? -errno : copy(objects, entry, to);
+	    openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+	int r = to < 0 ? -errno : copy(copier, entry, to);
 	_cleanup_free_ char *shown = NULL;
-	struct stat st;
 
-	if (r >= 0 && (fchmod(to, entry->executable ? 0755 : 0644) < 0 ||
-		       (fsync_ && fsync(to) < 0) || (ret_stamp != NULL && fstat(to, &st) < 0)))
-		r = -errno;
-	if (r >= 0 && ret_stamp != NULL)
-		*ret_stamp = stamp_of(&st);
+	if (r >= 0)
+		r = finish(to, mode, fsync_, ret_stamp);
 	if (r >= 0)
 		return 0;
 	if (to >= 0)
@@ -401,7 +447,7 @@ files_copy(const struct objects *objects, const struct manifest_entry *entry, in
 }
 
 static int
-fill_entry(struct files_cursor *cursor, const struct objects *objects,
+fill_entry(struct files_cursor *cursor, struct files_copier *copier,
 	   const struct manifest_entry *entry, bool fsync_, struct files_stamp *stamp,
 	   struct err *err)
 {
@@ -414,7 +460,7 @@ fill_entry(struct files_cursor *cursor, const struct objects *objects,
 	else
 		r = files_cursor_parent(cursor, entry->path, &folder, &name);
 	if (r >= 0 && entry->kind == MANIFEST_FILE)
-		return files_copy(objects, entry, folder, name, fsync_, stamp, err);
+		return files_copy(copier, entry, folder, name, fsync_, stamp, err);
 	if (r >= 0 && entry->kind == MANIFEST_LINK)
 		r = symlinkat(entry->target, folder, name) < 0 ? -errno : 0;
 	if (r >= 0)
@@ -430,6 +476,7 @@ files_fill(int root, const char *where, const struct objects *objects,
 {
 	bool each = durable && manifest->n <= FSYNC_MAX;
 	struct files_cursor *cursor = files_cursor_new(root, each, false);
+	struct files_copier *copier = files_copier_new(objects);
 	int r = 0, closed;
 
 	if (stamps != NULL && !stamps_begin(stamps, root, true))
@@ -437,9 +484,10 @@ files_fill(int root, const char *where, const struct objects *objects,
 
 	for (size_t i = 0; i < manifest->n && r >= 0; i++)
 		if (!files_is_shared(shared, manifest->v[i].path))
-			r = fill_entry(cursor, objects, &manifest->v[i], each,
+			r = fill_entry(cursor, copier, &manifest->v[i], each,
 				       stamps != NULL ? &stamps->v[i] : NULL, err);
 	closed = files_cursor_close(cursor);
+	files_copier_free(copier);
 	if (r < 0) {
 		err_prefix(err, "%s", where);
 		return r;
@@ -462,6 +510,7 @@ struct comparison {
 	struct files_stamps *stamps; /* NULL: none can be kept */
 	int root;
 	bool synced;
+	char *buffer;  /* COPY_SIZE bytes, once something is hashed */
 	size_t length; /* of the folder that is looked at, with its slash */
 	char path[MANIFEST_PATH_MAX + NAME_MAX + 2];
 };
@@ -492,7 +541,9 @@ file_hash(struct comparison *c, int fd, const struct stat *st, const struct mani
 	struct stat st_after;
 
 	c->report->hashed++;
-	if (hash_through(fd, -1, entry->size, entry->digest) < 0)
+	if (c->buffer == NULL)
+		c->buffer = xrealloc(NULL, COPY_SIZE, 1);
+	if (hash_through(c->buffer, fd, -1, entry->size, entry->digest) < 0)
 		return false;
 	if (stamp == NULL || fstat(fd, &st_after) < 0)
 		return true;
@@ -651,6 +702,7 @@ files_compare(int root, const struct manifest *manifest, const struct files_shar
 		c->stamps = report->stamps;
 	report->state = xcalloc(manifest->n + 1, 1);
 	r = compare_folder(c, root);
+	free(c->buffer);
 	free(c);
 	if (r < 0)
 		return r;

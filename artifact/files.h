@@ -51,8 +51,12 @@ struct files_stamps {
 /* Is CHANGED_NS so long before NOW_NS, on the clock that file systems use, that any later change will have another time? */
 bool files_settled(int64_t changed_ns, int64_t now_ns);
 
+/* Copies objects; what it needs for that stays from one file to the next. Free with files_copier_free(). */
+struct files_copier;
+struct files_copier *files_copier_new(const struct objects *objects);
+void files_copier_free(struct files_copier *copier); /* NULL is fine */
 /* Copies one object to the new file NAME below FOLDER; what is written is hashed. -EBADMSG: the object is missing or damaged. */
-int files_copy(const struct objects *objects, const struct manifest_entry *entry, int folder, const char *name, bool fsync,
+int files_copy(struct files_copier *copier, const struct manifest_entry *entry, int folder, const char *name, bool fsync,
 	       struct files_stamp *ret_stamp, struct err *err); /* RET_STAMP may be NULL */
 /* Fills the empty folder ROOT, which sentences call WHERE. DURABLE: all of it is on disk when this returns 0. STAMPS (may be NULL)
    gets a stamp of each file, and it is waited until they are settled: nobody may write to ROOT before. */

@@ -585,24 +585,29 @@ parse_size(const char *text, int64_t *ret_size)
 	return true;
 }
 
+/* LINE, which is cut up, as an entry that borrows from it. */
 static bool
-parse_line(char *line, struct manifest *manifest)
+parse_line(char *line, struct manifest_entry *ret_entry)
 {
+	struct manifest_entry entry = {0};
 	char *field[4];
-	int64_t size;
 
-	if (!split(line, field) || !parse_size(field[1], &size))
+	if (!split(line, field) || !parse_size(field[1], &entry.size))
 		return false;
-	if (strcmp(field[0], "link") == 0)
-		manifest_add_link(manifest, field[3], field[2]);
-	else if (strcmp(field[0], "dir") == 0)
-		manifest_add_directory(manifest, field[3]);
-	else if ((strcmp(field[0], "0644") == 0 || strcmp(field[0], "0755") == 0) &&
-		 digest_valid(field[2]))
-		manifest_add_file(manifest, field[3], strcmp(field[0], "0755") == 0, size,
-				  field[2]);
-	else
+	entry.path = field[3];
+	if (strcmp(field[0], "link") == 0) {
+		entry.kind = MANIFEST_LINK;
+		entry.target = field[2];
+	} else if (strcmp(field[0], "dir") == 0) {
+		entry.kind = MANIFEST_DIRECTORY;
+	} else if ((strcmp(field[0], "0644") == 0 || strcmp(field[0], "0755") == 0) &&
+		   digest_valid(field[2])) {
+		entry.executable = strcmp(field[0], "0755") == 0;
+		memcpy(entry.digest, field[2], DIGEST_SIZE);
+	} else {
 		return false;
+	}
+	*ret_entry = entry;
 	return true;
 }
 
@@ -616,25 +621,43 @@ bad(struct err *err, const char *what, size_t line)
 	return -EBADMSG;
 }
 
-/* The lines of TEXT, a copy that is cut up, as entries. */
-static int
-parse_lines(char *text, size_t n, struct manifest *manifest, struct err *err)
+int
+manifest_walk(char *text, size_t n, int (*back)(const struct manifest_entry *entry, void *arg),
+	      void *arg, struct err *err)
 {
 	char *end = text + n;
 	size_t number = 1;
+	int r = 0;
 
 	if (n < strlen(HEAD) || memcmp(text, HEAD, strlen(HEAD)) != 0)
 		return bad(err, "it does not begin with \"bmd manifest 1\"", 0);
-	for (char *line = text + strlen(HEAD); line < end; number++) {
+	for (char *line = text + strlen(HEAD); line < end && r >= 0; number++) {
 		char *stop = memchr(line, '\n', (size_t)(end - line));
+		struct manifest_entry entry;
 
 		if (stop == NULL)
 			return bad(err, "it is cut", number + 1);
 		*stop = '\0';
-		if (strlen(line) != (size_t)(stop - line) || !parse_line(line, manifest))
+		if (strlen(line) != (size_t)(stop - line) || !parse_line(line, &entry))
 			return bad(err, "no entry", number + 1);
+		r = back(&entry, arg);
 		line = stop + 1;
 	}
+	return r;
+}
+
+static int
+add_entry(const struct manifest_entry *entry, void *arg)
+{
+	struct manifest *manifest = arg;
+
+	if (entry->kind == MANIFEST_LINK)
+		manifest_add_link(manifest, entry->path, entry->target);
+	else if (entry->kind == MANIFEST_DIRECTORY)
+		manifest_add_directory(manifest, entry->path);
+	else
+		manifest_add_file(manifest, entry->path, entry->executable, entry->size,
+				  entry->digest);
 	return 0;
 }
 
@@ -653,7 +676,7 @@ manifest_parse(const char *text, size_t n, struct manifest *ret_manifest, struct
 	if (n > 0)
 		memcpy(copy, text, n);
 	copy[n] = '\0';
-	r = parse_lines(copy, n, &manifest, err);
+	r = manifest_walk(copy, n, add_entry, &manifest, err);
 	if (r < 0)
 		return r;
 	if (manifest_finish(&manifest, err) < 0) {

@@ -59,6 +59,9 @@ int manifest_finish(struct manifest *manifest, struct err *err);
 char *manifest_format(const struct manifest *manifest, size_t *ret_n); /* free() */
 /* Strict: only what manifest_format() makes of a finished manifest; else -EBADMSG. */
 int manifest_parse(const char *text, size_t n, struct manifest *ret_manifest, struct err *err);
+/* Calls BACK for each entry of a text that is a manifest by its digest, without keeping any: TEXT is cut up, an entry is valid until BACK
+   returns, whose negative answer ends it. Only the form of the lines is checked: -EBADMSG. */
+int manifest_walk(char *text, size_t n, int (*back)(const struct manifest_entry *entry, void *arg), void *arg, struct err *err);
 const struct manifest_entry *manifest_find(const struct manifest *manifest, const char *path);
 /* Is anything below the folder PATH? */
 bool manifest_has_below(const struct manifest *manifest, const char *path);

@@ -109,29 +109,28 @@ objects_store_fd(const struct objects *objects)
 /* ---- reading */
 
 static int
-open_file(int at, const char *path)
+open_file(int at, const char *path, struct stat *ret_st)
 {
 	_cleanup_close_ int fd = openat(at, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
 
 	if (fd < 0)
 		return errno == ELOOP ? -EBADMSG : -errno;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, ret_st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(ret_st->st_mode))
 		return -EBADMSG;
 	return TAKE_FD(fd);
 }
 
 int
-objects_open_object(const struct objects *objects, const char *digest)
+objects_open_object(const struct objects *objects, const char *digest, struct stat *ret_st)
 {
 	char path[OBJECTS_PATH_SIZE];
 
 	if (!digest_valid(digest))
 		return -EINVAL;
 	objects_path(digest, path);
-	return open_file(objects->objects, path);
+	return open_file(objects->objects, path, ret_st);
 }
 
 int
@@ -180,16 +179,14 @@ hash_file(int fd, char ret_digest[DIGEST_SIZE], int64_t *ret_size)
 int
 objects_verify(const struct objects *objects, const char *digest, int64_t size)
 {
-	_cleanup_close_ int fd = objects_open_object(objects, digest);
+	struct stat st;
+	_cleanup_close_ int fd = objects_open_object(objects, digest, &st);
 	char found[DIGEST_SIZE];
 	int64_t found_size;
-	struct stat st;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
 	if (st.st_size != size)
 		return -EBADMSG;
 	r = hash_file(fd, found, &found_size);
@@ -236,6 +233,7 @@ objects_get_manifest(const struct objects *objects, const char *digest, char **r
 	_cleanup_close_ int fd = -1;
 	_cleanup_free_ char *text = NULL;
 	char found[DIGEST_SIZE];
+	struct stat st;
 	size_t n;
 	int r;
 
@@ -243,7 +241,7 @@ objects_get_manifest(const struct objects *objects, const char *digest, char **r
 		err_set(err, ERR_FAILED, "\"%.80s\" is not the digest of a manifest", digest);
 		return -EINVAL;
 	}
-	fd = open_file(objects->manifests, digest);
+	fd = open_file(objects->manifests, digest, &st);
 	r = fd < 0 ? fd : read_file(fd, MANIFEST_TEXT_MAX, &text, &n);
 	if (r == -ENOENT) {
 		err_set(err, ERR_FAILED,
@@ -356,7 +354,8 @@ objects_each(const struct objects *objects, enum objects_kind kind,
 }
 
 int
-objects_link(const struct objects *objects, enum objects_kind kind, const char *digest, const struct objects *to)
+objects_link(const struct objects *objects, enum objects_kind kind, const char *digest,
+	     const struct objects *to)
 {
 	char path[OBJECTS_PATH_SIZE], folder[3];
 	int r;
@@ -367,7 +366,8 @@ objects_link(const struct objects *objects, enum objects_kind kind, const char *
 	memcpy(folder, digest, 2);
 	folder[2] = '\0';
 	if (kind == OBJECTS_MANIFESTS)
-		return linkat(objects->manifests, digest, to->manifests, digest, 0) < 0 ? -errno : 0;
+		return linkat(objects->manifests, digest, to->manifests, digest, 0) < 0 ? -errno
+											: 0;
 	r = linkat(objects->objects, path, to->objects, path, 0) < 0 ? -errno : 0;
 	/* Missing may be the file, or the folder that it is to go into. */
 	if (r != -ENOENT || faccessat(to->objects, folder, F_OK, 0) == 0)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "common/digest.h"
 #include "common/err.h"
@@ -67,8 +68,8 @@ int objects_import_spool(struct objects_import *import, int *ret_fd, struct err 
 int objects_publish(struct objects_import *import, const char *text, size_t n, char ret_digest[DIGEST_SIZE], struct err *err);
 void objects_import_close(struct objects_import *import); /* removes what was not published; NULL is fine */
 
-/* Opens an object for reading. -ENOENT when it is missing. */
-int objects_open_object(const struct objects *objects, const char *digest);
+/* Opens an object, a plain file, for reading; RET_ST is what it is then. -ENOENT when it is missing. */
+int objects_open_object(const struct objects *objects, const char *digest, struct stat *ret_st);
 /* Reads an object and hashes it again: 0 whole, -ENOENT missing, -EBADMSG damaged (wrong size or content), else -errno. */
 int objects_verify(const struct objects *objects, const char *digest, int64_t size);
 /* Only stat: 0, -ENOENT, or -EBADMSG for a wrong size. */

@@ -61,29 +61,37 @@ stage_name(size_t i, char ret_name[24])
 	snprintf(ret_name, 24, "%zu", i);
 }
 
+static int
+stage_one(const struct place_work *work, struct files_copier *copier, size_t i, int stage,
+	  struct err *err)
+{
+	const struct manifest_entry *entry = &work->place->manifest->v[i];
+	char name[24];
+
+	stage_name(i, name);
+	if (entry->kind == MANIFEST_FILE)
+		return files_copy(copier, entry, stage, name, false, NULL, err);
+	if (symlinkat(entry->target, stage, name) < 0)
+		return err_errno(err, errno, "%s: cannot be placed", entry->path);
+	return 0;
+}
+
 /* Makes, in the folder STAGE, every file and link that is not yet as it should be. */
 static int
 stage_changes(const struct place_work *work, int stage, const unsigned char *state, struct err *err)
 {
 	const struct manifest *manifest = work->place->manifest;
+	struct files_copier *copier = files_copier_new(work->place->objects);
+	int r = 0;
 
-	for (size_t i = 0; i < manifest->n; i++) {
-		const struct manifest_entry *entry = &manifest->v[i];
-		char name[24];
-		int r = 0;
-
-		if (state[i] == FILES_SAME || entry->kind == MANIFEST_DIRECTORY ||
-		    files_is_shared(&work->shared, entry->path))
-			continue;
-		stage_name(i, name);
-		if (entry->kind == MANIFEST_FILE)
-			r = files_copy(work->place->objects, entry, stage, name, false, NULL, err);
-		else if (symlinkat(entry->target, stage, name) < 0)
-			r = err_errno(err, errno, "%s: cannot be placed", entry->path);
-		if (r < 0) {
-			err_prefix(err, "%s", work->place->to);
-			return r;
-		}
+	for (size_t i = 0; i < manifest->n && r >= 0; i++)
+		if (state[i] != FILES_SAME && manifest->v[i].kind != MANIFEST_DIRECTORY &&
+		    !files_is_shared(&work->shared, manifest->v[i].path))
+			r = stage_one(work, copier, i, stage, err);
+	files_copier_free(copier);
+	if (r < 0) {
+		err_prefix(err, "%s", work->place->to);
+		return r;
 	}
 	return syncfs(stage) < 0
 		   ? err_errno(err, errno, "%s: cannot be written to disk", work->place->to)

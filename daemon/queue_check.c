@@ -224,49 +224,50 @@ queue_history_get(struct queue *queue, const char *application, const char *stag
 	return r;
 }
 
-static int
-present(struct queue *queue, const struct store_build *build, const struct store_artifact *artifact,
-	const struct manifest *manifest, struct err *err)
-{
-	for (size_t i = 0; i < manifest->n; i++) {
-		const struct manifest_entry *entry = &manifest->v[i];
-		int r;
+struct look {
+	struct queue *queue;
+	const struct store_build *build;
+	const struct store_artifact *artifact;
+	struct err *err;
+	bool told; /* ERR says what is wrong */
+};
 
-		if (entry->kind != MANIFEST_FILE)
-			continue;
-		r = objects_present(queue->objects, entry->digest, entry->size);
-		if (r == -ENOENT)
-			return damaged(build, artifact, entry->path, "missing", err);
-		if (r == -EBADMSG)
-			return damaged(build, artifact, entry->path, "damaged", err);
-		if (r < 0)
-			return err_errno(err, -r, "cannot look at the stored file %s", entry->path);
-	}
-	return 0;
+static int
+present(const struct manifest_entry *entry, void *arg)
+{
+	struct look *look = arg;
+	int r;
+
+	if (entry->kind != MANIFEST_FILE)
+		return 0;
+	r = objects_present(look->queue->objects, entry->digest, entry->size);
+	if (r == 0)
+		return 0;
+	look->told = true;
+	if (r == -ENOENT || r == -EBADMSG)
+		return damaged(look->build, look->artifact, entry->path,
+			       r == -ENOENT ? "missing" : "damaged", look->err);
+	return err_errno(look->err, -r, "cannot look at the stored file %s", entry->path);
 }
 
 static int
 artifact_whole(struct queue *queue, const struct store_build *build,
 	       const struct store_artifact *artifact, struct err *err)
 {
+	struct look look = {.queue = queue, .build = build, .artifact = artifact, .err = err};
 	_cleanup_free_ char *text = NULL;
-	struct manifest manifest = {0};
 	size_t n;
-	int r;
+	int r = objects_get_manifest(queue->objects, artifact->digest, &text, &n, NULL);
 
-	r = objects_get_manifest(queue->objects, artifact->digest, &text, &n, NULL);
 	if (r == -ENOENT || r == -EBADMSG)
 		return damaged(build, artifact, "(its list of files)",
 			       r == -ENOENT ? "missing" : "damaged", err);
 	if (r < 0)
 		return err_errno(err, -r, "cannot read the list of files of artifact %s",
 				 artifact->name);
-	r = manifest_parse(text, n, &manifest, NULL);
-	if (r < 0)
-		return damaged(build, artifact, "(its list of files)", "damaged", err);
-	r = present(queue, build, artifact, &manifest, err);
-	manifest_clear(&manifest);
-	return r;
+	r = manifest_walk(text, n, present, &look, NULL);
+	return r < 0 && !look.told ? damaged(build, artifact, "(its list of files)", "damaged", err)
+				   : r;
 }
 
 static struct queue_whole *
@@ -423,7 +424,8 @@ queue_check_start(struct queue *queue, const struct job *job, int64_t now_us, st
 	if (r == 0)
 		r = queue_check_variables(queue, application, stage, job->variables, err);
 	if (r == 0)
-		r = queue_check_whole(queue, &build, true, now_us, err);
+		/* What the request has seen a moment ago is believed; bmd-run looks again. */
+		r = queue_check_whole(queue, &build, false, now_us, err);
 	store_build_clear(&build);
 	return r;
 }

@@ -123,7 +123,8 @@ pace(struct verify *verify)
 static int
 hash_object(struct verify *verify, const char *digest, int64_t size)
 {
-	_cleanup_close_ int fd = objects_open_object(verify->objects, digest);
+	struct stat st;
+	_cleanup_close_ int fd = objects_open_object(verify->objects, digest, &st);
 	_cleanup_free_ char *buffer = xrealloc(NULL, READ_SIZE, 1);
 	struct digest *hash;
 	char found[DIGEST_SIZE];

@@ -317,4 +317,54 @@ START_TEST(large)
 }
 END_TEST
 
-UNIT_MAIN("manifest", paths, long_paths, trees, as_text, strict, diff, large)
+static int
+keep(const struct manifest_entry *entry, void *arg)
+{
+	struct manifest *manifest = arg;
+
+	if (strcmp(entry->path, "stop") == 0)
+		return -ECANCELED;
+	if (entry->kind == MANIFEST_FILE)
+		manifest_add_file(manifest, entry->path, entry->executable, entry->size,
+				  entry->digest);
+	else if (entry->kind == MANIFEST_LINK)
+		manifest_add_link(manifest, entry->path, entry->target);
+	else
+		manifest_add_directory(manifest, entry->path);
+	return 0;
+}
+
+/* Walking meets what parsing keeps, ends where it is told to, and refuses lines that are none. */
+START_TEST(walk)
+{
+	static const struct {
+		int line;
+		const char *text;
+		int want;
+	} table[] = {
+	    {__LINE__, "bmd manifest 1\n", 0},
+	    {__LINE__, "bmd manifest 1\ndir\t0\t-\ta\nlink\t0\ta\tb\n0755\t7\t" D "\tc\n", 0},
+	    {__LINE__, "bmd manifest 1\ndir\t0\t-\tstop\nnonsense\n", -ECANCELED},
+	    {__LINE__, "", -EBADMSG},
+	    {__LINE__, "bmd manifest 2\n", -EBADMSG},
+	    {__LINE__, "bmd manifest 1\n0644\t7\t" D "\tc", -EBADMSG},
+	    {__LINE__, "bmd manifest 1\n0644\t-7\t" D "\tc\n", -EBADMSG},
+	    {__LINE__, "bmd manifest 1\n0666\t7\t" D "\tc\n", -EBADMSG},
+	    {__LINE__, "bmd manifest 1\n0644\t7\tffff\tc\n", -EBADMSG},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_free_ char *copy = strdup(table[i].text), *again = NULL;
+		struct manifest manifest = {0};
+		int r = manifest_walk(copy, strlen(copy), keep, &manifest, NULL);
+
+		ck_assert_msg(r == table[i].want, "line %d: %d", table[i].line, r);
+		again = manifest_format(&manifest, NULL);
+		if (r == 0)
+			ck_assert_str_eq(again, table[i].text);
+		manifest_clear(&manifest);
+	}
+}
+END_TEST
+
+UNIT_MAIN("manifest", paths, long_paths, trees, as_text, strict, walk, diff, large)

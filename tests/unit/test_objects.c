@@ -115,19 +115,21 @@ START_TEST(reads)
 {
 	char digest[DIGEST_SIZE], missing[DIGEST_SIZE];
 	struct objects *other;
+	struct stat st = {0};
 	int fd;
 
 	add("hello", 5, digest);
 	digest_of("other", 5, missing);
 	other = objects_from_fd(dup(objects_fd(objects)));
 	ck_assert_int_eq(objects_verify(other, digest, 5), 0);
-	fd = objects_open_object(other, digest);
+	fd = objects_open_object(other, digest, &st);
 	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(st.st_size, 5);
 	close(fd);
-	ck_assert_int_eq(objects_open_object(other, missing), -ENOENT);
+	ck_assert_int_eq(objects_open_object(other, missing, &st), -ENOENT);
 	ck_assert_int_eq(objects_verify(other, missing, 5), -ENOENT);
 	ck_assert_int_eq(objects_present(other, missing, 5), -ENOENT);
-	ck_assert_int_eq(objects_open_object(other, "../../etc/passwd"), -EINVAL);
+	ck_assert_int_eq(objects_open_object(other, "../../etc/passwd", &st), -EINVAL);
 	objects_close(other);
 }
 END_TEST
