@@ -1,17 +1,23 @@
 #!/bin/sh
-# The figures of files: import, placing, placing again, disk and memory, each beside what everybody has, in one run.
-# Run by `make bench-files`.
-#   N=7   pairs of each   BIG_N=3   pairs of the large file   BIG_MIB=1908   the large file (2 GB)
+# The figures of files: import, placing, placing again, differences, disk and memory, each beside what everybody has, in one run.
+# Run by `make bench-files`; it prints a table in Markdown. Eight minutes on two quiet cores.
+#   N=5   pairs of each   BIG_N=3   pairs of the large file   BIG_MIB=1908   the large file (2 GB)   FILES=100000   of a difference
 #
-# Both sides of a pair read from and write to the same disk, one right after the other; which comes first changes with
-# each pair, what was written before is flushed before each, old files are removed outside of what is timed, and one
-# pair that does not count goes ahead. bmd's side ends with everything durable: files, names, manifest, row. The others
-# are timed twice in one go: as they end, and when sync -f has made their files durable, too. A ratio is the median of
-# the pairs' own, with the smallest and the largest. CPU is user and system time of all processes of a side: it says
-# what load by others cannot blur.
+# Both sides of a pair read from and write to the same disk, one right after the other; which comes first changes with each
+# pair, what was written before is flushed before each, and one pair that does not count goes ahead. Each writes into a folder
+# that is new, and nothing is removed while anything is measured: on an ext4 without a journal a file that is made soon after
+# others were removed costs five times as much. bmd's side ends with everything durable: files, names, manifest, row. The
+# others are timed twice in one go: as they end, and when sync -f has made their files durable, too; only the second does what
+# bmd does. A ratio is the median of the pairs' own, with the smallest and the largest. CPU is user and system time of all
+# processes of a side: it says what load by others cannot blur.
 . "$top_srcdir/tests/it/lib.sh"
-N=${N:-7} BIG_N=${BIG_N:-3} BIG_MIB=${BIG_MIB:-1908}
-row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
+N=${N:-5} BIG_N=${BIG_N:-3} BIG_MIB=${BIG_MIB:-1908} FILES=${FILES:-100000}
+began=$(date +%s)
+TABLE=$HOME_DIR/table
+row() {
+    printf '| %s | %s | %s |\n' "$1" "$2" "$3" >>"$TABLE"
+    echo "$(($(date +%s) - began)) s: $1: $2; $3" >&2
+}
 median() { sort -n | awk '{ v[NR] = $1 } END { printf "%.3f\n", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 # Ticks of this shell's dead children, of bmd and of bmd's dead children.
 ticks() {
@@ -26,7 +32,7 @@ hz=$(getconf CLK_TCK)
 measure() {
     name=$1
     shift
-    rm -f "$HOME_DIR/undurable"
+    : >"$HOME_DIR/undurable"
     sync -f "$HOME_DIR"
     ticks0=$(ticks)
     t0=$(date +%s.%N)
@@ -35,7 +41,7 @@ measure() {
     [ "$COUNTS" ] || return 0
     echo "$t0 $t1" | awk '{ printf "%.4f\n", $2 - $1 }' >>"$HOME_DIR/t.$name"
     echo "$ticks0 $(ticks) $hz" | awk '{ printf "%.2f\n", ($2 - $1) / $3 }' >>"$HOME_DIR/c.$name"
-    [ ! -f "$HOME_DIR/undurable" ] || echo "$t0 $(cat "$HOME_DIR/undurable")" |
+    [ ! -s "$HOME_DIR/undurable" ] || echo "$t0 $(cat "$HOME_DIR/undurable")" |
         awk '{ printf "%.4f\n", $2 - $1 }' >>"$HOME_DIR/t.$name.undurable"
 }
 mark() { date +%s.%N >"$HOME_DIR/undurable"; }
@@ -60,13 +66,24 @@ ratio() { # OURS OTHER: "0.73 (0.70-0.81)"
 }
 # beside OURS OTHER TEXT: how OTHER did, and how OURS compares.
 beside() {
-    [ -f "$HOME_DIR/t.$2" ] || { echo "$3 not here"; return; }
+    [ -f "$HOME_DIR/t.$2" ] || { echo "$3: not here"; return; }
     [ ! -f "$HOME_DIR/t.$2.undurable" ] ||
         printf '%s %s s: bmd %s times; ' "$3" "$(seconds "$2.undurable")" "$(ratio "$1.$2" "$2.undurable")"
     printf '%s + sync %s s, CPU %s s: bmd %s times' "$3" "$(seconds "$2")" "$(cpu "$2")" "$(ratio "$1.$2" "$2")"
 }
 ours() { cat "$HOME_DIR/t.$1".[a-z]* | median; }
 ours_cpu() { cat "$HOME_DIR/c.$1".[a-z]* | median; }
+# A name that is new, and what lies in the way of the next section goes; then the disk gets time to forget it.
+number=0
+fresh() { number=$((number + 1)); NEW=$HOME_DIR/new/$number; mkdir -p "$NEW"; }
+clear_old() { rm -rf "$HOME_DIR/new" "$HOME_DIR/old"; mkdir "$HOME_DIR/old"; sync -f "$HOME_DIR"; sleep 6; }
+empty_store() { # a new state: nothing is stored yet
+    [ -z "$BMD_PID" ] || bmd_stop
+    number=$((number + 1))
+    mkdir -p "$HOME_DIR/old"
+    [ ! -d "$HOME_DIR/state" ] || mv "$HOME_DIR/state" "$HOME_DIR/old/$number"
+    bmd_start
+}
 
 configure 'upload-ratio = 1000000'
 application app <<CONF
@@ -76,10 +93,8 @@ CONF
 plan files <<CONF
     step "files" { deploy = "site"  to = '$HOME_DIR/www' }
 CONF
-bmd_start
 
-# 5,000 files of 100 MB together, in 50 folders, as a folder and as an archive; a second one that differs in
-# 1 %; and a large file.
+# 5,000 files of 100 MB together, in 50 folders, as a folder and as an archive; a second one that differs in 1 %.
 tree=$HOME_DIR/tree
 head -c 100000000 /dev/urandom >"$HOME_DIR/random"
 for d in $(seq 50); do mkdir -p "$tree/d$d"; done
@@ -91,26 +106,17 @@ for f in "$tree"/f*; do
 done
 rm "$HOME_DIR/random"
 tar -C "$tree" -cf "$HOME_DIR/tree.tar" .
-mkdir "$HOME_DIR/big"
-head -c "${BIG_MIB}M" /dev/urandom >"$HOME_DIR/big/file"
-tar -C "$HOME_DIR/big" -cf "$HOME_DIR/big.tar" .
-rm -r "$HOME_DIR/big"
+clear_old
 
 # As each of the others would do it.
 hashed() { # ARCHIVE: unpacked, hashed, on disk
-    tar -xf "$1" -C "$HOME_DIR/unpacked" && find "$HOME_DIR/unpacked" -type f -print0 | xargs -0 sha256sum >"$HOME_DIR/sums" &&
-        mark && sync -f "$HOME_DIR/unpacked"
+    tar -xf "$1" -C "$NEW" && find "$NEW" -type f -print0 | xargs -0 sha256sum >"$HOME_DIR/sums" && mark && sync -f "$NEW"
 }
-unpacked() { tar -xf "$HOME_DIR/tree.tar" -C "$HOME_DIR/unpacked" && mark && sync -f "$HOME_DIR/unpacked"; }
-copied() { cp -r "$tree" "$HOME_DIR/copied" && mark && sync -f "$HOME_DIR/copied"; }
-committed() { ostree --repo="$HOME_DIR/ostree" commit -b main --tree="$1" && mark && sync -f "$HOME_DIR/ostree"; }
-fresh() { rm -rf "$HOME_DIR/unpacked" "$HOME_DIR/copied" "$HOME_DIR/ostree"; mkdir "$HOME_DIR/unpacked"; }
-fresh_ostree() { fresh; ostree --repo="$HOME_DIR/ostree" init --mode=bare-user >/dev/null 2>&1; }
-empty_store() { # a new state: nothing is stored yet
-    bmd_stop
-    rm -rf "$HOME_DIR/state"
-    bmd_start
-}
+unpacked() { tar -xf "$HOME_DIR/tree.tar" -C "$NEW" && mark && sync -f "$NEW"; }
+copied() { cp -r "$tree" "$NEW/copied" && mark && sync -f "$NEW"; }
+committed() { ostree --repo="$NEW/ostree" commit -b main --tree="$1" && mark && sync -f "$NEW"; }
+fresh_ostree() { fresh; ostree --repo="$NEW/ostree" init --mode=bare-user >/dev/null 2>&1; }
+if_ostree() { command -v ostree >/dev/null && echo "$1"; }
 
 import_tar() { empty_store; measure "$1" bmctl build add app 1.0 "site=$HOME_DIR/tree.tar"; }
 import_tree() {
@@ -118,25 +124,20 @@ import_tree() {
     measure "$1" bmctl build add app 1.0 "site=$tree"
     measure import-again bmctl build add app 1.0 "site=$tree"
 }
-import_big() { empty_store; measure "$1" bmctl build add app 1.0 "site=$HOME_DIR/big.tar"; }
+import_big() { rm -rf "$HOME_DIR/old" "$HOME_DIR/new"; empty_store; measure "$1" bmctl build add app 1.0 "site=$HOME_DIR/big.tar"; }
 unpack_hash() { fresh; measure "$1" hashed "$HOME_DIR/tree.tar"; }
 unpack_hash_big() { fresh; measure "$1" hashed "$HOME_DIR/big.tar"; }
 commit_tar() { fresh_ostree; measure "$1" committed "tar=$HOME_DIR/tree.tar"; }
-commit_big() { fresh_ostree; measure "$1" committed "tar=$HOME_DIR/big.tar"; }
-if_ostree() { command -v ostree >/dev/null && echo "$1"; }
 
 pairs "$N" import_tar unpack_hash $(if_ostree commit_tar)
 row "import of 5,000 files, 100 MB, as a tar" "$(ours import_tar) s, CPU $(ours_cpu import_tar) s" \
     "$(beside import_tar unpack_hash '`tar x` + `sha256sum`'); $(beside import_tar commit_tar '`ostree commit`')"
 rm -f "$HOME_DIR"/[tc].unpack_hash*
+clear_old
 pairs "$N" import_tree unpack_hash
 row "the same as a folder" "$(ours import_tree) s, CPU $(ours_cpu import_tree) s" "$(beside import_tree unpack_hash '`tar x` + `sha256sum`')"
 row "the same again, when all of it is stored" "$(seconds import-again) s, CPU $(cpu import-again) s" ""
-pairs "$BIG_N" import_big unpack_hash_big $(if_ostree commit_big)
-row "import of one file of $((BIG_MIB * 1048576 / 1000000)) MB, as a tar" "$(ours import_big) s, CPU $(ours_cpu import_big) s" \
-    "$(beside import_big unpack_hash_big '`tar x` + `sha256sum`'); $(beside import_big commit_big '`ostree commit`')"
-fresh
-rm -f "$HOME_DIR/big.tar"
+clear_old
 
 # Placing: a whole client from its request to the result, bmd's own commits and syncs included.
 go() { bmctl deploy app "$1" --to production --now --wait; }
@@ -146,7 +147,12 @@ cp -r "$tree/." "$HOME_DIR/second/"
 for f in $(find "$HOME_DIR/second" -type f | sort | awk 'NR % 100 == 0'); do echo changed >"$f"; done
 bmctl build add app 1.0 "site=$tree" >/dev/null 2>&1 || FAIL "add"
 bmctl build add app 2.0 "site=$HOME_DIR/second" >/dev/null 2>&1 || FAIL "add"
-place() { rm -rf "$HOME_DIR/www" "$HOME_DIR/state/runs/places"; measure "$1" go 1.0/1; }
+place() {
+    number=$((number + 1))
+    mkdir -p "$HOME_DIR/old/$number"
+    for f in "$HOME_DIR/www" "$HOME_DIR/state/runs/places"; do [ ! -e "$f" ] || mv "$f" "$HOME_DIR/old/$number/"; done
+    measure "$1" go 1.0/1
+}
 unpack() { fresh; measure "$1" unpacked; }
 copy() { fresh; measure "$1" copied; }
 # The way back to a build whose folder is there, and of that the step alone.
@@ -165,7 +171,7 @@ pairs "$N" again unpack
 grep -q "(0 of 5000 hashed" <<LOG || echo "stamps are not believed on this file system: placing again hashes all"
 $(bmctl log "$(bmctl --json history app -n 1 | jq '.jobs[0].id')")
 LOG
-row "placing again, unchanged (a whole \`bmctl deploy --wait\`)" "$(ours again) s, of that the step $(seconds step) s" \
+row "placing again, unchanged (a whole \`bmctl deploy --wait\`)" "$(ours again) s, CPU $(ours_cpu again) s, of that the step $(seconds step) s" \
     "$(beside again unpack '`tar x`')"
 sed -i 's/plan = "files"/plan = "files"  verify = "always"/' "$HOME_DIR/etc/applications.d/app.conf"
 bmctl reload >/dev/null || FAIL "reload"
@@ -173,6 +179,7 @@ for n in $(seq "$N"); do go 2.0/1 >/dev/null 2>&1; measure always go 1.0/1; done
 row 'placing again, unchanged, `verify = "always"`' "$(seconds always) s, CPU $(cpu always) s" ""
 
 # Ten builds, each 1 % away from the one before it, beside ten tars.
+clear_old
 empty_store
 used() { du -sk "$1" | cut -f1; }
 rm -rf "$HOME_DIR/second"
@@ -188,17 +195,65 @@ tar_kib=$(used "$HOME_DIR/tree.tar")
 row "disk of ten builds that differ in 1 % of their files" "$((ten / 1024)) MiB" \
     "$(echo "$ten $one" | awk '{ printf "%.2f times one", $1 / $2 }'); ten tars: $((tar_kib * 10 / 1024)) MiB"
 
+# Two lists of files of which each one differs, put into the store as an upload would.
+list() { # list WORD RELEASE
+    awk -v digest="$(echo "$1" | sha256sum | cut -d' ' -f1)" -v n="$FILES" 'BEGIN {
+        print "bmd manifest 1"
+        for (i = 0; i < n; i++) printf "0644\t2\t%s\tfolder%06d/and/below/file-%d.html\n", digest, int(i / 1000), i % 1000 + 1000
+    }' >"$HOME_DIR/list"
+    digest=$(sha256sum <"$HOME_DIR/list" | cut -d' ' -f1)
+    cp "$HOME_DIR/list" "$HOME_DIR/list.$2"
+    mv "$HOME_DIR/list" "$HOME_DIR/state/store/manifests/$digest"
+    call AddBuild "{\"key\":\"$2\",\"application\":\"app\",\"release\":\"$2\",\"artifacts\":[{\"name\":\"site\",\"digest\":\"$digest\"}]}" |
+        grep -q '"build":1' || FAIL "the build with a long list"
+}
+list one long1
+list two long2
+differ() { measure "$1" bmctl diff app long1/1 long2/1; }
+first_page() { call Diff '{"application":"app","a":{"release":"long1","build":1},"b":{"release":"long2","build":1}}'; }
+text_diff() { measure "$1" sh -c "diff '$HOME_DIR/list.long1' '$HOME_DIR/list.long2' || [ \$? = 1 ]"; }
+on_cpu() { cut -d' ' -f1 "/proc/$BMD_PID/schedstat"; }
+for n in $(seq "$N"); do
+    # Each time with a helper that has read nothing yet.
+    for pid in $(pgrep -P "$BMD_PID" -f -- '--lists'); do kill -KILL "$pid"; done
+    before=$(on_cpu)
+    measure page first_page
+    echo "$before $(on_cpu)" | awk '{ printf "%.4f\n", ($2 - $1) / 1e9 }' >>"$HOME_DIR/t.loop"
+done
+pairs "$N" differ text_diff
+row "\`bmctl diff\` of two builds of $FILES files, all of which differ" "$(ours differ) s, CPU $(ours_cpu differ) s" \
+    "$(beside differ text_diff '`diff` of the two lists')"
+row "its first page" "$(seconds page) s, of that bmd's own loop $(seconds loop) s" ""
+
 # How much memory each program takes; check-bulk does the same with as much as one likes.
 peaks() {
     "$top_builddir/tests/campaign/peak" "$BMD_PID" "$@" 2>/dev/null >"$HOME_DIR/peaks" || FAIL "$*"
     awk -F '\t' '($1 == "bmctl" || $1 ~ /^bmd/) && $2 > 99 { row = row (row == "" ? "" : ", ") sprintf("%s %.1f", $1, $2 / 1024) }
         END { print row " MiB" }' "$HOME_DIR/peaks"
 }
-rm -rf "$HOME_DIR/second"
-truncate -s 1G "$HOME_DIR/sparse"
-empty_store
-row "peak memory, upload of a file of 1 GiB" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/sparse")" ""
-row "peak memory, placing it" "$(peaks bmctl deploy app 1.0/1 --to production --now --wait)" ""
+rm -rf "$HOME_DIR/second" "$HOME_DIR/www"
+clear_old
 empty_store
 row "peak memory, upload of 5,000 files" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/tree.tar")" ""
+row "peak memory, placing them" "$(peaks bmctl deploy app 1.0/1 --to production --now --wait)" ""
+
+# The large file, last, because it fills the page cache.
+mkdir "$HOME_DIR/big"
+head -c "${BIG_MIB}M" /dev/urandom >"$HOME_DIR/big/file"
+tar -C "$HOME_DIR/big" -cf "$HOME_DIR/big.tar" .
+rm -r "$HOME_DIR/big" "$HOME_DIR/www"
+commit_big() { fresh_ostree; measure "$1" committed "tar=$HOME_DIR/big.tar"; }
+pairs "$BIG_N" import_big unpack_hash_big $(if_ostree commit_big)
+row "import of one file of $((BIG_MIB * 1048576 / 1000000)) MB, as a tar" "$(ours import_big) s, CPU $(ours_cpu import_big) s" \
+    "$(beside import_big unpack_hash_big '`tar x` + `sha256sum`'); $(beside import_big commit_big '`ostree commit`')"
+empty_store
+row "peak memory, upload of it" "$(peaks bmctl build add app 1.0 "site=$HOME_DIR/big.tar")" ""
+row "peak memory, placing it" "$(peaks bmctl deploy app 1.0/1 --to production --now --wait)" ""
 bmd_stop
+
+printf 'By `make bench-files N=%s BIG_N=%s` on %s cores; medians of %s pairs (%s of the large file), ratios with the smallest and the largest.\n\n' \
+    "$N" "$BIG_N" "$(nproc)" "$N" "$BIG_N"
+echo '| what | bmd | beside |'
+echo '|---|---|---|'
+cat "$TABLE"
+echo "$(($(date +%s) - began)) s in all" >&2
