@@ -57,13 +57,19 @@ span(int64_t us)
 	return text;
 }
 
-/* "replacing 1.0.3/1 (live 2 min, by ana)" */
+/* "replacing 1.0.3/1 (live 2 min, by ana)" of a request for BUILD, or what a run of another build left
+ * unfinished on top of it. */
 static char *
-replacing(const struct ctl *ctl, const json_t *live)
+replacing(const struct ctl *ctl, const json_t *reply, struct build_text build)
 {
+	const json_t *live = json_object_get(reply, "replacing");
+	const json_t *unfinished = json_object_get(reply, "unfinished");
 	int64_t since = ctl_us(live, "since");
 	const char *by = text_of(live, "by");
 
+	if (json_is_object(unfinished) && strcmp(ctl_ref(unfinished, NULL).s, build.s) != 0)
+		return xasprintf("replacing %s (unfinished, job %" PRId64 ")",
+				 ctl_ref(unfinished, NULL).s, json_get_int(unfinished, "job", 0));
 	if (json_get_string(live, "release") == NULL)
 		return xstrdup("the first build there");
 	return xasprintf("replacing %s (live %s%s%s)", ctl_ref(live, NULL).s,
@@ -91,7 +97,7 @@ char *
 text_request(const struct ctl *ctl, const json_t *reply)
 {
 	const json_t *job = json_object_get(reply, "job");
-	_cleanup_free_ char *what = replacing(ctl, json_object_get(reply, "replacing"));
+	_cleanup_free_ char *what = replacing(ctl, reply, ctl_ref(job, NULL));
 	_cleanup_free_ char *when = due(ctl, job);
 
 	return xasprintf("job %" PRId64 ": %s %s %s to %s, %s, %s", json_get_int(job, "id", 0),
@@ -108,7 +114,7 @@ text_asked(const struct ctl *ctl, const json_t *reply, const json_t *parameters)
 	    json_pack("{s:O?, s:O?, s:O?}", "due", json_object_get(preview, "at"), "due_text",
 		      json_object_get(parameters, "text"), "zone",
 		      json_object_get(parameters, "zone"));
-	_cleanup_free_ char *what = replacing(ctl, json_object_get(reply, "replacing"));
+	_cleanup_free_ char *what = replacing(ctl, reply, ctl_ref(preview, "to"));
 	_cleanup_free_ char *when = due(ctl, job);
 
 	return xasprintf("%s %s %s to %s, %s, %s", text_of(preview, "mode"),

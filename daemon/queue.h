@@ -69,6 +69,7 @@ struct queue_answer {
 	bool has_live;
 	struct history_entry live;	/* what it replaces */
 	json_t *not_undone;		/* arrays in the form of the interface file */
+	struct history_run unfinished;	/* what left the stage dirty; job 0: nothing did, or nobody knows */
 	json_t *ahead, *warnings;
 	json_t *window;			/* what will hold it at its time; null: nothing */
 	json_t *preview;		/* only for a dry run */

@@ -626,6 +626,8 @@ answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct e
 
 	if (live)
 		answer.live = *live;
+	if (asked->history.dirty)
+		answer.unfinished = asked->history.unfinished;
 	answer.window = queue_window_json(asked->queue, &asked->job, &asked->history,
 					  asked->job.due_us, asked->now_us);
 	fill_job(asked, answer.window);

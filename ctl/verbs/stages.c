@@ -65,10 +65,39 @@ verb_unlock(struct ctl *ctl, struct err *err)
 	return CTL_DONE;
 }
 
+/* How the stage is before it is settled: what leads back there. free() it; NULL when that is not known. */
+static char *
+way_back(struct ctl *ctl)
+{
+	const char *application = ctl_word(ctl, 0), *name = ctl_word(ctl, 1), *its;
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct build_text live;
+	json_t *stage;
+	size_t i;
+
+	if (ctl_call(ctl, "GetStatus", json_pack("{s:o}", "application", ctl_text(application)),
+		     &reply, &err) < 0)
+		return NULL; /* settling itself will say why */
+	json_array_foreach (json_object_get(reply, "stages"), i, stage) {
+		if ((its = json_get_string(stage, "stage")) == NULL || strcmp(its, name) != 0)
+			continue;
+		live = ctl_ref(stage, "live");
+		if (json_is_object(json_object_get(stage, "dirty")))
+			return xasprintf("undo: bmctl settle %s %s --unknown --reason TEXT",
+					 application, name);
+		if (live.s[0] != '\0')
+			return xasprintf("undo: bmctl settle %s %s %s --reason TEXT", application,
+					 name, live.s);
+	}
+	return NULL;
+}
+
 int
 verb_settle(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL, *parameters = stage_parameters(ctl);
+	_cleanup_free_ char *undo = NULL;
 	const char *build = ctl_word(ctl, 2);
 	struct build_text live;
 	int r;
@@ -79,6 +108,8 @@ verb_settle(struct ctl *ctl, struct err *err)
 		return ctl_usage(ctl, err, "settling wants a reason: --reason TEXT");
 	if (build != NULL && (r = ctl_build(parameters, build, err)) < 0)
 		return r;
+	if (!ctl->json)
+		undo = way_back(ctl);
 	if ((r = ctl_change(ctl, "Settle", json_incref(parameters), &reply, err)) < 0)
 		return r;
 	if (ctl->json) {
@@ -93,5 +124,7 @@ verb_settle(struct ctl *ctl, struct err *err)
 		    stdout,
 		    "%s %s: nobody knows what is live; bmctl redeploy %s --to %s --now mends it",
 		    ctl_word(ctl, 0), ctl_word(ctl, 1), ctl_word(ctl, 0), ctl_word(ctl, 1));
+	if (undo != NULL)
+		table_line(stdout, "%s", undo);
 	return CTL_DONE;
 }

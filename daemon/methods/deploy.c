@@ -44,6 +44,15 @@ read_request(const struct request *request, bool redeploy, struct queue_request 
 	return r;
 }
 
+static json_t *
+unfinished_json(const struct history_run *run)
+{
+	if (run->job == 0)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I}", "release", run->build.release, "build",
+			 (json_int_t)run->build.number, "job", (json_int_t)run->job);
+}
+
 static int
 ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 {
@@ -64,6 +73,7 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 			      : queue_job_json(queue, &answer.job, false, request->now_us));
 	json_put(reply, "preview", answer.preview ? json_incref(answer.preview) : json_null());
 	json_put(reply, "replacing", request_live(answer.has_live ? &answer.live : NULL));
+	json_put(reply, "unfinished", unfinished_json(&answer.unfinished));
 	json_put(reply, "not_undone", json_incref(answer.not_undone));
 	json_put(reply, "ahead", json_incref(answer.ahead));
 	json_put(reply, "warnings", json_incref(answer.warnings));

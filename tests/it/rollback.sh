@@ -63,6 +63,7 @@ expect 1 bmctl deploy shop 1.0.4 --to production --now --wait
 is dirty true "$(bmctl --json status shop | jq '.stages[] | select(.stage == "production") | .dirty != null')"
 is "still live" 1.0.3/1 "$(live shop production)"
 expect 0 bmctl redeploy --now --wait
+prints "redeploy shop 1.0.3/1 to production, replacing 1.0.4/1 (unfinished, job "
 noted "production rollback 1.0.3/1 from 1.0.4/1"
 page 1.0.3
 is dirty false "$(bmctl --json status shop | jq '.stages[] | select(.stage == "production") | .dirty != null')"
@@ -73,6 +74,7 @@ touch "$HOME_DIR/bad-1.0.1"
 expect 1 bmctl redeploy --now --wait
 rm "$HOME_DIR/bad-1.0.1"
 expect 0 bmctl redeploy --now --wait
+prints "redeploy shop 1.0.1/1 to production, replacing 1.0.3/1 (live "
 noted "production rollback 1.0.1/1 from 1.0.3/1"
 page 1.0.1
 is live 1.0.1/1 "$(live shop production)"
@@ -80,6 +82,7 @@ OK "a rollback tried again"
 
 # What a human says counts as a success; unknown makes dirty.
 expect 0 bmctl settle shop production 1.0.3/1 --reason "put there by hand"
+prints 'undo: bmctl settle shop production 1.0.1/1 --reason TEXT'
 is live 1.0.3/1 "$(live shop production)"
 expect 0 bmctl settle shop production --unknown --reason "somebody edited files"
 is dirty true "$(bmctl --json status shop | jq '.stages[] | select(.stage == "production") | .dirty != null')"
