@@ -438,6 +438,19 @@ count_unanswered(struct check *check)
 	json_decref(seen);
 }
 
+static void
+check_clear(struct check *check)
+{
+	json_decref(check->asked);
+	json_decref(check->dump);
+	json_decref(check->keys);
+	json_decref(check->jobs);
+	json_decref(check->killed);
+	json_decref(check->builds);
+	free(check->ran);
+	free(check->runs);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -480,5 +493,6 @@ main(int argc, char **argv)
 	count_unanswered(&check);
 	count_states(&check);
 	printf("violations %d\n", check.violations);
+	check_clear(&check);
 	return check.violations || check.unanswered ? 1 : 0;
 }

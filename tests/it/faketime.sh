@@ -4,7 +4,7 @@
 #   poke                bmd sleeps by the real clock and does not see that its own was set: it is made to look
 lib=$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)
 [ -n "$lib" ] || SKIP "needs libfaketime"
-[ -z "${ASAN_OPTIONS:-}" ] || SKIP "libfaketime and a sanitizer do not go together"
+[ -z "${BMD_SANITIZED:-}" ] || SKIP "libfaketime and a sanitizer do not go together"
 FAKE=$HOME_DIR/clock
 set_clock() { printf '%+d\n' "$1" >"$FAKE.new" && mv "$FAKE.new" "$FAKE"; }
 set_clock +0

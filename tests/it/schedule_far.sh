@@ -3,7 +3,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 lib=$(find /usr/lib -name 'libfaketime.so.1' 2>/dev/null | head -n 1)
 [ -n "$lib" ] || SKIP "needs libfaketime"
-[ -z "${ASAN_OPTIONS:-}" ] || SKIP "libfaketime and a sanitizer do not go together"
+[ -z "${BMD_SANITIZED:-}" ] || SKIP "libfaketime and a sanitizer do not go together"
 
 application app <<CONF
     stages = {"testing"}
