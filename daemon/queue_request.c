@@ -506,17 +506,16 @@ fill_job(struct asked *asked, const json_t *window)
 		    job->redeploy || job->timed || !json_is_null(window) ? JOB_HOLD : JOB_RUN;
 }
 
-int
-queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
-	    json_t **ret_ahead, struct err *err)
+/* Those that stand before (its time, BEFORE_ID). */
+static int
+ahead_of(struct queue *queue, const struct job *job, int64_t before_id,
+	 const struct history *history, json_t **ret_ahead, struct err *err)
 {
 	_cleanup_json_ json_t *near = NULL, *ahead = json_array();
 	size_t i;
 	json_t *id;
-	/* All that have its time are ahead of the newest. */
-	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us,
-				job->id == queue->highest ? INT64_MAX : job->id, QUEUE_AHEAD_MAX,
-				&near, err);
+	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us, before_id,
+				QUEUE_AHEAD_MAX, &near, err);
 
 	if (r < 0)
 		return r;
@@ -528,6 +527,13 @@ queue_ahead(struct queue *queue, const struct job *job, const struct history *hi
 			(void)json_array_append(ahead, id);
 	*ret_ahead = TAKE(ahead);
 	return 0;
+}
+
+int
+queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
+	    json_t **ret_ahead, struct err *err)
+{
+	return ahead_of(queue, job, job->id, history, ret_ahead, err);
 }
 
 /* No list grows without end: jobs that are not final are counted now and then. */
@@ -568,7 +574,7 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	job->expected = live ? live->build : (struct build_ref){0};
 	/* An occurrence that has passed is looked at as one that is due. */
 	job->state = job->due_us > now_us || job->schedule > 0 ? JOB_SCHEDULED : JOB_QUEUED;
-	r = queue_ahead(queue, job, history, &job->ahead, err);
+	r = ahead_of(queue, job, INT64_MAX, history, &job->ahead, err); /* it is the newest */
 	if (r == 0)
 		r = queue_zone_note(queue, job, err);
 	return r < 0 ? r : store_job_add(queue->store, job, err);
