@@ -9,7 +9,8 @@ serve() {
     printf '%s\n' "$1" >"$HOME_DIR/serve"
     socat "UNIX-LISTEN:$BMD_SOCKET,fork" "EXEC:sh $HOME_DIR/serve" 2>/dev/null &
     SERVER=$!
-    retry test -S "$BMD_SOCKET" || FAIL "socat does not listen"
+    # The kernel's list says whether it listens; a socket that is only bound refuses.
+    retry grep -q " 00010000 .* $BMD_SOCKET\$" /proc/net/unix || FAIL "socat does not listen"
 }
 at_exit 'kill $SERVER 2>/dev/null; wait $SERVER 2>/dev/null'
 # answer JSON…: reads one call, then sends these frames.

@@ -261,9 +261,10 @@ rm "$HOME_DIR/etc/plans.d/broken.conf"
 OK "looking"
 
 # A held job says once what to do.
-expect 0 bmctl redeploy shop 1.0.1/1 --at +300ms
+expect 0 bmctl redeploy shop 1.0.1/1 --at +1h
 held=$(sed -n 's/^job \([0-9]*\):.*/\1/p' "$HOME_DIR/out")
 expect 0 bmctl settle shop production 1.0.1/1 --reason 'another one'
+expect 0 bmctl reschedule "$held" --now
 expect 8 bmctl wait "$held"
 is "next steps" 1 "$(grep -o "bmctl release $held" "$HOME_DIR/out" | wc -l)"
 expect 0 bmctl
@@ -280,6 +281,7 @@ bmctl deploy till 2 --to production --now --reason x --yes --follow >"$HOME_DIR/
 following=$!
 running() { [ "$(bmctl --json status till | jq '.stages[0].running')" != null ]; }
 retry running || FAIL "the job does not run"
+retry grep -q begun "$HOME_DIR/out" || FAIL "the log is not followed"
 kill -INT $following
 wait $following
 is "exit code of Ctrl-C" 130 $?

@@ -8,23 +8,40 @@ in_future() { date -u -d "+$1" +%Y-%m-%dT%H:%M:%S.%6NZ; }
 at() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0.0\",\"build\":1,\"stage\":\"production\",\"at\":\"$2\",\"grace_us\":$3,\"if_changed\":\"run\"}" .job.id; }
 now() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0.0\",\"build\":1,\"stage\":\"production\",\"now\":true,\"grace_us\":$2}" .job.id; }
 lock() { ask Lock "{\"key\":\"$1\",\"application\":\"shop\",\"stage\":\"production\",\"reason\":\"test\"${2:+,\"until\":\"$2\"}}" .stage.locked.by >/dev/null; }
-rm "$HOME_DIR/go"
-begin_run
-behind=$(now behind 100000)
-is "behind a run" job "$(ask GetJob "{\"job\":$behind}" .job.waits_for.kind)"
-until=$(in_future 1second)
-lock l "$until"
-: >"$HOME_DIR/go"
-is "the run" succeeded "$(ended "$job")"
-is "behind the lock" lock "$(ask GetJob "{\"job\":$behind}" .job.waits_for.kind)"
+kind() { ask GetJob "{\"job\":$1}" .job.waits_for.kind; }
+run_ends_before() {
+    rm -f "$HOME_DIR/go" "$HOME_DIR/began"
+    job=$(deploy "run-$1")
+    retry test -s "$HOME_DIR/began" || FAIL "the step did not begin"
+    behind=$(now "behind-$1" 100000)
+    is "behind a run" job "$(kind "$behind")"
+    until=$(in_future "$1"seconds)
+    lock "l-$1" "$until"
+    : >"$HOME_DIR/go"
+    is "the run" succeeded "$(ended "$job")"
+    [ "$(kind "$behind")" = lock ] && return
+    is "after the lock" succeeded "$(ended "$behind")"
+    return 1
+}
+bmd_start
+add_build
+before_due run_ends_before
 is "after the lock" succeeded "$(ended "$behind")"
 started=$(ask GetJob "{\"job\":$behind}" .job.started)
 [ "$started" \> "$until" ] || FAIL "it started at $started, before the lock ended at $until"
 
-due=$(in_future 1second)
-late=$(at late "$due" 1)
-good=$(at good "$due" 3600000000)
-lock m
+locked_before() {
+    due=$(in_future "$1"seconds)
+    late=$(at "late-$1" "$due" 1)
+    good=$(at "good-$1" "$due" 3600000000)
+    lock "m-$1"
+    in_state "$late" scheduled && in_state "$good" scheduled && return
+    ask Unlock "{\"key\":\"n-$1\",\"application\":\"shop\",\"stage\":\"production\"}" .stage.locked >/dev/null
+    ended "$late"
+    is "a try" succeeded "$(ended "$good")"
+    return 1
+}
+before_due locked_before
 bmd_kill
 passed() { [ "$(date -u +%Y-%m-%dT%H:%M:%S.%6NZ)" \> "$due" ]; }
 retry passed

@@ -43,8 +43,10 @@ grep -q "warning: bmd starts nothing until it is restarted: drained by " "$HOME_
 id=$(bmctl --json queue app | jq '[.jobs[] | select(.stage == "production")][0].id')
 is "state of what waits" queued "$(state "$id")"
 is "what it waits for" drain "$(job "$id" waits_for.kind)"
-timed=$(new bmctl deploy app 1.0/1 --to production --at +1s --grace 1s --no-follow)
+timed=$(new bmctl deploy app 1.0/1 --to production --at +1h --no-follow)
 is "before its time" time "$(job "$timed" waits_for.kind)"
+expect 0 bmctl cancel "$timed"
+timed=$(new bmctl deploy app 1.0/1 --to production --at +1s --grace 1s --no-follow)
 expect 6 bmctl wait "$timed"
 is "a late one" missed "$(state "$timed")"
 case $(job "$timed" message) in *"drained by"*) ;; *) FAIL "missed for another reason: $(job "$timed" message)" ;; esac

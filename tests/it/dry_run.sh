@@ -99,8 +99,18 @@ expect 0 bmctl unlock app production
 OK "a dry run tells what would be refused"
 
 # Checked again at the start: a build rejected meanwhile, a stored file that went missing.
-id=$(bmctl --json redeploy app 1.0/1 --at +2s --no-follow | jq .job.id)
-expect 0 bmctl build reject app 1.0/1 --reason "found at night"
+live=$(live app production)
+# The job did start: as before, once more.
+too_late() { bmctl cancel "$id"; bmctl wait "$id"; bmctl redeploy app "$live" --now --wait; }
+rejected_before() {
+    id=$(bmctl --json redeploy app 1.0/1 --at +"$1"s --no-follow | jq .job.id)
+    expect 0 bmctl build reject app 1.0/1 --reason "found at night"
+    case $(state "$id") in scheduled|held) return ;; esac
+    expect 0 bmctl build restore app 1.0/1
+    too_late
+    return 1
+}
+before_due rejected_before
 expect 8 bmctl wait "$id"
 bmctl show "$id" | grep -q "found at night" || FAIL "the hold does not say why"
 expect 8 bmctl release "$id"
@@ -108,10 +118,18 @@ says "found at night"
 expect 0 bmctl build restore app 1.0/1
 expect 0 bmctl release "$id"
 expect 0 bmctl wait "$id"
-id=$(bmctl --json redeploy app 1.0/2 --at +2s --no-follow | jq .job.id)
 digest=$(bmctl --json build show app 1.0/2 | jq -r '.build.artifacts[0].digest')
 object=$(grep -rlx two "$HOME_DIR/state/store/objects")
-mv "$object" "$HOME_DIR/moved"
+live=$(live app production)
+moved_before() {
+    id=$(bmctl --json redeploy app 1.0/2 --at +"$1"s --no-follow | jq .job.id)
+    mv "$object" "$HOME_DIR/moved"
+    in_state "$id" scheduled && return
+    mv "$HOME_DIR/moved" "$object"
+    too_late
+    return 1
+}
+before_due moved_before
 expect 8 bmctl wait "$id"
 bmctl show "$id" | grep -q "index.html" || { bmctl show "$id"; FAIL "the hold does not name the file"; }
 expect 8 bmctl redeploy app 1.0/2 --now

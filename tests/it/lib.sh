@@ -66,6 +66,17 @@ retry() {
     done
 }
 
+# before_due FUNCTION [ARGUMENT…]: calls FUNCTION SECONDS [ARGUMENT…], which asks for a job so far ahead and does something before
+# it is due; it answers 1 when that took longer, undoes it, and is called again with more.
+before_due() {
+    try=$1
+    shift
+    for ahead in 2 6 18 54; do
+        "$try" $ahead "$@" && return
+    done
+    FAIL "not within a minute: $try"
+}
+
 # call METHOD [PARAMETERS [OTHER]]: one call by socat; prints its replies, a line each. OTHER: '"more":true'.
 call() {
     printf '{"method":"io.bmd.Control.%s","parameters":%s%s}\0' "$1" "${2:-{\}}" "${3:+,$3}" |

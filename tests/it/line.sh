@@ -46,8 +46,16 @@ is "the order" "$a $timed $last $middle" "$(echo $(sed -n 's/^a //p' "$HOME_DIR/
 OK "the line and the slots"
 
 # Held: never missed. Released: its grace begins again.
-id=$(new bmctl deploy app 1.0/2 --to b --at +1s --grace 1s)
-expect 0 bmctl build reject app 1.0/2 --reason "a test"
+rejected_before() {
+    id=$(new bmctl deploy app 1.0/2 --to b --at +"$1"s --grace 1s)
+    expect 0 bmctl build reject app 1.0/2 --reason "a test"
+    case $(state "$id") in scheduled|held) return ;; esac
+    expect 0 bmctl build restore app 1.0/2
+    bmctl cancel "$id"
+    bmctl wait "$id"
+    return 1
+}
+before_due rejected_before
 expect 8 bmctl wait "$id"
 due=$(job "$id" due)
 past() { [ "$(date -u -d '3 seconds ago' +%Y-%m-%dT%H:%M:%S)" \> "$due" ]; }

@@ -83,9 +83,18 @@ expect 0 bmctl wait "$id"
 OK "a file that broke after it was read"
 
 # An application that goes with a reload: its jobs stay visible, and are held when they come to start.
-id=$(bmctl --json deploy other 1.0/1 --to production --at +2s | jq .job.id)
-mv "$HOME_DIR/etc/applications.d/other.conf" "$HOME_DIR/other.conf"
-expect 0 bmctl reload
+gone_before_due() {
+    id=$(bmctl --json deploy other 1.0/1 --to production --at +"$1"s | jq .job.id)
+    mv "$HOME_DIR/etc/applications.d/other.conf" "$HOME_DIR/other.conf"
+    expect 0 bmctl reload
+    in_state "$id" scheduled && return
+    mv "$HOME_DIR/other.conf" "$HOME_DIR/etc/applications.d/other.conf"
+    expect 0 bmctl reload
+    bmctl cancel "$id"
+    bmctl wait "$id"
+    return 1
+}
+before_due gone_before_due
 expect 8 bmctl wait "$id"
 expect 0 bmctl queue
 prints other

@@ -47,10 +47,11 @@ is "previous good" 1.0/1 "$(good)"
 expect 8 bmctl deploy app 1.0/2 --to production --now
 
 # A job that was asked for before the damage was found is held at its start.
-expect 0 bmctl redeploy app 1.0/1 --at +2s
+expect 0 bmctl redeploy app 1.0/1 --at +1h
 job=$(sed -n 's/^job \([0-9]*\):.*/\1/p' "$HOME_DIR/out")
 flip "$HOME_DIR/site1/common"
 expect 1 bmctl build verify app 1.0/1
+expect 0 bmctl reschedule "$job" --at +300ms
 retry in_state "$job" held || FAIL "not held: $(state "$job")"
 job "$job" waits_for.text | grep -q "common of artifact site is damaged" || FAIL "held for: $(job "$job" waits_for.text)"
 is "current" "page 3" "$(cat "$HOME_DIR/www/current/index.html")"

@@ -17,9 +17,15 @@ for n in 1 2 3; do expect 0 bmctl deploy app 1.0/$n --to production --now --wait
 new() { "$@" --json >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 
 # At its time, not before, and with its lateness.
-id=$(new bmctl redeploy --at +1s --no-follow)
-is state scheduled "$(job "$id" state)"
-is waits time "$(job "$id" waits_for.kind)"
+starts_later() {
+    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s --no-follow)
+    waits=$(job "$id" waits_for.kind)
+    in_state "$id" scheduled && return
+    bmctl wait "$id" && bmctl redeploy app 1.0/3 --now --wait
+    return 1
+}
+before_due starts_later
+is waits time "$waits"
 expect 0 bmctl wait "$id"
 is live 1.0/2 "$(live app production)"
 [ "$(job "$id" lateness_us)" -ge 0 ] || FAIL "it started before its time"
@@ -27,24 +33,33 @@ is "mode" rollback "$(job "$id" mode)"
 OK "a timed job starts at its time"
 
 # The guard: what went live meanwhile is not overwritten.
-id=$(new bmctl redeploy app 1.0/1 --at +2s --no-follow)
-expect 0 bmctl redeploy app 1.0/3 --now --wait
+other_before() { # SECONDS BUILD WHAT-IS-LIVE [OPTION…]
+    build=$2 before=$3
+    id=$(shift 3; new bmctl redeploy app "$build" --at +"$ahead"s --no-follow "$@")
+    expect 0 bmctl redeploy app 1.0/3 --now --wait
+    in_state "$id" scheduled && return
+    bmctl cancel "$id"; bmctl wait "$id"; bmctl redeploy app "$before" --now --wait
+    return 1
+}
+before_due other_before 1.0/1 1.0/2
 expect 8 bmctl wait "$id"
 is state held "$(job "$id" state)"
 is live 1.0/3 "$(live app production)"
 expect 0 bmctl release "$id"
 expect 0 bmctl wait "$id"
 is live 1.0/1 "$(live app production)"
-id=$(new bmctl redeploy app 1.0/2 --at +2s --no-follow --if-changed skip)
-expect 0 bmctl redeploy app 1.0/3 --now --wait
+before_due other_before 1.0/2 1.0/1 --if-changed skip
 expect 6 bmctl wait "$id"
 is state superseded "$(job "$id" state)"
 OK "the live-build guard: hold, release, skip"
 
 # Two in a row: the first is ahead of the second, which therefore is not surprised by it.
+# (However late the second is asked for, the first is not over.)
+touch "$HOME_DIR/gate"
 first=$(new bmctl redeploy app 1.0/2 --at +1s --no-follow)
 second=$(new bmctl redeploy app 1.0/1 --at +2s --no-follow)
 is ahead "$first" "$(jq -r '.ahead[0]' "$HOME_DIR/new")"
+rm "$HOME_DIR/gate"
 expect 0 bmctl wait "$first" "$second"
 is live 1.0/1 "$(live app production)"
 OK "two timed jobs in a row"
@@ -55,10 +70,18 @@ expect 8 bmctl redeploy app 1.0/2 --now
 says "release freeze"
 expect 8 bmctl redeploy app 1.0/2 --at +1s
 expect 0 bmctl unlock app production
-id=$(new bmctl redeploy app 1.0/2 --at +1s --grace 1s --no-follow)
-expect 0 bmctl lock app production --reason "release freeze"
+locked_before() {
+    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s --grace 1s --no-follow)
+    expect 0 bmctl lock app production --reason "release freeze"
+    in_state "$id" scheduled && return
+    expect 0 bmctl unlock app production
+    bmctl wait "$id" && bmctl redeploy app 1.0/1 --now --wait
+    return 1
+}
+before_due locked_before
 expect 6 bmctl wait "$id"
 is state missed "$(job "$id" state)"
+case $(job "$id" message) in *"release freeze"*) ;; *) FAIL "missed for another reason: $(job "$id" message)" ;; esac
 id=
 expect 0 bmctl unlock app production
 OK "locks and missed"
