@@ -22,6 +22,7 @@
 /* Numbers that the store keeps: new job ids are higher than the first; the backup that this database was restored from (µs). */
 #define QUEUE_FLOOR    "job_floor"
 #define QUEUE_RESTORED "restored"
+#define QUEUE_LOST     "restored_lost" /* 1: no backup, its last commits were lost */
 
 struct queue {
 	struct store *store;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A database that was restored from a backup is behind the world: jobs may have run that it does
- * not know, others live builds than it says, times passed. So nothing starts by itself: whatever
- * waited or was on its way is held, schedules rest, and of each stage a human says what is live.
- * All in one transaction with the mark that it was restored: it happens once, and wholly.
+ * A database that was restored from a backup, or whose last commits are lost, is behind the world:
+ * jobs may have run that it does not know, others live builds than it says, times passed. So
+ * nothing starts by itself: whatever waited or was on its way is held, schedules rest, and of each
+ * stage a human says what is live. All in one transaction with the mark that it was restored: it
+ * happens once, and wholly.
  *
  * Only a run that goes on right now is followed as after any crash: it holds the lock of its
  * folder, so it is the latest of its stage.
@@ -21,7 +22,7 @@ struct restoring {
 	struct queue *queue;
 	const char *run_directory;
 	int64_t backup_us, now_us;
-	struct when_text since; /* the backup's moment, for sentences */
+	char *since; /* "restored from a backup of …" */
 	int64_t held;
 	struct err *err;
 };
@@ -37,8 +38,8 @@ hold(struct restoring *restoring, struct job *job, const char *then)
 	job->from = (struct build_ref){0};
 	job->began = false;
 	r = queue_hold(restoring->queue, job, restoring->err,
-		       "restored from a backup of %s%s: bmctl release %lld or bmctl cancel %lld",
-		       restoring->since.s, then, (long long)job->id, (long long)job->id);
+		       "%s%s: bmctl release %lld or bmctl cancel %lld", restoring->since, then,
+		       (long long)job->id, (long long)job->id);
 	restoring->held += r == 0;
 	return r;
 }
@@ -112,15 +113,14 @@ pause_schedule(const struct store_schedule *known, void *arg)
 	struct restoring *restoring = arg;
 	struct queue *queue = restoring->queue;
 	const struct queue_who who = {.uid = -1, .name = "bmd"};
-	_cleanup_free_ char *reason = xasprintf("restored from a backup of %s", restoring->since.s);
 	struct store_schedule schedule;
 	int64_t cancelled;
 	int r = store_schedule_get(queue->store, known->id, &schedule, restoring->err);
 
 	if (r < 0)
 		return r;
-	r = queue_schedule_pause(queue, &schedule, reason, &who, restoring->now_us, &cancelled,
-				 restoring->err);
+	r = queue_schedule_pause(queue, &schedule, restoring->since, &who, restoring->now_us,
+				 &cancelled, restoring->err);
 	store_schedule_clear(&schedule);
 	return r;
 }
@@ -165,29 +165,40 @@ leave_gap(struct queue *queue, struct err *err)
 static int
 note_it(struct restoring *restoring)
 {
-	_cleanup_free_ char *text = xasprintf("from a backup of %s; %lld jobs are held",
-					      restoring->since.s, (long long)restoring->held);
+	_cleanup_free_ char *text =
+	    xasprintf("%s; %lld jobs are held", restoring->since, (long long)restoring->held);
 	const struct store_audit row = {
 	    .at_us = restoring->now_us, .uid = -1, .who = "bmd", .what = "Restore", .text = text};
 	int r = store_audit(restoring->queue->store, &row, restoring->err);
 
 	queue_tell(restoring->queue, EVENT_NOTED, NULL,
-		   "restored from a backup of %s: %lld jobs are held, schedules rest; compare what "
+		   "%s: %lld jobs are held, schedules rest; compare what "
 		   "is live with "
 		   "what bmctl says, stage by stage: bmd(8), BACKUP",
-		   restoring->since.s, (long long)restoring->held);
+		   restoring->since, (long long)restoring->held);
 	return r;
+}
+
+/* "restored from a backup of …"; LOST: not that. free() */
+static char *
+since_text(int64_t us, bool lost)
+{
+	struct when_text at = when_local(us, queue_zone_here());
+
+	return lost ? xasprintf("what the database knew after %s is lost", at.s)
+		    : xasprintf("restored from a backup of %s", at.s);
 }
 
 int
 queue_restored(struct queue *queue, const char *run_directory, int64_t backup_us, int64_t now_us,
 	       struct err *err)
 {
+	bool lost = store_lost_commits(queue->store) > 0;
 	struct restoring restoring = {.queue = queue,
 				      .run_directory = run_directory,
 				      .backup_us = backup_us,
 				      .now_us = now_us,
-				      .since = when_local(backup_us, queue_zone_here()),
+				      .since = since_text(backup_us, lost),
 				      .err = err};
 	int r = store_schedule_each(queue->store, NULL, NULL, 0, QUEUE_SCHEDULES_MAX,
 				    pause_schedule, &restoring, err);
@@ -207,7 +218,10 @@ queue_restored(struct queue *queue, const char *run_directory, int64_t backup_us
 	if (r == 0)
 		r = store_number_put(queue->store, QUEUE_RESTORED, backup_us, err);
 	if (r == 0)
+		r = store_number_put(queue->store, QUEUE_LOST, lost, err);
+	if (r == 0)
 		r = note_it(&restoring);
+	free(restoring.since);
 	return r == 0 ? store_restored_done(queue->store, err) : r;
 }
 
@@ -216,14 +230,15 @@ queue_restored_needs(struct queue *queue, const struct store_stage *stage,
 		     const struct history *history)
 {
 	const struct history_entry *live = history_live(history);
-	int64_t restored_us = 0;
+	_cleanup_free_ char *since = NULL;
+	int64_t restored_us = 0, lost = 0;
 
 	if (!live || store_number_get(queue->store, QUEUE_RESTORED, &restored_us, NULL) < 0 ||
-	    restored_us == 0 || stage->dirty_us != restored_us)
+	    restored_us == 0 || stage->dirty_us != restored_us ||
+	    store_number_get(queue->store, QUEUE_LOST, &lost, NULL) < 0)
 		return NULL;
+	since = since_text(restored_us, lost);
 	return json_sprintf(
-	    "bmd was restored from a backup of %s, when %s was live: compare, then bmctl settle "
-	    "%s %s BUILD --reason TEXT",
-	    when_local(restored_us, queue_zone_here()).s, names_build_text(&live->build).s,
-	    stage->application, stage->stage);
+	    "%s, when %s was live: compare, then bmctl settle %s %s BUILD --reason TEXT", since,
+	    names_build_text(&live->build).s, stage->application, stage->stage);
 }

@@ -57,8 +57,10 @@ struct store_copy;
 int store_copy_begin(struct store *store, const char *path, struct store_copy **ret_copy, struct err *err);
 int store_copy_step(struct store_copy *copy, int pages, int *ret_done, int *ret_total, struct err *err);
 void store_copy_end(struct store_copy *copy); /* NULL is fine */
-/* Was this database restored from such a copy? Up to when it knows, µs, or 0. It stays so until store_restored_done() is committed. */
+/* Was this database restored from such a copy, or has it lost commits at its end (how many at least; 0: none)? Up to when it knows, µs, or 0.
+   It stays so until store_restored_done() is committed. */
 int64_t store_restored(const struct store *store);
+int64_t store_lost_commits(const struct store *store);
 int store_restored_done(struct store *store, struct err *err);
 
 /* Keeps BYTES (of a small disk, a part of it) on disk for what bmd has to record when others have filled it. Without them it goes on; the error is for

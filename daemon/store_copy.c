@@ -106,7 +106,15 @@ store_copy_end(struct store_copy *copy)
 int64_t
 store_restored(const struct store *store)
 {
-	return store->restored ? (store->alive_us > 0 ? store->alive_us : 1) : 0;
+	if (!store->restored && store->lost_commits == 0)
+		return 0;
+	return store->alive_us > 0 ? store->alive_us : 1;
+}
+
+int64_t
+store_lost_commits(const struct store *store)
+{
+	return store->lost_commits;
 }
 
 int
@@ -118,5 +126,6 @@ store_restored_done(struct store *store, struct err *err)
 	if (code != SQLITE_OK)
 		return store_failed(store, code, err);
 	store->restored = false;
+	store->lost_commits = 0;
 	return 0;
 }

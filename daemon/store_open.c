@@ -724,7 +724,7 @@ store_notes(const struct store *store)
 static int
 open_database(struct store *store, struct err *err)
 {
-	int64_t size = 0, version = 0;
+	int64_t size = 0, version = 0, page = 0;
 	bool indexes = false;
 	int r;
 
@@ -733,6 +733,10 @@ open_database(struct store *store, struct err *err)
 		r = connect_file(store, store->path, 0, err);
 	if (r == 0)
 		r = identify(store, &version, err);
+	if (r == 0)
+		r = ask_number(store, "PRAGMA page_size", &page, err);
+	if (r == 0)
+		store_wal_look(store, (size_t)page);
 	if (r == 0)
 		r = settle_settings(store, err);
 	if (r == 0)

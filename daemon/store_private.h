@@ -150,6 +150,7 @@ struct store {
 	int reserve_errno;
 	sqlite3 *db;
 	sqlite3_stmt **statements[STORE_PART_MAX_];
+	int64_t lost_commits; /* behind a place of the -wal that changed on disk */
 	bool restored; /* this file was a backup, and nobody has drawn the consequences yet */
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
@@ -178,6 +179,9 @@ sqlite3_stmt *store_prepare(struct store *store, sqlite3_stmt **st, const char *
 int store_open_failed(struct store *store, int code, struct err *err);
 int store_damaged(struct store *store, const char *what, struct err *err);
 void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
+
+/* store_wal.c. Before the first write: notes what of the -wal changed on disk, if commits are lost by it. PAGE: bytes. */
+void store_wal_look(struct store *store, size_t page);
 
 /* store_reserve.c. After each commit. */
 void store_reserve_keep(struct store *store);

@@ -6,9 +6,13 @@
  *
  * UNSEALED is the control: the digests of all rows are deleted, and nobody is to find what they would have.
  *
- *	flips DATABASE FOLDER ROUNDS SEED [unsealed]
+ * With WAL the bits are those of a -wal that a killed bmd left beside DATABASE. There also fair is: all is as without its last commit, which
+ * cannot be told from one that was not written to its end when the power failed.
+ *
+ *	flips DATABASE FOLDER ROUNDS SEED [unsealed|wal]
  */
 #include <sqlite3.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +152,29 @@ reports(const struct store *store, bool sealed)
 	return store_notes(store) && (sealed || json_array_size(store_notes(store)) > 1);
 }
 
+static unsigned
+word(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+
+	return (unsigned)u[0] << 24 | (unsigned)u[1] << 16 | (unsigned)u[2] << 8 | u[3];
+}
+
+/* How long the -wal is without its last commit, and where its own frames end (behind them lie those of an older one). */
+static size_t
+without_last(const char *wal, size_t n, size_t *ret_end)
+{
+	size_t page = word(wal + 8), before = 32, end = 32;
+
+	for (size_t at = 32; at + 24 + page <= n && memcmp(wal + at + 8, wal + 16, 8) == 0; at += 24 + page)
+		if (word(wal + at + 4) != 0) {
+			before = end;
+			end = at + 24 + page;
+		}
+	*ret_end = end;
+	return before;
+}
+
 static int
 bad_round(unsigned long round, const char *why)
 {
@@ -155,65 +182,113 @@ bad_round(unsigned long round, const char *why)
 	return 1;
 }
 
+struct rot {
+	const char *folder;
+	char *path, *wal, *shm;
+	char *bytes, *wal_bytes, *copy;	  /* as they were; what is spoilt */
+	size_t n, nwal, end;		  /* end: of the frames of the -wal */
+	char *before, *without;		  /* what is in them; without the last commit, or NULL */
+	bool sealed;
+	unsigned long refused, reported, same, last, bad;
+};
+
+/* Both files as they were, of the -wal the first NWAL bytes. */
+static void
+put_back(const struct rot *rot, size_t nwal)
+{
+	(void)unlink(rot->wal);
+	(void)unlink(rot->shm);
+	save(rot->path, rot->bytes, rot->n);
+	if (rot->wal_bytes)
+		save(rot->wal, rot->wal_bytes, nwal);
+}
+
+static void
+prepare(struct rot *rot, const char *database, const char *how)
+{
+	_cleanup_free_ char *left = xasprintf("%s-wal", database);
+
+	rot->sealed = !how || strcmp(how, "unsealed") != 0;
+	rot->path = xasprintf("%s/bmd.db", rot->folder);
+	rot->wal = xasprintf("%s-wal", rot->path);
+	rot->shm = xasprintf("%s-shm", rot->path);
+	rot->bytes = load(database, &rot->n);
+	if (how && rot->sealed) {
+		size_t cut;
+
+		rot->wal_bytes = load(left, &rot->nwal);
+		cut = without_last(rot->wal_bytes, rot->nwal, &rot->end);
+		put_back(rot, cut);
+		rot->without = content(rot->path);
+	}
+	put_back(rot, rot->nwal);
+	if (!rot->sealed) {
+		unseal(rot->path);
+		free(rot->bytes);
+		rot->bytes = load(rot->path, &rot->n);
+	}
+	rot->before = content(rot->path);
+	rot->copy = xcalloc(rot->wal_bytes ? rot->nwal : rot->n, 1);
+}
+
+static void
+judge(struct rot *rot, unsigned long round)
+{
+	struct err err = ERR_INIT;
+	struct store *store = NULL;
+	_cleanup_free_ char *after = NULL;
+
+	if (store_open(rot->folder, &store, &err) < 0) {
+		printf("refused: %s\n", err.text);
+		rot->refused++;
+		if (!strstr(err.text, "bmd.db"))
+			rot->bad += (unsigned long)bad_round(round, "the refusal does not name the file");
+		err_clear(&err);
+		return;
+	}
+	if (reports(store, rot->sealed)) {
+		printf("reported: %s\n", json_string_value(json_array_get(store_notes(store), 0)));
+		rot->reported++;
+		store_close(store);
+		return;
+	}
+	store_close(store);
+	after = content(rot->path);
+	if (strcmp(rot->before, after) == 0) {
+		puts("nothing differs");
+		rot->same++;
+	} else if (rot->without && strcmp(rot->without, after) == 0) {
+		puts("as without the last commit");
+		rot->last++;
+	} else {
+		puts("rows differ");
+		rot->bad += (unsigned long)bad_round(round, "rows differ, and nobody said so");
+	}
+}
+
 int
 main(int argc, char **argv)
 {
-	unsigned long rounds, refused = 0, reported = 0, same = 0, bad = 0;
-	_cleanup_free_ char *path = NULL, *wal = NULL, *bytes = NULL, *before = NULL, *copy = NULL;
-	size_t n;
+	const char *how = argc == 6 ? argv[5] : NULL;
+	struct rot rot = {0};
+	unsigned long rounds;
 
-	bool sealed = argc == 5;
-
-	if (argc != 5 && (argc != 6 || strcmp(argv[5], "unsealed") != 0))
+	if (argc < 5 || argc > 6 || (how && strcmp(how, "unsealed") != 0 && strcmp(how, "wal") != 0))
 		return 2;
+	rot.folder = argv[2];
 	rounds = strtoul(argv[3], NULL, 10);
 	state = strtoull(argv[4], NULL, 10) * 2654435761ULL + 88172645463325252ULL;
-	path = xasprintf("%s/bmd.db", argv[2]);
-	wal = xasprintf("%s-wal", path);
-	bytes = load(argv[1], &n);
-	save(path, bytes, n);
-	if (!sealed) {
-		unseal(path);
-		free(bytes);
-		bytes = load(path, &n);
-	}
-	before = content(path);
-	copy = xcalloc(n, 1);
+	prepare(&rot, argv[1], how);
 	for (unsigned long round = 1; round <= rounds; round++) {
-		struct err err = ERR_INIT;
-		struct store *store = NULL;
-		int r;
-
-		memcpy(copy, bytes, n);
-		spoil(copy, n);
-		(void)unlink(wal);
-		save(path, copy, n);
-		r = store_open(argv[2], &store, &err);
-		if (r < 0) {
-			printf("refused: %s\n", err.text);
-			refused++;
-			if (!strstr(err.text, "bmd.db"))
-				bad += (unsigned long)bad_round(round, "the refusal does not name the file");
-			err_clear(&err);
-			continue;
-		}
-		if (reports(store, sealed)) {
-			printf("reported: %s\n",
-			       json_string_value(json_array_get(store_notes(store), 0)));
-			reported++;
-			store_close(store);
-		} else {
-			_cleanup_free_ char *after = NULL;
-
-			store_close(store);
-			after = content(path);
-			puts("nothing differs");
-			same++;
-			if (strcmp(before, after) != 0)
-				bad += (unsigned long)bad_round(round, "rows differ, and nobody said so");
-		}
+		put_back(&rot, rot.nwal);
+		memcpy(rot.copy, rot.wal_bytes ? rot.wal_bytes : rot.bytes, rot.wal_bytes ? rot.nwal : rot.n);
+		spoil(rot.copy, rot.wal_bytes ? rot.end : rot.n);
+		save(rot.wal_bytes ? rot.wal : rot.path, rot.copy, rot.wal_bytes ? rot.nwal : rot.n);
+		judge(&rot, round);
 	}
-	printf("%lu rounds: %lu refused, %lu reported, %lu without effect, %lu silently different\n",
-	       rounds, refused, reported, same, bad);
-	return bad > 0;
+	printf("%lu rounds: %lu refused, %lu reported, %lu without effect", rounds, rot.refused, rot.reported, rot.same);
+	if (rot.without)
+		printf(", %lu without the last commit alone", rot.last);
+	printf(", %lu silently different\n", rot.bad);
+	return rot.bad > 0;
 }

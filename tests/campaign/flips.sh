@@ -49,4 +49,22 @@ found=$(sed -n '$s/^[0-9]* rounds: \(.*\), [0-9]* silently different/\1/p' "$HOM
 record flips "one flipped bit, or some wiped bytes, in a database at rest (\`make check-flips\`)" "$N" rounds "$SEED" "$violations" \
     $(($(date +%s) - begin)) "$found; $control"
 [ $status = 0 ] || { echo "again: make check-flips SEED=$SEED N=$N"; exit 1; }
+
+# The same of the -wal that a killed bmd leaves.
+bmd_start
+for n in 1 2 3 4 5 6; do bmctl deploy shop 1.$((n % 3))/1 --to testing --now --wait >/dev/null 2>&1; done
+bmctl unlock shop testing >/dev/null 2>&1
+for n in 1 2 3; do bmctl deploy shop 1.$n/1 --to testing --at "+$n""d" >/dev/null 2>&1; done
+bmd_kill
+[ -s "$HOME_DIR/state/bmd.db-wal" ] || FAIL "nothing is left in the -wal"
+rm -f "$HOME_DIR"/rot/*
+N=$((N / 2)) begin=$(date +%s)
+flips "$N" "$SEED" wal
+status=$?
+grep -B1 '^VIOLATION' "$HOME_DIR/flips.out"
+violations=$(grep -c '^VIOLATION' "$HOME_DIR/flips.out")
+found=$(sed -n '$s/^[0-9]* rounds: \(.*\), [0-9]* silently different/\1/p' "$HOME_DIR/flips.out")
+record flips-wal "the same in the -wal that a killed bmd left (\`make check-flips\`)" "$N" rounds "$SEED" "$violations" \
+    $(($(date +%s) - begin)) "$found"
+[ $status = 0 ] || { tail -n 5 "$HOME_DIR/flips.out"; echo "again: make check-flips SEED=$SEED N=$((N * 2))"; exit 1; }
 OK "no rotten bit is answered from"

@@ -79,7 +79,7 @@ ask GetJob "{\"job\":$running}" .job.waits_for.text | grep -q "when it ran; its 
 is "schedules that rest" true "$(bmctl --json schedule list | jq '[.schedules[].paused != null] | all')"
 is "live on testing, as the backup says" 1.0/1 "$(live shop testing)"
 ask GetStatus '{}' '.stages[].needs' >"$HOME_DIR/needs"
-is "stages that a human is asked about" 2 "$(grep -c "restored from a backup of .*compare, then bmctl settle shop" "$HOME_DIR/needs")"
+is "stages that a human is asked about" 2 "$(grep -c "restored from a backup of .* was live: compare, then bmctl settle shop" "$HOME_DIR/needs")"
 expect 0 bmctl build verify
 is "who restored" bmd "$(bmctl --json audit -n 10000 | jq -r '[.rows[] | select(.method == "Restore")][0].by')"
 expect 0 bmctl audit verify
