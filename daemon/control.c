@@ -7,6 +7,7 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -16,7 +17,11 @@
 
 #define TURN_FRAMES  2048 /* handed out in one turn, over all clients */
 #define REST_SECONDS 0.1
-#define ACCEPT_TURN  32
+#define ACCEPT_TURN  128
+#define CALM_SECONDS 2.0
+#define CALM_BYTES   (1024 * 1024)
+/* So long frames are handed out before others get their turn: outputs, newcomers, runs. */
+#define TURN_US 5000
 
 size_t
 control_clients(const struct control *control)
@@ -29,11 +34,9 @@ control_clients(const struct control *control)
 static const char *
 why_not(const struct control *control, const struct control_peer *peer)
 {
-	size_t same = 0, room = CONTROL_CLIENTS - (peer_is_root(peer) ? 0 : CONTROL_RESERVE);
+	size_t room = CONTROL_CLIENTS - (peer_is_root(peer) ? 0 : CONTROL_RESERVE);
 
-	for (const struct client *c = control->clients; c; c = c->next)
-		same += c->peer.uid == peer->uid;
-	if (same >= CONTROL_CLIENTS_UID)
+	if (client_count(control, peer->uid) >= CONTROL_CLIENTS_UID)
 		return "you have too many connections to bmd: end some of them, then try again";
 	if (control->nclients >= room)
 		return "bmd has too many connections: try again in a moment";
@@ -114,13 +117,15 @@ bury_doomed(struct control *control)
 	}
 }
 
+/* One client of each uid after the other, as long as there is time. */
 static void
 serve_ready(struct control *control)
 {
+	struct spell turn = spell_begin(TURN_US);
 	size_t budget = TURN_FRAMES;
 	struct client *c;
 
-	for (size_t n = list_length(control, READY); n > 0 && budget > 0; n--) {
+	for (size_t n = control->nready; n > 0 && budget > 0 && !spell_over(&turn); n--) {
 		c = client_take(control, READY);
 		if (c)
 			budget -= call_serve(c, budget < CONTROL_TURN_CLIENT ? budget
@@ -138,18 +143,32 @@ flush_touched(struct control *control)
 		client_flush(c);
 }
 
+/* What many answers were made in lies between what is still needed: the C library keeps it for
+ * ever. */
+static void
+on_calm(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct control *control = w->data;
+
+	(void)revents;
+	ev_timer_stop(loop, w);
+	control->given = 0;
+	(void)malloc_trim(0);
+}
+
 static void
 on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 {
 	struct control *control = w->data;
-	bool more = false;
+	bool more;
 
 	(void)revents;
 	serve_ready(control);
 	flush_touched(control);
 	bury_doomed(control);
-	for (int i = 0; i < LISTS; i++)
-		more = more || control->lists[i].first;
+	if (control->given > CALM_BYTES && !ev_is_active(&control->calm))
+		ev_timer_again(loop, &control->calm);
+	more = control->nready > 0 || control->lists[TOUCHED].first || control->lists[DOOMED].first;
 	if (!more)
 		ev_timer_stop(loop, &control->again);
 	else
@@ -171,12 +190,14 @@ init_watchers(struct control *control)
 	ev_io_init(&control->hang_up, client_hang_ups, control->hang_ups, EV_READ);
 	ev_init(&control->rest, on_rested);
 	control->rest.repeat = REST_SECONDS;
+	ev_init(&control->calm, on_calm);
+	control->calm.repeat = CALM_SECONDS;
 	ev_timer_init(&control->again, on_again, 0., 0.);
 	ev_prepare_init(&control->prepare, on_prepare);
 	/* After everybody else's, and before the turn's, which is the last. */
 	ev_set_priority(&control->prepare, EV_MINPRI + 1);
 	control->acceptable.data = control->hang_up.data = control->rest.data =
-	    control->again.data = control->prepare.data = control;
+	    control->again.data = control->calm.data = control->prepare.data = control;
 	ev_io_start(control->loop, &control->acceptable);
 	ev_io_start(control->loop, &control->hang_up);
 	ev_prepare_start(control->loop, &control->prepare);
@@ -198,6 +219,7 @@ control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf, in
 	control->arg = arg;
 	for (int i = 0; i < LISTS; i++)
 		control->lists[i].last = &control->lists[i].first;
+	control->ready_last = &control->ready;
 	control->hang_ups = epoll_create1(EPOLL_CLOEXEC);
 	if (control->hang_ups < 0) {
 		r = err_errno(err, errno, "cannot watch clients");
@@ -264,6 +286,7 @@ control_free(struct control *control)
 	ev_ref(control->loop);
 	ev_ref(control->loop);
 	ev_timer_stop(control->loop, &control->again);
+	ev_timer_stop(control->loop, &control->calm);
 	ev_prepare_stop(control->loop, &control->prepare);
 	ev_io_stop(control->loop, &control->hang_up);
 	close(control->hang_ups);

@@ -153,6 +153,7 @@ hold(struct client *c, const char *frame, size_t n, enum control_fate fate)
 		held->ask = xstrndup(c->call.text, held->nask);
 	}
 	await_turn(c, held);
+	c->control->given += n;
 }
 
 static void
@@ -200,7 +201,7 @@ control_reply(struct control_call *call, json_t *parameters, bool continues)
 	struct client *c = client_of(call);
 
 	/* Who did not ask for more, or for any reply, gets none. */
-	if (c->buried || call->oneway || (continues && !call->more))
+	if (c->buried || c->hung_up || call->oneway || (continues && !call->more))
 		json_decref(parameters);
 	else
 		hold_json(c, varlink_reply(parameters, continues), call->fate);
@@ -223,7 +224,7 @@ control_error(struct control_call *call, const struct err *err)
 {
 	struct client *c = client_of(call);
 
-	if (!call->oneway && !c->buried)
+	if (!call->oneway && !c->buried && !c->hung_up)
 		hold_json(c, err_to_json(err), call->fate);
 	finish(c);
 }
@@ -270,7 +271,11 @@ control_may_send(struct control_call *call, void (*drained)(void *arg), void *ar
 
 	bool open = turn_open(c->control->turn);
 
-	if (c->buried || (client_has_room(c) && !open))
+	/* Nobody reads: who asked to be told of that need send nothing, others come to their end.
+	 */
+	if (c->buried || c->hung_up)
+		return !call->gone;
+	if (client_has_room(c) && !open)
 		return true;
 	call->drained = drained;
 	call->drained_arg = arg;
@@ -301,6 +306,7 @@ hand_out(struct client *c, const char *text, size_t n, uint64_t place)
 		refuse_frame(c, &err);
 		return;
 	}
+	peer_name(&c->peer);
 	c->call = (struct control_call){.open = true,
 					.more = what.more,
 					.oneway = what.oneway,
@@ -353,6 +359,7 @@ serve_again(struct client *c, size_t budget)
 size_t
 call_serve(struct client *c, size_t budget)
 {
+	struct spell slice = spell_begin(CONTROL_SLICE_US);
 	size_t n, served;
 	const char *text;
 	int r = 0;
@@ -366,6 +373,8 @@ call_serve(struct client *c, size_t budget)
 		c->frames--;
 		served++;
 		hand_out(c, text, n, 0);
+		if (spell_over(&slice))
+			break;
 	}
 	if (r < 0)
 		refuse_rest(c, VARLINK_FRAME_MAX);

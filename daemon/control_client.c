@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/failpoint.h"
 #include "common/xalloc.h"
@@ -27,6 +28,30 @@
 #define FRAME_SECONDS	 30.0
 #define STALL_SECONDS	 60.0
 
+static int64_t
+clock_us(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+struct spell
+spell_begin(int64_t us)
+{
+	return (struct spell){.wall_us = clock_us(CLOCK_MONOTONIC) + us,
+			      .own_us = clock_us(CLOCK_PROCESS_CPUTIME_ID) + us};
+}
+
+/* The first clock costs next to nothing, the second a system call. */
+bool
+spell_over(const struct spell *spell)
+{
+	return clock_us(CLOCK_MONOTONIC) >= spell->wall_us &&
+	       clock_us(CLOCK_PROCESS_CPUTIME_ID) >= spell->own_us;
+}
+
 /* ---- lists ---- */
 
 void
@@ -38,33 +63,131 @@ control_wake(struct control *control)
 	ev_timer_start(control->loop, &control->again);
 }
 
+static void
+append(struct client_list *to, struct client *c, enum list list)
+{
+	c->in_list[list] = true;
+	c->listed[list] = NULL;
+	*to->last = c;
+	to->last = &c->listed[list];
+}
+
+static struct client *
+take(struct client_list *from, enum list list)
+{
+	struct client *c = from->first;
+
+	if (!c)
+		return NULL;
+	from->first = c->listed[list];
+	if (!from->first)
+		from->last = &from->first;
+	c->in_list[list] = false;
+	return c;
+}
+
+/* Behind the others that have somebody ready. */
+static void
+line_queue(struct control *control, struct line *line)
+{
+	if (line->in_ready)
+		return;
+	line->in_ready = true;
+	line->next_ready = NULL;
+	*control->ready_last = line;
+	control->ready_last = &line->next_ready;
+}
+
+static struct client *
+take_ready(struct control *control)
+{
+	struct line *line = control->ready;
+	struct client *c;
+
+	if (!line)
+		return NULL;
+	control->ready = line->next_ready;
+	if (!control->ready)
+		control->ready_last = &control->ready;
+	line->in_ready = false;
+	c = take(&line->ready, READY);
+	control->nready--;
+	if (line->ready.first)
+		line_queue(control, line);
+	return c;
+}
+
 void
 client_list(struct client *c, enum list list)
 {
-	struct client_list *l = &c->control->lists[list];
+	struct control *control = c->control;
 
 	if (c->in_list[list])
 		return;
-	c->in_list[list] = true;
-	c->listed[list] = NULL;
-	*l->last = c;
-	l->last = &c->listed[list];
-	control_wake(c->control);
+	if (list == READY) {
+		append(&c->line->ready, c, READY);
+		line_queue(control, c->line);
+		control->nready++;
+	} else {
+		append(&control->lists[list], c, list);
+	}
+	control_wake(control);
 }
 
 struct client *
 client_take(struct control *control, enum list list)
 {
-	struct client_list *l = &control->lists[list];
-	struct client *c = l->first;
+	return list == READY ? take_ready(control) : take(&control->lists[list], list);
+}
 
-	if (!c)
-		return NULL;
-	l->first = c->listed[list];
-	if (!l->first)
-		l->last = &l->first;
-	c->in_list[list] = false;
-	return c;
+static struct line *
+line_find(const struct control *control, int64_t uid)
+{
+	struct line *line = control->lines;
+
+	while (line && line->uid != uid)
+		line = line->next;
+	return line;
+}
+
+size_t
+client_count(const struct control *control, int64_t uid)
+{
+	const struct line *line = line_find(control, uid);
+
+	return line ? line->clients : 0;
+}
+
+static void
+line_join(struct client *c)
+{
+	struct control *control = c->control;
+	struct line *line = line_find(control, c->peer.uid);
+
+	if (!line) {
+		line = xcalloc(1, sizeof(*line));
+		line->uid = c->peer.uid;
+		line->ready.last = &line->ready.first;
+		line->next = control->lines;
+		control->lines = line;
+	}
+	line->clients++;
+	line->held++;
+	c->line = line;
+}
+
+/* The last one of a uid takes the line with him. */
+static void
+line_leave(struct client *c)
+{
+	struct line **at = &c->control->lines;
+
+	if (--c->line->held > 0)
+		return;
+	while (*at != c->line)
+		at = &(*at)->next;
+	*at = c->line->next;
+	free(c->line);
 }
 
 static void
@@ -127,6 +250,7 @@ client_abandon_upgrade(struct client *c)
 static void
 free_client(struct client *c)
 {
+	line_leave(c);
 	peer_clear(&c->peer);
 	varlink_input_clear(&c->in);
 	buffer_clear(&c->out);
@@ -178,6 +302,7 @@ detach(struct client *c)
 	c->fd = -1;
 	c->buried = true;
 	c->control->nclients--;
+	c->line->clients--;
 	unlink_client(&c->control->clients, c);
 	link_client(&c->control->lingering, c);
 	varlink_input_clear(&c->in);
@@ -336,6 +461,7 @@ wait_writable(struct client *c, bool moved)
 static void
 cut_off(struct client *c, const char *why)
 {
+	peer_name(&c->peer);
 	log_warning("cut off a reader (%s, process %lld) that %s", c->peer.name,
 		    (long long)c->peer.pid, why);
 	client_doom(c);
@@ -388,7 +514,8 @@ client_flush(struct client *c)
 		write_out(c);
 	if (c->buried)
 		return;
-	client_go_on(c);
+	if (!c->hung_up)
+		client_go_on(c);
 	if ((c->frames && client_takes_calls(c)) || client_asks_again(c))
 		client_list(c, READY);
 	client_look(c);
@@ -556,6 +683,7 @@ client_new(struct control *control, int fd, const struct control_peer *peer)
 
 	c->peer = *peer;
 	c->control = control;
+	line_join(c);
 	c->fd = fd;
 	ev_io_init(&c->readable, on_readable, fd, EV_READ);
 	ev_io_init(&c->writable, on_writable, fd, EV_WRITE);

@@ -14,7 +14,8 @@
 #include "daemon/listen.h"
 #include "daemon/peer.h"
 
-#define CONTROL_TURN_CLIENT 256		 /* frames of one client that are handed out in one turn */
+#define CONTROL_TURN_CLIENT 256		 /* frames of one client that are handed out in one go, */
+#define CONTROL_SLICE_US    2000	 /* but no further one after so long */
 #define CONTROL_BUFFER_KEEP (16 * 1024)	 /* an empty buffer that is larger gives its memory back */
 
 /* A client stands in several lists of the control at once, in each at most once: it has frames to hand out, output to
@@ -48,9 +49,26 @@ struct held {
 	char frame[];
 };
 
+struct client_list {
+	struct client *first, **last;
+};
+
+/* Those of one uid: they wait in a line of their own, so that who comes with a hundred connections has no more turns than
+   who comes with one. */
+struct line {
+	int64_t uid;
+	size_t clients; /* that have it; connected ones */
+	size_t held;	/* by them, and by those that linger */
+	struct client_list ready;
+	struct line *next;	 /* all lines */
+	struct line *next_ready; /* those with somebody ready, in the order of their turns */
+	bool in_ready;
+};
+
 struct client {
 	struct control_call call; /* first: a call is its client */
 	struct control *control;
+	struct line *line;
 	struct client *previous, *next; /* all that are connected, or all that linger */
 	struct client *listed[LISTS];	/* the next in each list */
 	bool in_list[LISTS];
@@ -73,10 +91,6 @@ struct client {
 	void *taken_arg;
 };
 
-struct client_list {
-	struct client *first, **last;
-};
-
 struct control {
 	struct ev_loop *loop;
 	struct turn *turn;
@@ -87,6 +101,8 @@ struct control {
 	ev_timer rest;
 	ev_prepare prepare;
 	ev_timer again; /* due at once: lists are not empty, so do not sleep */
+	ev_timer calm;	/* after large answers: memory that is free goes back to the system */
+	size_t given;	/* bytes of answers since then */
 	int hang_ups;	/* epoll of those that are not read from, for their hang-up */
 	ev_io hang_up;
 	bool exhausted;	 /* no descriptors, and the log says so already */
@@ -94,12 +110,23 @@ struct control {
 	struct rights *rights;
 	struct client *clients, *lingering;
 	size_t nclients;
-	struct client_list lists[LISTS];
+	struct client_list lists[LISTS]; /* but READY: that is in lines */
+	struct line *lines, *ready, **ready_last;
+	size_t nready; /* clients */
 };
 
 /* control_client.c. Lists that are not empty keep the loop from sleeping before the next prepare. */
 void client_list(struct client *c, enum list list);
-struct client *client_take(struct control *control, enum list list); /* the first, or NULL */
+/* The first, or NULL; of READY the first of the uid whose turn it is. */
+struct client *client_take(struct control *control, enum list list);
+/* How many connections of this uid there are. */
+size_t client_count(const struct control *control, int64_t uid);
+/* So long, of this process's own time: on a machine that is busy with others no turn is cut short. */
+struct spell {
+	int64_t wall_us, own_us; /* when it is over */
+};
+struct spell spell_begin(int64_t us);
+bool spell_over(const struct spell *spell);
 /* Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
 void client_new(struct control *control, int fd, const struct control_peer *peer);
 /* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds it. */
@@ -124,7 +151,7 @@ void client_look(struct client *c);
 void client_hang_ups(struct ev_loop *loop, ev_io *w, int revents); /* of a control's epoll */
 void control_wake(struct control *control);
 
-/* control_call.c. Hands out what this client may have in this turn; returns how many frames that were. */
+/* control_call.c. Hands out what this client may have in one go; returns how many frames that were. */
 size_t call_serve(struct client *c, size_t budget);
 
 #endif

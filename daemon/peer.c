@@ -37,12 +37,14 @@ read_groups(int fd, gid_t primary, struct rights_who *who)
 	return 0;
 }
 
-static void
-read_name(struct control_peer *who)
+void
+peer_name(struct control_peer *who)
 {
 	char buffer[4096];
 	struct passwd entry, *found = NULL;
 
+	if (who->name[0])
+		return;
 	(void)snprintf(who->name, sizeof(who->name), "uid %lld", (long long)who->uid);
 	if (getpwuid_r((uid_t)who->uid, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
 		return;
@@ -63,7 +65,7 @@ peer_read(int fd, struct control_peer *ret_peer)
 		return;
 	ret_peer->uid = ret_peer->as.uid = credentials.uid;
 	ret_peer->pid = credentials.pid;
-	read_name(ret_peer);
+	ret_peer->name[0] = '\0';
 	if (read_groups(fd, credentials.gid, &ret_peer->as) < 0)
 		rights_who_clear(&ret_peer->as);
 	else

@@ -7,8 +7,10 @@
 
 #include "daemon/control.h"
 
-/* Without role and rights, which are judged, not read. */
+/* Without role and rights, which are judged, not read, and without the name. */
 void peer_read(int fd, struct control_peer *ret_peer);
+/* Looks the name up, if that was not done yet: only for who asks something, for it takes longer than all the rest. */
+void peer_name(struct control_peer *peer);
 void peer_clear(struct control_peer *peer);
 /* root, or the user that the daemon runs as */
 bool peer_is_root(const struct control_peer *peer);

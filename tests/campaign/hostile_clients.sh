@@ -8,4 +8,5 @@
 GUESTS=1 N=${N:-$("$top_builddir/tests/campaign/guest" count)}
 export GUESTS N
 PULSE_FDS=12 # the polite ones and what they have running
+PULSE_KIB=3072 # the jobs of the polite fill SQLite's cache of pages, 2 MiB
 . "$top_srcdir/tests/campaign/crash.sh"

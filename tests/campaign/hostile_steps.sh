@@ -7,10 +7,11 @@
 #   SEED=  the order of the cases and the moments of the kills (default: the clock)
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/campaign/pulse.sh"
+. "$top_srcdir/tests/campaign/results.sh"
 
 here=$top_builddir/tests/campaign
 SEED=${SEED:-$(date +%s)}
-LOG_BYTES=$((2 * 1024 * 1024 + 65536))
+PULSE_PEAK_KIB=1024 LOG_BYTES=$((2 * 1024 * 1024 + 65536))
 violations=0 skips=0
 violation() { echo "VIOLATION $*"; violations=$((violations + 1)); }
 skipped() { echo "skipped: $*"; skips=$((skips + 1)); }
@@ -224,7 +225,7 @@ left=$(grep -lzxF "HOSTILE=$HOME_DIR" /proc/[0-9]*/environ 2>/dev/null | wc -l)
 [ "$left" = 0 ] || violation "I9 $left processes survive bmd"
 
 judge_pulse "$HOME_DIR/pulse" || violations=$((violations + 1))
-bound=$([ $violations = 0 ] && awk "BEGIN { printf \"%.2g %%\", 300 / $N }" || echo -)
-echo "| hostile steps: $count ways to stay, to bomb, to flood, to fill, not to start; the last quarter with SIGKILL of bmd (\`make check-hostile\`) | $N runs | $violations | $bound | p99 of status $P99_MS ms, $((skips + PULSE_SKIPS)) skipped, seed $SEED, $(($(date +%s) - begin)) s |"
+record steps "hostile steps: $count ways to stay, to bomb, to flood, to fill, to starve, not to start; in the last quarter with SIGKILL of bmd (\`make check-hostile\`)" \
+    "$N" runs "$SEED" "$violations" $(($(date +%s) - begin)) "p99 of status $P99_MS ms, $((skips + PULSE_SKIPS)) skipped"
 [ $violations = 0 ] || { echo "again: SEED=$SEED N=$N make check-hostile"; exit 1; }
 OK "nothing survived, everything was said"

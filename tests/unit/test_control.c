@@ -82,7 +82,7 @@ static struct conf conf;
 static char folder[64], path[108];
 static struct control_call *kept[8];
 static size_t nkept;
-static int calls, gone, drained, taken_fd, taken_times;
+static int poured, calls, gone, drained, taken_fd, taken_times;
 static struct control_peer last_peer;
 static ev_timer tick;
 
@@ -108,8 +108,31 @@ on_taken(int fd, void *arg)
 	taken_times++;
 }
 
-/* Echo answers its parameters; Change does so after changing something; Keep leaves the call in
- * kept[]. */
+/* A stream of 32 MiB in pieces, as fast as it may. */
+static void
+pour(void *arg)
+{
+	struct control_call *call = arg;
+
+	while (poured < 4096 && control_may_send(call, pour, call)) {
+		poured++;
+		control_reply(call, json_pack("{s:o}", "text", json_sprintf("%8192d", poured)), true);
+	}
+}
+
+static void
+spin(int us)
+{
+	struct timespec begin, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < us);
+}
+
+/* Echo answers its parameters, Slow takes its time for that; Change does so after changing something; Keep leaves the
+ * call in kept[]; Pour streams. */
 static void
 handler(struct control_call *call, const struct varlink_call *what, const struct control_peer *peer,
 	void *arg)
@@ -142,6 +165,12 @@ handler(struct control_call *call, const struct varlink_call *what, const struct
 	} else if (!strcmp(what->member, "Watch")) {
 		kept[nkept++] = call;
 		control_on_gone(call, on_gone, NULL);
+	} else if (!strcmp(what->member, "Slow")) {
+		spin(300);
+		control_reply(call, json_incref(what->parameters), false);
+	} else if (!strcmp(what->member, "Pour")) {
+		control_on_gone(call, on_gone, NULL);
+		pour(call);
 	} else if (!strcmp(what->member, "Up")) {
 		control_upgrade(call, json_object(), on_taken, NULL);
 	} else if (!strcmp(what->member, "Text")) {
@@ -872,6 +901,44 @@ START_TEST(places_for_root)
 }
 END_TEST
 
+/* A hundred connections of somebody else have no more turns than he has with one. */
+START_TEST(fair_by_uid)
+{
+	int flood[40], fd, before;
+
+	if (geteuid() != 0)
+		return;
+	for (int i = 0; i < 40; i++) {
+		flood[i] = dial_as(70000, 70000);
+		for (int j = 0; j < 60; j++)
+			say(flood[i], CALL("Slow", 1));
+	}
+	fd = dial();
+	pass();
+	say(fd, CALL("Echo", 7));
+	before = calls;
+	HEAR(fd, REPLY(7));
+	ck_assert_int_le(calls - before, 100);
+	for (int i = 0; i < 40; i++)
+		close(flood[i]);
+	close(fd);
+}
+END_TEST
+
+/* Nothing is made for a client that is found gone before its stream begins. */
+START_TEST(stream_to_nobody)
+{
+	int fd = dial();
+
+	for (int i = 0; i < 20; i++) /* more than one turn's */
+		say(fd, CALL("Slow", 1));
+	say(fd, "{\"method\":\"t.t.Pour\",\"parameters\":{},\"more\":true}");
+	close(fd);
+	SPIN(gone == 1);
+	ck_assert_int_eq(poured, 0);
+}
+END_TEST
+
 START_TEST(no_descriptors)
 {
 	struct rlimit before, limit;
@@ -1149,6 +1216,8 @@ main(void)
 				      flood_is_fair,
 				      many_of_one_uid,
 				      places_for_root,
+				      fair_by_uid,
+				      stream_to_nobody,
 				      no_descriptors,
 				      roles,
 				      upgrade,
