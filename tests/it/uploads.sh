@@ -43,6 +43,17 @@ is "objects" 0 "$(objects)"
 is "builds" 0 "$(bmctl --json build list app | jq '.builds | length')"
 OK "an upload that is broken off leaves nothing"
 
+# On a terminal, and only there, it says how far it is, how fast, and how much time is left.
+expect 0 bmctl build add app 1.1 "site=$HOME_DIR/big"
+! grep -q '/s' "$HOME_DIR/err" || FAIL "progress where there is no terminal"
+if command -v script >/dev/null; then
+    script -qec "bmctl build add app 1.2 site=$HOME_DIR/big" /dev/null </dev/null >"$HOME_DIR/out"
+    tr '\r' '\n' <"$HOME_DIR/out" | grep -qE '^site: [0-9.]+ [KM]iB of 200.0 MiB, [0-9.]+ [KMG]iB/s, [0-9a-z ]+ left' ||
+        { tr '\r' '\n' <"$HOME_DIR/out"; FAIL "no progress on a terminal"; }
+    prints 'app 1.2/1'
+fi
+OK "progress"
+
 for i in 1 2 3; do
     bmctl build add app 2.0 --number 7 "site=$HOME_DIR/site" >"$HOME_DIR/answer$i" 2>/dev/null &
     eval "client$i=\$!"
@@ -51,8 +62,8 @@ for i in 1 2 3; do
     eval "wait \$client$i" || FAIL "upload $i"
     is "answer $i" "app 2.0/7" "$(cat "$HOME_DIR/answer$i")"
 done
-is "builds" 1 "$(bmctl --json build list app | jq '.builds | length')"
-is "objects" 1 "$(objects)"
+is "builds" 1 "$(bmctl --json build list app --release 2.0 | jq '.builds | length')"
+is "objects" 2 "$(objects)"
 nothing_left || FAIL "staged files are left"
 OK "the same build three times at once is one"
 

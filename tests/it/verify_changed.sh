@@ -20,6 +20,7 @@ case $(stat -f -c %T "$HOME_DIR") in ext*|xfs|btrfs|f2fs|zfs) none=0 ;; *) none=
 for n in 1 2; do
     mkdir -p "$HOME_DIR/$n/sub"
     for f in a b sub/c; do echo "$f of $n" >"$HOME_DIR/$n/$f"; done
+    ln -s a "$HOME_DIR/$n/link"
     bmctl build add shop 1.0.$n "site=$HOME_DIR/$n" >/dev/null || FAIL "add $n"
     bmctl deploy shop 1.0.$n --to production --now --wait >/dev/null 2>&1 || FAIL "deploy $n"
 done
@@ -52,6 +53,12 @@ changes() {
     change 'new (added)' ': >new'
     change 'sub/c (missing)' 'rm sub/c'
     change 'a (no longer a file)' 'mv a ../../keep; ln -s b a'
+    change 'a (other content)' 'printf x | dd of=a bs=1 seek=2 conv=notrunc 2>/dev/null'
+    change 'a (other content)' 'touch -r a ../../ref; truncate -s 3 a; truncate -s 7 a; touch -r ../../ref a'
+    change 'link (other target)' 'ln -sfn b link'
+    change 'link (no longer a link)' 'rm link; cp a link'
+    change 'sub (no longer a folder)' 'mv sub ../../sub; ln -s ../../sub sub; rm -rf ../../keep'
+    rm -rf "$www/sub"
 }
 changes
 OK "changes are found with verify = changed"

@@ -841,7 +841,7 @@ watch(void *arg)
 
 START_TEST(no_gap)
 {
-	/* The whole of it: BMD_TEST_SWITCHES=1000 BMD_TEST_READS=1000000. */
+	/* The whole of it, in `make check-store`: BMD_TEST_SWITCHES=1000 BMD_TEST_READS=1000000. */
 	const char *switches = getenv("BMD_TEST_SWITCHES"), *least = getenv("BMD_TEST_READS");
 	int n = switches ? atoi(switches) : 40, wanted = least ? atoi(least) : 1;
 	struct manifest one, two;
@@ -912,11 +912,12 @@ END_TEST
 int
 main(void)
 {
-	const TTest *const tests[] = {release, aside_fails, settled, stamped, racy,	   mapped, stamped_in_place,
-				      damaged, shared,	pruning, in_place, errors, leftovers,
-				      locked,  no_gap,	tree,	 many};
+	const TTest *const tests[] = {release,	aside_fails,	  settled,   stamped, racy,
+				      mapped,	stamped_in_place, damaged,   shared,  pruning,
+				      in_place, errors,		  leftovers, locked,  tree,
+				      many};
 	Suite *suite = suite_create("place");
-	TCase *tcase = tcase_create("place");
+	TCase *tcase = tcase_create("place"), *gaps_case = tcase_create("gaps");
 
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
@@ -924,5 +925,9 @@ main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
 		tcase_add_test(tcase, tests[i]);
 	suite_add_tcase(suite, tcase);
+	tcase_add_checked_fixture(gaps_case, setup, teardown);
+	tcase_set_timeout(gaps_case, 60);
+	tcase_add_test(gaps_case, no_gap);
+	suite_add_tcase(suite, gaps_case);
 	return unit_run(suite);
 }
