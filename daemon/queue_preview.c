@@ -72,25 +72,50 @@ count(const struct manifest_entry *old, const struct manifest_entry *new, void *
 		counts->changed++;
 }
 
-/* The manifest of an artifact; an empty one where there is no such artifact. */
+/* The list of files of an artifact, whose entries borrow from its text: half the work of a parsed
+ * one, and bmd's loop waits for it. */
+struct listed {
+	char *text;
+	struct manifest manifest;
+};
+
 static void
-read_manifest(struct queue *queue, const struct store_build *build, const char *name,
-	      struct manifest *ret, json_t *problems)
+listed_clear(struct listed *listed)
+{
+	free(listed->manifest.v);
+	free(listed->text);
+}
+
+static int
+borrow(const struct manifest_entry *entry, void *arg)
+{
+	struct manifest *manifest = arg;
+
+	XGROW(manifest->v, manifest->n, manifest->room);
+	manifest->v[manifest->n++] = *entry;
+	return 0;
+}
+
+/* An empty list where there is no such artifact. */
+static void
+read_list(struct queue *queue, const struct store_build *build, const char *name,
+	  struct listed *ret, json_t *problems)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
-	_cleanup_free_ char *text = NULL;
 	size_t n;
 	int r;
 
 	for (size_t i = 0; build && i < build->nartifacts; i++) {
 		if (strcmp(build->artifacts[i].name, name) != 0)
 			continue;
-		r = objects_get_manifest(queue->objects, build->artifacts[i].digest, &text, &n,
+		r = objects_get_manifest(queue->objects, build->artifacts[i].digest, &ret->text, &n,
 					 &err);
 		if (r == 0)
-			r = manifest_parse(text, n, ret, &err);
-		if (r < 0)
+			r = manifest_walk(ret->text, n, borrow, &ret->manifest, &err);
+		if (r < 0) {
+			ret->manifest.n = 0;
 			(void)json_array_append_new(problems, json_string(err.text));
+		}
 		return;
 	}
 }
@@ -99,13 +124,12 @@ static void
 diff_artifact(struct queue *queue, const struct store_build *old, const struct store_build *new,
 	      const char *name, struct counts *counts, json_t *problems)
 {
-	struct manifest before = {0}, after = {0};
+	_cleanup_(listed_clear) struct listed before = {0};
+	_cleanup_(listed_clear) struct listed after = {0};
 
-	read_manifest(queue, old, name, &before, problems);
-	read_manifest(queue, new, name, &after, problems);
-	manifest_diff(&before, &after, count, counts);
-	manifest_clear(&before);
-	manifest_clear(&after);
+	read_list(queue, old, name, &before, problems);
+	read_list(queue, new, name, &after, problems);
+	manifest_diff(&before.manifest, &after.manifest, count, counts);
 }
 
 static const struct store_artifact *
