@@ -97,9 +97,6 @@ keep_history(struct collect *collect, const struct history *history, const char 
 		     "job %lld, which left %s dirty, came from it",
 		     (long long)history->unfinished.job, stage);
 	}
-	if (history->busy)
-		keep(collect, &history->running.build, RULE_RUNNING, "job %lld deploys it to %s",
-		     (long long)history->running.job, stage);
 }
 
 /* A dead run whose processes may still be there. */

@@ -1747,7 +1747,9 @@ END_TEST
 START_TEST(test_collect_dirty_and_popped)
 {
 	_cleanup_json_ json_t *reply = NULL;
+	struct build_ref two = ref("1.0/2");
 	struct queue_request elsewhere;
+	char run[RUN_ID_SIZE];
 	int64_t job;
 
 	set_up();
@@ -1775,6 +1777,18 @@ START_TEST(test_collect_dirty_and_popped)
 	TEXT(fate(reply, "1.0/4"), "free old");
 	TEXT(fate(reply, "1.0/3"), "free old");
 	TEXT(fate(reply, "1.0/2"), "keep live");
+	/* A run that is lost, and whose processes may still be there, keeps its build whatever else it is. */
+	job = ask(false, "1.0/6", 0);
+	look();
+	snprintf(run, sizeof(run), "%032lld", (long long)job);
+	OK(queue_lost(queue, job, run, "bmd-run is gone without a result", true, now, &err));
+	json_decref(reply);
+	reply = collect(true);
+	TEXT(fate(reply, "1.0/6"), "keep running");
+	OK(queue_settle(queue, "shop", "production", &two, "looked", &ben, now, &err));
+	json_decref(reply);
+	reply = collect(true);
+	TEXT(fate(reply, "1.0/6"), "keep newest");
 	/* A stage that is not configured any more keeps what it had. */
 	conf->applications[0].nstages = 1;
 	json_decref(reply);
