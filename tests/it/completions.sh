@@ -64,6 +64,31 @@ for shell in bash zsh fish; do
     if command -v $shell >/dev/null; then SHELLS="$SHELLS $shell"; else echo "left out: $shell is not here"; fi
 done
 
+# All verbs and all options, from the tables that bmctl is made of. bash is asked for each verb's options, and offers these and no others;
+# of the files for the other two it is enough that they have the words.
+words=$("$top_builddir/tests/unit/vocabulary") || FAIL "no vocabulary"
+echo "$words" | sed -n 's/^verb //p' >"$HOME_DIR/verbs"
+[ "$(wc -l <"$HOME_DIR/verbs")" -ge 40 ] || FAIL "hardly any verbs"
+while read -r verb; do
+    word=${verb##* }
+    group=${verb% *}
+    [ "$group" != "$verb" ] || group=
+    case $SHELLS in *bash*)
+        ask_bash "bmctl ${group:+$group }$word" </dev/null | grep -qx -- "$word" || FAIL "bash offers no ${group:+$group }$word"
+        want=$(echo "$words" | sed -n "s/^takes \([a-z-]*\) $verb\$/--\1/p" | sort -u)
+        got=$(ask_bash "bmctl $verb -" </dev/null)
+        [ "$want" = "$got" ] || FAIL "bash offers for $verb:" $got "instead of" $want ;;
+    esac
+    for file in zsh fish; do
+        grep -qw -- "$word" "$completions/bmctl.$file" || FAIL "bmctl.$file does not know $verb"
+    done
+done <"$HOME_DIR/verbs"
+for option in $(echo "$words" | sed -n 's/^option //p'); do
+    grep -qE -- "--$option\b" "$completions/bmctl.zsh" || FAIL "bmctl.zsh does not know --$option"
+    grep -qE -- "-l $option\b" "$completions/bmctl.fish" || FAIL "bmctl.fish does not know --$option"
+done
+OK "$(wc -l <"$HOME_DIR/verbs") verbs and their options"
+
 application shop <<CONF
     stages = {"testing", "production"}
     stage "testing" { plan = "one" }
