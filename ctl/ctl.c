@@ -73,6 +73,16 @@ from_environment(const char *name)
 	return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
+static bool
+is_verb(const char *word, size_t n)
+{
+	for (size_t i = 0; i < verbs_count; i++)
+		if (strncmp(verbs[i].name, word, n) == 0 &&
+		    (verbs[i].name[n] == '\0' || verbs[i].name[n] == ' '))
+			return true;
+	return false;
+}
+
 /* Whom to ask. $BMD_SOCKET speaks of this machine, and is not sent to another one; an empty -H is
  * this machine. */
 static int
@@ -98,7 +108,7 @@ open_where(struct ctl *ctl, struct err *err)
 		return err_set(err, ERR_USAGE, "--socket is empty: name the socket of bmd");
 	ctl->client = client_new(ctl->host, ctl->socket);
 	if (ctl->host != NULL && ctl_given(ctl, OPTION_HOST))
-		table_program(ctl->host);
+		table_program(ctl->host, is_verb);
 	return 0;
 }
 

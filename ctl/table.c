@@ -27,11 +27,13 @@ struct table {
 
 /* The one thing that all lines have in common: the machine they are about. NULL: this one. */
 static const char *typed_host;
+static bool (*typed_verb)(const char *word, size_t n);
 
 void
-table_program(const char *host)
+table_program(const char *host, bool (*is_verb)(const char *word, size_t n))
 {
 	typed_host = host;
+	typed_verb = is_verb;
 }
 
 /* Is AT, in TEXT, a command: bmctl as a word, and a verb after it? */
@@ -40,7 +42,8 @@ is_command(const char *text, const char *at)
 {
 	const char *verb = at + strlen("bmctl ");
 
-	return (at == text || strchr(" (:,;", at[-1]) != NULL) && *verb >= 'a' && *verb <= 'z';
+	return (at == text || strchr(" (:,;", at[-1]) != NULL) &&
+	       typed_verb(verb, strspn(verb, "abcdefghijklmnopqrstuvwxyz"));
 }
 
 /* TEXT, escaped for the terminal, with the host in its commands. free() it. */

@@ -41,8 +41,8 @@ const char *table_color(const char *state);
 void table_line(FILE *f, const char *format, ...) _printf_(2, 3);
 
 /* From now on commands in lines and cells are shown as they have to be typed for HOST (borrowed): "bmctl cancel 42" as
- * "bmctl -H HOST cancel 42". */
-void table_program(const char *host);
+ * "bmctl -H HOST cancel 42". IS_VERB tells whether the N bytes at WORD are the first word of one. */
+void table_program(const char *host, bool (*is_verb)(const char *word, size_t n));
 
 DEFINE_CLEANUP(struct table *, cleanup_table, table_free)
 #define _cleanup_table_ _cleanup_(cleanup_table)

@@ -9,11 +9,13 @@ BMCTL=$(command -v bmctl)
 me=$(id -un)
 keys=$HOME_DIR/ssh
 mkdir -m 700 "$keys"
-for key in host plain forced strange; do ssh-keygen -q -t ed25519 -N '' -f "$keys/$key" || FAIL "ssh-keygen"; done
+for key in host plain forced strange lacking; do ssh-keygen -q -t ed25519 -N '' -f "$keys/$key" || FAIL "ssh-keygen"; done
 {
     cat "$keys/plain.pub"
     printf 'restrict,command="%s -s %s bridge" ' "$BMCTL" "$BMD_SOCKET"
     cat "$keys/forced.pub"
+    printf 'restrict,command="no-such-bmctl bridge" '
+    cat "$keys/lacking.pub"
 } >"$keys/authorized"
 if [ "$(id -u)" = 0 ] && [ ! -d /run/sshd ]; then
     mkdir -m 755 /run/sshd || SKIP "/run/sshd cannot be made, which sshd wants"
@@ -64,7 +66,7 @@ host() {
     host stranger strange "UserKnownHostsFile $keys/known"
     host impostor plain "UserKnownHostsFile $keys/known-other"
     host nobody plain "UserKnownHostsFile $keys/known" "Port 1"
-    host quiet plain "UserKnownHostsFile $keys/known" "SetEnv PATH=/nowhere"
+    host lacking lacking "UserKnownHostsFile $keys/known"
     host bare plain "UserKnownHostsFile $keys/known"
 } >"$keys/config"
 # The user's configuration of ssh is found by the password database, not by $HOME: a wrapper names the test's own.
@@ -168,6 +170,8 @@ expect 4 bmctl -H impostor status
 says 'Host key verification failed'
 expect 5 bmctl -H web -s "$HOME_DIR/no-such" status
 says "cannot reach bmd at web: cannot reach bmd at $HOME_DIR/no-such"
+expect 5 bmctl -H lacking status
+says 'bmctl has to be installed there'
 expect 5 env PATH="${BMCTL%/*}" bmctl -H web status
 says 'ssh cannot be started'
 bmctl -H stranger --json status 2>/dev/null | jq -e '.error == "org.varlink.service.PermissionDenied"' >/dev/null || FAIL "--json tells no error"
