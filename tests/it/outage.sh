@@ -63,13 +63,14 @@ ms=$((($(date +%s%N) - t0) / 1000000))
 bmd_stop
 OK "$COUNTED started within $(($(date +%s) - began)) s; bmctl queue took $ms ms meanwhile"
 
-# Starts overtake each other only by as many as run beside each other; a stage is one at a time, in order.
+# Of all that are due those that began are the first, but for as many as have a slot; a stage is one at a time, in order.
 awk -v running="$RUNNING" '
     NR == FNR { rank[$2] = NR; next }
     $1 == "+" {
         n++
-        off = rank[$2] - n; if (off < 0) off = -off
-        if (off >= 2 * running) { print "job " $2 " is number " n " to start, and " rank[$2] " by its time"; exit 1 }
+        if (rank[$2] > furthest) furthest = rank[$2]
+        # Those before the furthest that have not begun are on their way: no more than there are slots.
+        if (furthest - n >= running) { print "job " $2 " began, number " rank[$2] " by its time, and only " n " have"; exit 1 }
         if (busy[$3]) { print "two runs on " $3; exit 1 }
         if (rank[$2] < before[$3]) { print "job " $2 " started behind a later one of " $3; exit 1 }
         busy[$3] = 1; before[$3] = rank[$2]; stage[$2] = $3
