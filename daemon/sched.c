@@ -133,13 +133,17 @@ static void
 arm(struct sched *sched, int64_t now_us, int64_t next_us)
 {
 	ev_periodic_stop(sched->host.loop, &sched->due);
-	if (next_us == INT64_MAX)
+	if (next_us == INT64_MAX) {
+		(void)sched_clock_alarm(sched, INT64_MAX);
 		return;
+	}
 	/* At once means that a look had more to do than one look does; for ever at once would be a
 	 * mistake. */
 	sched->hurried = next_us <= now_us ? sched->hurried + 1 : 0;
 	if (sched->hurried > HURRIED_MAX)
 		next_us = now_us + 100000;
+	if (sched_clock_alarm(sched, next_us - now_us))
+		return;
 	ev_periodic_set(&sched->due, (double)next_us / 1e6, 0., NULL);
 	ev_periodic_start(sched->host.loop, &sched->due);
 }
@@ -218,6 +222,9 @@ look_now(struct sched *sched, struct err *err)
 		next_us = now_us; /* nothing starts by times that may be wrong */
 	else if (r >= 0)
 		r = queue_look(sched->host.queue, now_us, start, sched, &next_us, err);
+	if (r < 0)
+		return r;
+	r = sched_ahead_look(sched, now_us, &next_us, err);
 	if (r < 0)
 		return r;
 	waits = store_job_queued_stage(store_of(sched), application, stage, err);
@@ -309,7 +316,7 @@ on_helper_end(pid_t pid, int status, void *arg)
 {
 	struct sched *sched = arg;
 
-	if (sched_helper_ended(sched, pid))
+	if (sched_helper_ended(sched, pid) || sched_ahead_ended(sched, pid))
 		return;
 	for (struct running *running = sched->runs; running; running = running->next)
 		if (tend_pid(running->tend) == pid) {
@@ -465,6 +472,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	    .queue = queue,
 	    .turn = turn,
 	    .run_directory = xstrdup(queue_conf(queue)->run_directory),
+	    .ahead = sched_ahead_take,
 	    .changed = on_changed,
 	    .damaged = on_damaged,
 	    .over = on_over,
@@ -501,6 +509,7 @@ sched_free(struct sched *sched)
 	loop = sched->host.loop;
 	sched->stopping = true;
 	zones_free(sched->zones);
+	sched_ahead_drop(sched);
 	sched_clock_end(sched);
 	ev_clear_pending(loop, &sched->look);
 	ev_periodic_stop(loop, &sched->due);
@@ -525,6 +534,7 @@ sched_free(struct sched *sched)
 void
 sched_reload(struct sched *sched)
 {
+	sched_ahead_drop(sched); /* they have read the configuration of before */
 	sched->clocks = true;
 	sched_kick(sched);
 }

@@ -77,6 +77,33 @@ on_set(struct ev_loop *loop, ev_io *watcher, int events)
 	sched_kick(sched);
 }
 
+static void
+on_alarm(struct ev_loop *loop, ev_io *watcher, int events)
+{
+	struct sched *sched = watcher->data;
+	uint64_t times;
+
+	(void)loop, (void)events;
+	if (read(sched->clock.alarm_fd, &times, sizeof(times)) > 0)
+		sched_kick(sched);
+}
+
+bool
+sched_clock_alarm(struct sched *sched, int64_t after_us)
+{
+	struct itimerspec when = {0};
+
+	if (sched->clock.alarm_fd < 0)
+		return false;
+	if (after_us < 1) /* nothing would disarm it */
+		after_us = 1;
+	if (after_us < INT64_MAX) {
+		when.it_value.tv_sec = after_us / WHEN_SECOND;
+		when.it_value.tv_nsec = after_us % WHEN_SECOND * 1000;
+	}
+	return timerfd_settime(sched->clock.alarm_fd, 0, &when, NULL) == 0;
+}
+
 void
 sched_clock_begin(struct sched *sched)
 {
@@ -85,21 +112,30 @@ sched_clock_begin(struct sched *sched)
 	clock->boot = boot_number(sched->host.boot);
 	clock->moved = true;
 	clock->set_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (clock->set_fd < 0)
-		return;
-	wait_for_set(sched);
-	ev_io_init(&clock->set, on_set, clock->set_fd, EV_READ);
-	clock->set.data = sched;
-	ev_io_start(sched->host.loop, &clock->set);
+	clock->alarm_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	clock->set.data = clock->alarm.data = sched;
+	if (clock->alarm_fd >= 0) {
+		ev_io_init(&clock->alarm, on_alarm, clock->alarm_fd, EV_READ);
+		ev_io_start(sched->host.loop, &clock->alarm);
+	}
+	if (clock->set_fd >= 0) {
+		wait_for_set(sched);
+		ev_io_init(&clock->set, on_set, clock->set_fd, EV_READ);
+		ev_io_start(sched->host.loop, &clock->set);
+	}
 }
 
 void
 sched_clock_end(struct sched *sched)
 {
-	if (sched->clock.set_fd < 0)
-		return;
-	ev_io_stop(sched->host.loop, &sched->clock.set);
-	close(sched->clock.set_fd);
+	if (sched->clock.set_fd >= 0) {
+		ev_io_stop(sched->host.loop, &sched->clock.set);
+		close(sched->clock.set_fd);
+	}
+	if (sched->clock.alarm_fd >= 0) {
+		ev_io_stop(sched->host.loop, &sched->clock.alarm);
+		close(sched->clock.alarm_fd);
+	}
 }
 
 /* ---- a reading */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of sched share: sched.c (the look, and the list of runs), sched_watch.c (those who wait for a job),
- * sched_clock.c (whether the clock is believed), sched_helper.c (bmd-import), sched_errand.c (bmd-run for other
- * work than runs).
+ * sched_ahead.c (bmd-runs that are there before they are needed), sched_clock.c (whether the clock is believed),
+ * sched_helper.c (bmd-import), sched_errand.c (bmd-run for other work than runs).
  */
 #ifndef DAEMON_SCHED_PRIVATE_H
 #define DAEMON_SCHED_PRIVATE_H
@@ -14,6 +14,7 @@
 #include "daemon/zones.h"
 
 #define IMPORTS_MAX SCHED_IMPORTS_MAX
+#define SCHED_AHEAD_MAX 4
 
 struct running {
 	struct running *next;
@@ -41,6 +42,15 @@ struct sched {
 		size_t n;
 	} imports, verifies, own, lists;
 
+	struct sched_ahead { /* bmd-runs of jobs that will be due in a moment */
+		struct sched_ahead_run {
+			int64_t job, due_us;
+			int fd;
+			pid_t pid; /* 0 with the launcher systemd */
+		} runs[SCHED_AHEAD_MAX];
+		size_t n;
+	} ahead;
+
 	struct sched_clock {
 		struct steady steady;
 		int64_t boot; /* a digest of this boot's id */
@@ -51,8 +61,9 @@ struct sched {
 		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
 		bool settled; /* a doubt has ended: those who waited for that are to be told */
 		bool moved; /* jobs that count elapsed time may be due at another time */
-		int set_fd;
-		ev_io set;
+		int set_fd;   /* told of a clock that was set */
+		int alarm_fd; /* told of the earliest moment, exactly: epoll counts in milliseconds */
+		ev_io set, alarm;
 	} clock;
 
 	struct zones *zones;
@@ -88,8 +99,17 @@ int sched_clock_recover(struct sched *sched, struct err *err);
 int64_t sched_clock_read(struct sched *sched);
 /* What has to be kept of that, inside of a turn. */
 int sched_clock_keep(struct sched *sched, int64_t now_us, struct err *err);
+/* Looks again after AFTER_US of CLOCK_BOOTTIME (INT64_MAX: not by itself). False: there is no such timer here. */
+bool sched_clock_alarm(struct sched *sched, int64_t after_us);
 /* When to look again for it; INT64_MAX: no need. */
 int64_t sched_clock_wake_us(struct sched *sched);
+
+/* sched_ahead.c */
+/* Launches what will be due in a moment, and says when to look again for that. */
+int sched_ahead_look(struct sched *sched, int64_t now_us, int64_t *next_us, struct err *err);
+bool sched_ahead_take(int64_t job, int *ret_fd, pid_t *ret_pid, void *arg); /* ARG: sched. The callee's from now on */
+bool sched_ahead_ended(struct sched *sched, pid_t pid);			     /* was it one of them? */
+void sched_ahead_drop(struct sched *sched);
 
 /* sched_helper.c */
 /* Was PID a helper that works on stored files? It is forgotten. */

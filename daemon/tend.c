@@ -397,8 +397,9 @@ launch(struct tend *tend)
 	int fd;
 
 	failpoint("fork-before");
-	if (launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
-	    0) {
+	if (!(host->ahead && host->ahead(tend->job, &fd, &tend->pid, host->arg)) &&
+	    launch_run(host->launch, queue_conf(host->queue), tend->job, &fd, &tend->pid, &err) <
+		0) {
 		tend->end_text = xstrdup(err.text);
 		return;
 	}

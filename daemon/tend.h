@@ -27,6 +27,8 @@ struct tend_host { /* what all runs share; outlives them */
 	struct launch *launch;
 	char *run_directory;
 	char boot[40];
+	/* Is there a bmd-run already that was launched for JOB? Then it is the caller's. NULL: there never is. */
+	bool (*ahead)(int64_t job, int *ret_fd, pid_t *ret_pid, void *arg);
 	/* After each commit that changed JOB. */
 	void (*changed)(int64_t job, void *arg);
 	/* These manifests are marked as damaged, by what a run said: to be verified. */

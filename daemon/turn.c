@@ -12,6 +12,7 @@
 
 #include "common/failpoint.h"
 #include "common/xalloc.h"
+#include "daemon/clock.h"
 #include "daemon/log.h"
 
 #define ROUNDS_MAX 16
@@ -132,7 +133,7 @@ round_end(struct turn *turn)
 
 	if (store_in_transaction(turn->store)) {
 		failpoint("commit-before");
-		r = store_commit(turn->store, (int64_t)(ev_now(turn->loop) * 1e6), &failure);
+		r = store_commit(turn->store, clock_now_us(), &failure);
 		if (r == -ENOSPC)
 			store_rollback(turn->store);
 		else if (r < 0)
