@@ -447,6 +447,7 @@ serve(struct daemon *daemon)
 	else
 		run(daemon);
 	stop(daemon);
+	ev_loop_destroy(daemon->loop);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
