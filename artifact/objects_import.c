@@ -39,8 +39,9 @@ struct objects_import {
 	int lock;      /* of the store, shared */
 	char name[24]; /* of it, below incoming/ */
 	size_t staged;
-	bool used[256]; /* folders of objects/ that this import relies on */
-	char *spare;	/* SMALL bytes, of the writer that is open */
+	bool modes_hold; /* files are made with 0444 here */
+	bool used[256];	 /* folders of objects/ that this import relies on */
+	char *spare;	 /* SMALL bytes, of the writer that is open */
 };
 
 struct objects_writer {
@@ -221,6 +222,21 @@ objects_writer_abort(struct objects_writer *writer)
 	free(writer);
 }
 
+/* FD, the newest file of the staging folder, gets 0444. What it is made with may be less, by the
+ * mask of this process, or more, by a default of the folder; as it is with one it is with all. */
+static int
+set_mode(struct objects_import *import, int fd)
+{
+	struct stat st;
+
+	if (import->modes_hold)
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	import->modes_hold = (st.st_mode & 07777) == 0444;
+	return !import->modes_hold && fchmod(fd, 0444) < 0 ? -errno : 0;
+}
+
 /* Makes NAME in the staging folder with what is buffered. */
 static int
 spill(struct objects_writer *writer, const char *name)
@@ -231,8 +247,9 @@ spill(struct objects_writer *writer, const char *name)
 			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	if (writer->fd < 0)
 		return -errno;
-	if (fchmod(writer->fd, 0444) < 0)
-		return -errno;
+	r = set_mode(writer->import, writer->fd);
+	if (r < 0)
+		return r;
 	r = write_all(writer->fd, writer->import->spare, writer->buffered);
 	writer->buffered = 0;
 	return r;

@@ -12,7 +12,8 @@
 #include "common/entry.h"
 #include "common/xalloc.h"
 
-#define ROOM (2 * ENTRY_DATA_MAX + ENTRY_HEADER + 1)
+#define ROOM	    (2 * ENTRY_DATA_MAX + ENTRY_HEADER + 1)
+#define OUTPUT_ROOM (128 * 1024)
 
 static const char letters[] = {ENTRY_FILE,    ENTRY_DIRECTORY, ENTRY_LINK, ENTRY_HARD_LINK,
 			       ENTRY_CONTENT, ENTRY_END,       ENTRY_ABORT};
@@ -57,24 +58,18 @@ put_all(int fd, struct iovec *v, size_t n)
 	return 0;
 }
 
-/* One frame whose content is in up to three pieces. */
-static int
-write_pieces(int fd, enum entry_kind kind, const struct iovec *pieces, size_t n)
-{
-	unsigned char header[ENTRY_HEADER] = {(unsigned char)kind};
-	struct iovec v[4] = {{header, sizeof(header)}};
-	size_t length = 0;
+struct entry_output {
+	int fd;
+	size_t n; /* bytes that wait */
+	char data[OUTPUT_ROOM];
+};
 
-	for (size_t i = 0; i < n; i++) {
-		v[i + 1] = pieces[i];
-		length += pieces[i].iov_len;
-	}
-	if (length > ENTRY_DATA_MAX)
-		return -EMSGSIZE;
-	for (int i = 0; i < 4; i++)
-		header[1 + i] = (unsigned char)(length >> (24 - 8 * i) & 0xff);
-	return put_all(fd, v, n + 1);
-}
+/* What a frame is made of: its header, and its content in up to two pieces. */
+struct frame {
+	unsigned char header[ENTRY_HEADER];
+	struct iovec content[2];
+	size_t length; /* of the content */
+};
 
 static struct iovec
 piece(const void *bytes, size_t n)
@@ -82,30 +77,160 @@ piece(const void *bytes, size_t n)
 	return (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
 }
 
+/* -EMSGSIZE: too long for a frame. */
+static int
+frame(struct frame *frame, enum entry_kind kind, struct iovec one, struct iovec two)
+{
+	*frame = (struct frame){.content = {one, two}, .length = one.iov_len + two.iov_len};
+	if (frame->length > ENTRY_DATA_MAX)
+		return -EMSGSIZE;
+	frame->header[0] = (unsigned char)kind;
+	for (int i = 0; i < 4; i++)
+		frame->header[1 + i] = (unsigned char)(frame->length >> (24 - 8 * i) & 0xff);
+	return 0;
+}
+
+static int
+frame_file(struct frame *ret, const char *path, bool executable)
+{
+	return frame(ret, ENTRY_FILE, piece(executable ? "x" : "-", 1), piece(path, strlen(path)));
+}
+
+static int
+frame_link(struct frame *ret, enum entry_kind kind, const char *path, const char *target)
+{
+	return frame(ret, kind, piece(path, strlen(path) + 1), piece(target, strlen(target)));
+}
+
+/* ---- at once */
+
+static int
+write_frame(int fd, int r, const struct frame *frame)
+{
+	struct iovec v[] = {piece(frame->header, ENTRY_HEADER), frame->content[0],
+			    frame->content[1]};
+
+	return r < 0 ? r : put_all(fd, v, 3);
+}
+
 int
 entry_write(int fd, enum entry_kind kind, const void *bytes, size_t n)
 {
-	const struct iovec pieces[] = {piece(bytes, n)};
+	struct frame one;
+	int r = frame(&one, kind, piece(bytes, n), piece(NULL, 0));
 
-	return write_pieces(fd, kind, pieces, 1);
+	return write_frame(fd, r, &one);
 }
 
 int
 entry_write_file(int fd, const char *path, bool executable)
 {
-	const struct iovec pieces[] = {piece(executable ? "x" : "-", 1), piece(path, strlen(path))};
+	struct frame one;
+	int r = frame_file(&one, path, executable);
 
-	return write_pieces(fd, ENTRY_FILE, pieces, 2);
+	return write_frame(fd, r, &one);
 }
 
 int
 entry_write_link(int fd, enum entry_kind kind, const char *path, const char *target)
 {
-	const struct iovec pieces[] = {piece(path, strlen(path) + 1),
-				       piece(target, strlen(target))};
+	struct frame one;
+	int r = frame_link(&one, kind, path, target);
 
-	return write_pieces(fd, kind, pieces, 2);
+	return write_frame(fd, r, &one);
 }
+
+/* ---- one after the other */
+
+struct entry_output *
+entry_output_new(int fd)
+{
+	struct entry_output *output = xcalloc(1, sizeof(*output));
+
+	output->fd = fd;
+	return output;
+}
+
+void
+entry_output_free(struct entry_output *output)
+{
+	free(output);
+}
+
+/* What waits leaves, and FRAME (may be NULL) with it. */
+static int
+leave(struct entry_output *output, const struct frame *frame)
+{
+	struct iovec v[4] = {piece(output->data, output->n)};
+	size_t n = 1;
+	int r;
+
+	if (frame != NULL) {
+		v[n++] = piece(frame->header, ENTRY_HEADER);
+		v[n++] = frame->content[0];
+		v[n++] = frame->content[1];
+	}
+	output->n = 0;
+	r = put_all(output->fd, v, n);
+	return r < 0 ? r : 1;
+}
+
+static void
+append(struct entry_output *output, const void *bytes, size_t n)
+{
+	if (n > 0)
+		memcpy(output->data + output->n, bytes, n);
+	output->n += n;
+}
+
+static int
+put_frame(struct entry_output *output, int r, const struct frame *frame)
+{
+	if (r < 0)
+		return r;
+	if (ENTRY_HEADER + frame->length > sizeof(output->data) - output->n)
+		return leave(output, frame);
+	append(output, frame->header, ENTRY_HEADER);
+	append(output, frame->content[0].iov_base, frame->content[0].iov_len);
+	append(output, frame->content[1].iov_base, frame->content[1].iov_len);
+	return 0;
+}
+
+int
+entry_put(struct entry_output *output, enum entry_kind kind, const void *bytes, size_t n)
+{
+	struct frame one;
+	int r = frame(&one, kind, piece(bytes, n), piece(NULL, 0));
+
+	return put_frame(output, r, &one);
+}
+
+int
+entry_put_file(struct entry_output *output, const char *path, bool executable)
+{
+	struct frame one;
+	int r = frame_file(&one, path, executable);
+
+	return put_frame(output, r, &one);
+}
+
+int
+entry_put_link(struct entry_output *output, enum entry_kind kind, const char *path,
+	       const char *target)
+{
+	struct frame one;
+	int r = frame_link(&one, kind, path, target);
+
+	return put_frame(output, r, &one);
+}
+
+int
+entry_flush(struct entry_output *output)
+{
+	return output->n > 0 ? leave(output, NULL) : 0;
+}
+
+/* ---- reading */
 
 struct entry_input {
 	int fd, timeout_ms;

@@ -41,6 +41,16 @@ int entry_write(int fd, enum entry_kind kind, const void *bytes, size_t n);
 int entry_write_file(int fd, const char *path, bool executable);
 int entry_write_link(int fd, enum entry_kind kind, const char *path, const char *target);
 
+/* The same, but small frames wait for one another: thousands of small files are few system calls. What waits leaves before a frame that
+   does not fit, or by entry_flush(). 1: something was written; 0: it waits; -errno. */
+struct entry_output;
+struct entry_output *entry_output_new(int fd);
+void entry_output_free(struct entry_output *output); /* forgets what waits; NULL is fine */
+int entry_put(struct entry_output *output, enum entry_kind kind, const void *bytes, size_t n);
+int entry_put_file(struct entry_output *output, const char *path, bool executable);
+int entry_put_link(struct entry_output *output, enum entry_kind kind, const char *path, const char *target);
+int entry_flush(struct entry_output *output);
+
 struct entry_input; /* buffered reader of frames from a blocking descriptor */
 struct entry_input *entry_input_new(int fd);
 void entry_input_free(struct entry_input *input);

@@ -30,6 +30,7 @@ static const struct {
 
 struct upload {
 	int fd; /* -1 while only looking */
+	struct entry_output *out; /* to it */
 	int64_t sent, total;
 	const struct upload_shared *shared; /* NULL: every link is sent */
 	const char *root;		    /* the real path of what is looked at, for SHARED */
@@ -161,7 +162,7 @@ sent(struct upload *upload, int r)
 			       "bmd has stopped taking the upload; type the same again");
 	if (r < 0)
 		return err_errno(upload->err, -r, "the upload cannot be sent");
-	return poll(&v, 1, 0) > 0 ? -EPIPE : 0;
+	return r > 0 && poll(&v, 1, 0) > 0 ? -EPIPE : 0;
 }
 
 static void
@@ -198,7 +199,7 @@ send_bytes(struct upload *upload, int file, const struct stat *before)
 		if (n == 0)
 			break;
 		r = sent(upload,
-			 entry_write(upload->fd, ENTRY_CONTENT, upload->content, (size_t)n));
+			 entry_put(upload->out, ENTRY_CONTENT, upload->content, (size_t)n));
 		if (r < 0)
 			return r;
 		size += n;
@@ -229,7 +230,7 @@ send_file(struct upload *upload, int folder, const char *name)
 		upload->total += st.st_size;
 		return 0;
 	}
-	r = sent(upload, entry_write_file(upload->fd, upload->path, (st.st_mode & S_IXUSR) != 0));
+	r = sent(upload, entry_put_file(upload->out, upload->path, (st.st_mode & S_IXUSR) != 0));
 	return r < 0 ? r : send_bytes(upload, file, &st);
 }
 
@@ -302,7 +303,7 @@ send_link(struct upload *upload, int folder, const char *name)
 	}
 	if (upload->fd < 0)
 		return 0;
-	return sent(upload, entry_write_link(upload->fd, ENTRY_LINK, upload->path, target));
+	return sent(upload, entry_put_link(upload->out, ENTRY_LINK, upload->path, target));
 }
 
 static int send_folder(struct upload *upload, int fd, int depth);
@@ -330,7 +331,7 @@ send_one(struct upload *upload, int folder, const char *name, int depth)
 		return fail_errno(upload, errno);
 	if (upload->fd >= 0)
 		r = sent(upload,
-			 entry_write(upload->fd, ENTRY_DIRECTORY, upload->path, upload->length));
+			 entry_put(upload->out, ENTRY_DIRECTORY, upload->path, upload->length));
 	return r < 0 ? r : send_folder(upload, fd, depth + 1);
 }
 
@@ -419,7 +420,7 @@ send_tree(struct upload *upload, const char *path)
 		upload->total += st.st_size;
 		return 0;
 	}
-	r = sent(upload, entry_write_file(upload->fd, upload->path, (st.st_mode & S_IXUSR) != 0));
+	r = sent(upload, entry_put_file(upload->out, upload->path, (st.st_mode & S_IXUSR) != 0));
 	return r < 0 ? r : send_bytes(upload, fd, &st);
 }
 
@@ -455,6 +456,7 @@ upload_send(int fd, const char *path, const char *kind, const struct upload_shar
 	upload->content = xrealloc(NULL, ENTRY_DATA_MAX, 1);
 	r = send(upload, path);
 	upload->fd = fd;
+	upload->out = entry_output_new(fd);
 	if (r < 0) {
 		fail(upload, r);
 	} else {
@@ -463,7 +465,10 @@ upload_send(int fd, const char *path, const char *kind, const struct upload_shar
 		r = send(upload, path);
 	}
 	if (r >= 0)
-		r = sent(upload, entry_write(fd, ENTRY_END, NULL, 0));
+		r = sent(upload, entry_put(upload->out, ENTRY_END, NULL, 0));
+	if (r >= 0)
+		r = sent(upload, entry_flush(upload->out));
+	entry_output_free(upload->out);
 	free(upload->content);
 	free(upload);
 	return r;

@@ -39,7 +39,8 @@
 #define UID_NOBODY 65534
 
 struct reader {
-	int in, out;
+	int in;
+	struct entry_output *out;
 	struct archive *archive;
 	struct gunzip *gunzip; /* these take off a tar's compression; NULL: the other does, or zip */
 	struct archive *outer;
@@ -81,9 +82,9 @@ give_up(struct reader *reader, const char *path, const char *format, ...)
 		xalloc_die();
 	va_end(args);
 	if (path != NULL && strlen(path) + strlen(why) + 1 <= ENTRY_DATA_MAX)
-		put(reader, entry_write_link(reader->out, ENTRY_ABORT, path, why));
+		put(reader, entry_put_link(reader->out, ENTRY_ABORT, path, why));
 	else
-		put(reader, entry_write(reader->out, ENTRY_ABORT, why, strlen(why)));
+		put(reader, entry_put(reader->out, ENTRY_ABORT, why, strlen(why)));
 }
 
 static void
@@ -312,14 +313,14 @@ send_content(struct reader *reader, struct archive_entry *entry, const char *pat
 		}
 		if (n == 0)
 			break;
-		put(reader, entry_write(reader->out, ENTRY_CONTENT, reader->content, (size_t)n));
+		put(reader, entry_put(reader->out, ENTRY_CONTENT, reader->content, (size_t)n));
 		done += n;
 	}
 	/* A hole at the end of a sparse file. */
 	while (reader->tar_format && done < size && reader->written == 0) {
 		size_t n = size - done < BLOCK ? (size_t)(size - done) : BLOCK;
 
-		put(reader, entry_write(reader->out, ENTRY_CONTENT, zero, n));
+		put(reader, entry_put(reader->out, ENTRY_CONTENT, zero, n));
 		done += (int64_t)n;
 	}
 	return true;
@@ -332,7 +333,7 @@ send_link(struct reader *reader, enum entry_kind kind, const char *path, const c
 		give_up(reader, path, "the link's target cannot be read");
 		return false;
 	}
-	put(reader, entry_write_link(reader->out, kind, path, target));
+	put(reader, entry_put_link(reader->out, kind, path, target));
 	return true;
 }
 
@@ -354,10 +355,10 @@ send_entry(struct reader *reader, struct archive_entry *entry)
 	switch (archive_entry_filetype(entry)) {
 	case AE_IFREG:
 		put(reader,
-		    entry_write_file(reader->out, path, (archive_entry_perm(entry) & 0100) != 0));
+		    entry_put_file(reader->out, path, (archive_entry_perm(entry) & 0100) != 0));
 		return send_content(reader, entry, path);
 	case AE_IFDIR:
-		put(reader, entry_write(reader->out, ENTRY_DIRECTORY, path, strlen(path)));
+		put(reader, entry_put(reader->out, ENTRY_DIRECTORY, path, strlen(path)));
 		return true;
 	case AE_IFLNK:
 		return send_link(reader, ENTRY_LINK, path, archive_entry_symlink(entry));
@@ -382,7 +383,7 @@ send_entries(struct reader *reader)
 	else if (archive_read_has_encrypted_entries(reader->archive) > 0)
 		give_up(reader, NULL, "the archive is encrypted; pack it without a password");
 	else if (!reader->tar_format || end_tar(reader))
-		put(reader, entry_write(reader->out, ENTRY_END, NULL, 0));
+		put(reader, entry_put(reader->out, ENTRY_END, NULL, 0));
 }
 
 void
@@ -391,10 +392,12 @@ reader_read(enum reader_kind kind, int in, int out)
 	struct reader *reader = xcalloc(1, sizeof(*reader));
 
 	reader->in = in;
-	reader->out = out;
+	reader->out = entry_output_new(out);
 	reader->tar_format = kind == READER_TAR;
 	if (kind == READER_TAR ? open_tar(reader) : open_zip(reader))
 		send_entries(reader);
+	put(reader, entry_flush(reader->out));
+	entry_output_free(reader->out);
 	archive_read_free(reader->archive);
 	archive_read_free(reader->outer);
 	gunzip_free(reader->gunzip);

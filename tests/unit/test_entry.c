@@ -2,6 +2,7 @@
 /* Frames of an upload: what is written is read, in pieces of any size; what is cut or malformed is
  * not taken for a frame. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -191,4 +192,81 @@ START_TEST(gone_and_silent)
 }
 END_TEST
 
-UNIT_MAIN("entry", round_trip, bytewise, large, malformed, gone_and_silent)
+/* Small frames leave together, in their order, when there is no more room or by a flush; a large
+ * one takes what waits with it. */
+START_TEST(put_together)
+{
+	struct entry_output *output;
+	struct entry_input *input;
+	char *much = xcalloc(ENTRY_DATA_MAX + 1, 1);
+	int pair[2], waited = 0, n = 0;
+
+	ck_assert_int_eq(pipe(pair), 0);
+	output = entry_output_new(pair[1]);
+	ck_assert_int_eq(entry_flush(output), 0);
+	ck_assert_int_eq(entry_put_file(output, "a/b", true), 0);
+	ck_assert_int_eq(entry_put(output, ENTRY_CONTENT, "hello", 5), 0);
+	ck_assert_int_eq(entry_put(output, ENTRY_CONTENT, "", 0), 0);
+	ck_assert_int_eq(entry_put_link(output, ENTRY_LINK, "l", "a/b"), 0);
+	ck_assert_int_eq(entry_put(output, ENTRY_CONTENT, much, ENTRY_DATA_MAX + 1), -EMSGSIZE);
+	ck_assert_int_eq(entry_put(output, ENTRY_END, NULL, 0), 0);
+	ck_assert_int_eq(entry_flush(output), 1);
+	ck_assert_int_eq(entry_flush(output), 0);
+	close(pair[1]);
+	check_frames(pair[0]);
+	close(pair[0]);
+	entry_output_free(output);
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	output = entry_output_new(pair[1]);
+	input = entry_input_new(pair[0]);
+	while ((waited = entry_put_file(output, "some/path", false)) == 0)
+		n++;
+	ck_assert_int_eq(waited, 1);
+	ck_assert_int_gt(n, 1000);
+	for (int i = 0; i <= n; i++)
+		check(input, 'F', "-some/path", 10);
+	ck_assert(!entry_ready(input));
+	entry_input_free(input);
+	entry_output_free(output);
+	output = entry_output_new(pair[1]);
+	close(pair[0]);
+	/* Nobody reads: that is said when it is tried, and not by a signal. */
+	ck_assert_int_eq(entry_put(output, ENTRY_END, NULL, 0), 0);
+	ck_assert_int_eq(entry_flush(output), -EPIPE);
+	close(pair[1]);
+	entry_output_free(output);
+	free(much);
+}
+END_TEST
+
+/* What waits is before a large frame, in one go with it. */
+START_TEST(put_large)
+{
+	struct entry_output *output;
+	struct entry_input *input;
+	char *much = xcalloc(ENTRY_DATA_MAX, 1);
+	int pair[2];
+
+	memset(much, 'z', ENTRY_DATA_MAX);
+	ck_assert_int_eq(pipe(pair), 0);
+	ck_assert_int_ge(fcntl(pair[1], F_SETPIPE_SZ, 1024 * 1024), 1024 * 1024);
+	output = entry_output_new(pair[1]);
+	ck_assert_int_eq(entry_put_file(output, "f", false), 0);
+	ck_assert_int_eq(entry_put(output, ENTRY_CONTENT, much, ENTRY_DATA_MAX), 1);
+	ck_assert_int_eq(entry_put(output, ENTRY_END, NULL, 0), 0);
+	ck_assert_int_eq(entry_flush(output), 1);
+	close(pair[1]);
+	input = entry_input_new(pair[0]);
+	check(input, 'F', "-f", 2);
+	check(input, 'C', much, ENTRY_DATA_MAX);
+	check(input, 'E', "", 0);
+	check_end(input, 0);
+	entry_input_free(input);
+	entry_output_free(output);
+	close(pair[0]);
+	free(much);
+}
+END_TEST
+
+UNIT_MAIN("entry", round_trip, bytewise, large, malformed, gone_and_silent, put_together, put_large)
