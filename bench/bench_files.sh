@@ -67,9 +67,12 @@ ratio() { # OURS OTHER: "0.73 (0.70-0.81)"
 # beside OURS OTHER TEXT: how OTHER did, and how OURS compares.
 beside() {
     [ -f "$HOME_DIR/t.$2" ] || { echo "$3: not here"; return; }
-    [ ! -f "$HOME_DIR/t.$2.undurable" ] ||
+    sync=
+    [ ! -f "$HOME_DIR/t.$2.undurable" ] || {
         printf '%s %s s: bmd %s times; ' "$3" "$(seconds "$2.undurable")" "$(ratio "$1.$2" "$2.undurable")"
-    printf '%s + sync %s s, CPU %s s: bmd %s times' "$3" "$(seconds "$2")" "$(cpu "$2")" "$(ratio "$1.$2" "$2")"
+        sync=' + sync'
+    }
+    printf '%s%s %s s, CPU %s s: bmd %s times' "$3" "$sync" "$(seconds "$2")" "$(cpu "$2")" "$(ratio "$1.$2" "$2")"
 }
 ours() { cat "$HOME_DIR/t.$1".[a-z]* | median; }
 ours_cpu() { cat "$HOME_DIR/c.$1".[a-z]* | median; }
