@@ -1029,6 +1029,29 @@ START_TEST(caged)
 }
 END_TEST
 
+/* Killed behind any block of the archive, with the rest sent or not: refused, and nothing is left. */
+START_TEST(reader_killed)
+{
+	struct bytes tar = tar_of("fone=content of one|dd|ll>one|fd/two=|hd/three>one|xlast=x");
+
+	for (size_t n = 0; n <= tar.n; n += 512) {
+		struct run run = start("tar", "files=10");
+		pid_t reader;
+
+		send_archive(run.fd, tar.v, n);
+		reader = reader_of(run.pid);
+		ck_assert_int_gt(reader, 0);
+		kill(reader, SIGKILL);
+		if (n % 1024 != 0) {
+			send_archive(run.fd, tar.v + n, tar.n - n);
+			entry_write(run.fd, ENTRY_END, NULL, 0);
+		}
+		check_refused((int)n, answer(run), "signal 9");
+	}
+	free(tar.v);
+}
+END_TEST
+
 /* The reader does not outlive its parent, whatever it is about. */
 START_TEST(orphaned)
 {
@@ -1280,7 +1303,7 @@ main(void)
 {
 	const TTest *const tests[] = {
 	    flipped, flipped_zip,    gzip_members, hundred_thousand, gigabyte, taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
-	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, broken_off,
+	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, reader_killed, broken_off,
 	    killed,  hostile_client, warnings, twice_at_once,  verifying,    orphaned,
 	    long_names};
 	Suite *suite = suite_create("import");
