@@ -125,6 +125,9 @@ parse_short(struct options *options, size_t argc, const char *const *argv, size_
 	const char *p = argv[*i] + 1;
 	int r;
 
+	/* With one dash, in a hurry; as letters it would be something else altogether. */
+	if (p[1] != '\0' && find_long(p, strcspn(p, "=")) >= 0)
+		return err_set(err, ERR_USAGE, "no option -%s; did you mean --%s?", p, p);
 	for (; *p != '\0'; p++) {
 		int id = find_short(*p);
 

@@ -159,6 +159,28 @@ request(struct ctl *ctl, const char *method, json_t *parameters, struct err *err
 	return how == AFTER_RETURN ? CTL_DONE : wait_for_end(ctl, reply, how, deadline, err);
 }
 
+/* A stage in the place of an application or a build: the error says how it is given. */
+static void
+hint_stage(struct ctl *ctl, const char *word, struct err *err)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err why = ERR_INIT;
+	json_t *stage;
+	size_t i, n = strlen(err->text);
+
+	if (word == NULL || ctl_call(ctl, "GetStatus", json_object(), &reply, &why) < 0)
+		return;
+	json_array_foreach (json_object_get(reply, "stages"), i, stage) {
+		const char *name = json_get_string(stage, "stage");
+
+		if (name == NULL || strcmp(name, word) != 0)
+			continue;
+		snprintf(err->text + n, sizeof(err->text) - n, "; %s is a stage: --to %s", name,
+			 name);
+		return;
+	}
+}
+
 int
 verb_deploy(struct ctl *ctl, struct err *err)
 {
@@ -193,6 +215,10 @@ verb_redeploy(struct ctl *ctl, struct err *err)
 	if ((r = common_parameters(ctl, parameters, err)) < 0)
 		return r;
 	r = request(ctl, "Redeploy", parameters, err);
+	if (r < 0 && err->code == ERR_NO_SUCH_APPLICATION)
+		hint_stage(ctl, application, err);
+	else if (r < 0 && err->code == ERR_NO_SUCH_BUILD)
+		hint_stage(ctl, build, err);
 	/* Who means a build and forgot its number has named an application. */
 	if (r < 0 && err->code == ERR_NO_SUCH_APPLICATION && build == NULL && application != NULL &&
 	    names_release(application) && strpbrk(application, "0123456789") != NULL) {

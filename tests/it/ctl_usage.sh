@@ -24,6 +24,8 @@ usage 'did you mean bmctl redeploy?' redeplyo --now
 usage 'did you mean bmctl build list?' build lsit shop
 usage 'did you mean --now?' redeploy --nwo
 usage 'did you mean --follow?' redeploy --now --folow
+usage 'no option -now; did you mean --now?' redeploy -now
+usage 'did you mean --to=testing?' redeploy -to=testing --now
 usage 'takes no option --now' status --now
 usage '--color is auto, always or never' status --color=blue
 usage '--if-changed is hold, run or skip' redeploy --now --if-changed never

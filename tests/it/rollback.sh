@@ -96,4 +96,9 @@ is testing null/null "$(live shop testing)"
 expect 0 bmctl deploy shop 1.0.2 --to testing --now --wait
 noted "testing deploy 1.0.2/1 from /"
 expect 3 bmctl redeploy --to testing --now
+# A stage in the place of something else, as one types it at night.
+expect 3 bmctl redeploy production --now
+says 'production is a stage: --to production'
+expect 3 bmctl redeploy shop testing --now
+says 'testing is a stage: --to testing'
 bmd_stop
