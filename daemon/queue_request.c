@@ -425,18 +425,17 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 	_cleanup_json_ json_t *undone = json_array();
 	char digest[65];
 	int64_t job, since = 0;
-	int r;
+	int r = 0;
 
-	r = store_last_run(queue->store, history->application, history->stage, build, &job, digest,
-			   &since, err);
-	if (r < 0)
-		return r;
 	/* What stands in the stack counts from its success: a run of it that failed since, on the
 	   way back to it, has undone nothing. */
 	for (size_t i = 0; i < history->n; i++)
 		if (names_build_equal(&history->stack[i].build, build))
 			since = history->stack[i].since_us;
-	if (since > 0)
+	if (since == 0)
+		r = store_last_run(queue->store, history->application, history->stage, build, &job,
+				   digest, &since, err);
+	if (r >= 0 && since > 0)
 		r = store_irreversible_each(queue->store, history->application, history->stage,
 					    since, QUEUE_UNDONE_MAX, add_undone, undone, err);
 	if (r < 0)
