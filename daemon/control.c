@@ -117,19 +117,21 @@ bury_doomed(struct control *control)
 	}
 }
 
-/* One client of each uid after the other, as long as there is time. */
+/* One client of each uid after the other, again and again as long as there is time: who is alone
+ * has all of it, and so each commit has as many changes as there is time for. */
 static void
 serve_ready(struct control *control)
 {
 	struct spell turn = spell_begin(TURN_US);
-	size_t budget = TURN_FRAMES;
+	size_t budget = TURN_FRAMES, served, idle = 0;
 	struct client *c;
 
-	for (size_t n = control->nready; n > 0 && budget > 0 && !spell_over(&turn); n--) {
-		c = client_take(control, READY);
-		if (c)
-			budget -= call_serve(c, budget < CONTROL_TURN_CLIENT ? budget
-									     : CONTROL_TURN_CLIENT);
+	while (budget > 0 && idle <= control->nready && (c = client_take(control, READY))) {
+		served = call_serve(c, budget < CONTROL_TURN_CLIENT ? budget : CONTROL_TURN_CLIENT);
+		budget -= served;
+		idle = served > 0 ? 0 : idle + 1;
+		if (spell_over(&turn))
+			break;
 	}
 }
 

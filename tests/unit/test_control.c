@@ -925,12 +925,25 @@ START_TEST(fair_by_uid)
 }
 END_TEST
 
+/* Who is alone has the whole turn, and with it one commit, not only what a client has while others wait. */
+START_TEST(alone_has_the_turn)
+{
+	int fd = dial();
+
+	for (int i = 0; i < 12; i++)
+		say(fd, CALL("Slow", 1));
+	SPIN(calls > 0);
+	ck_assert_int_eq(calls, 12);
+	close(fd);
+}
+END_TEST
+
 /* Nothing is made for a client that is found gone before its stream begins. */
 START_TEST(stream_to_nobody)
 {
 	int fd = dial();
 
-	for (int i = 0; i < 20; i++) /* more than one turn's */
+	for (int i = 0; i < 50; i++) /* more than one turn's */
 		say(fd, CALL("Slow", 1));
 	say(fd, "{\"method\":\"t.t.Pour\",\"parameters\":{},\"more\":true}");
 	close(fd);
@@ -1217,6 +1230,7 @@ main(void)
 				      many_of_one_uid,
 				      places_for_root,
 				      fair_by_uid,
+				      alone_has_the_turn,
 				      stream_to_nobody,
 				      no_descriptors,
 				      roles,
