@@ -11,7 +11,17 @@ $MAKE -s -C "$top_builddir" install DESTDIR="$ROOT" >"$WORK/install" 2>&1 || { c
 
 ETC=$ROOT$sysconfdir/bmd
 mkdir -p "$ETC/applications.d" "$ETC/plans.d"
-echo 'max-running = 120' >"$ETC/bmd.conf"
+cat >"$ETC/bmd.conf" <<'CONF'
+max-running = 120
+notify "told" { exec = {"/srv/tell"}  on = {"succeeded", "failed", "lost"}  applications = {"shop"}  user = "deploy" }
+CONF
+mkdir -p "$ROOT/srv"
+cat >"$ROOT/srv/tell" <<'SH'
+#!/bin/sh
+{ id -un; grep NoNewPrivs /proc/self/status; cat /proc/self/cgroup; cat; } >/srv/test/told.$BM_EVENT.$BM_JOB.new
+mv /srv/test/told.$BM_EVENT.$BM_JOB.new /srv/test/told.$BM_EVENT.$BM_JOB
+SH
+chmod 755 "$ROOT/srv/tell"
 cat >"$ETC/applications.d/shop.conf" <<'CONF'
 application "shop" {
     stages = {"testing", "production"}
@@ -89,6 +99,16 @@ bm redeploy shop --now --wait --reason back >/dev/null || FAIL "redeploy"
 is "after the redeploy" 1.0.1/1 "$(live shop production)"
 OK "deploy, redeploy --now"
 
+told() { retry inside test -e "/srv/test/told.$1" || { inside bmctl notify list; FAIL "nobody was told: $1"; }; }
+told "succeeded.$first"
+inside cat "/srv/test/told.succeeded.$first" >"$WORK/told"
+is "who runs the command of a notice" deploy "$(head -n 1 "$WORK/told")"
+grep -q 'NoNewPrivs:.*0$' "$WORK/told" || { cat "$WORK/told"; FAIL "the command of a notice is in the sandbox of bmd"; }
+grep -q '0::/bmd\.slice/bmd-runs\.slice/bmd-run@' "$WORK/told" || { cat "$WORK/told"; FAIL "the command of a notice is not below bmd-run"; }
+is "what it is told" "bmd.succeeded shop production" "$(tail -n 1 "$WORK/told" | jq -r '"\(.type) \(.data.application) \(.data.stage)"')"
+bm notify test told >/dev/null || FAIL "notify test"
+OK "a notice by bmd-run"
+
 as eve bmctl status >/dev/null 2>"$WORK/err"
 is "exit code for a stranger" 4 $?
 as bmd touch /var/lib/bmd-run/forged 2>/dev/null && FAIL "bmd can write into the run directory"
@@ -129,6 +149,78 @@ ends "$late" succeeded
 [ "$(job "$late" lateness_us)" -gt 0 ] || FAIL "the timed job was not late"
 OK "a timed job that was due while bmd was down"
 
+# Due in the very moment of a restart, and of several.
+due=$(queue deploy shop 1.0.2 --to production --at +1s)
+n=0
+while [ $n -lt 6 ]; do n=$((n + 1)); inside systemctl restart bmd || FAIL "restart"; sleep 0.3; done
+ends "$due" succeeded
+[ "$(job "$due" lateness_us)" -ge 0 ] || FAIL "it started before its time"
+bm deploy shop 1.0.3 --to production --now --wait >/dev/null || FAIL "deploy"
+OK "a timed job that is due during restarts"
+
+# What an operator sees of a run.
+in_flight redeploy shop 1.0.1
+unit=$(inside systemctl list-units --plain --no-legend 'bmd-run@*' | cut -d' ' -f1)
+inside systemctl status --no-pager -l "$unit" >"$WORK/status"
+for text in "job $flight" "1.0.1/1" wait; do
+    grep -q "Status: .*$text" "$WORK/status" || { cat "$WORK/status"; FAIL "systemctl status does not show $text"; }
+done
+inside systemd-cgls --no-pager -u "$unit" >"$WORK/cgls"
+grep -q 'bmd-steps-' "$WORK/cgls" && grep -q 'sleep' "$WORK/cgls" || { cat "$WORK/cgls"; FAIL "systemd-cgls does not show the step"; }
+inside systemctl status --no-pager bmd >"$WORK/status"
+grep -q 'Status: "1 running' "$WORK/status" || { cat "$WORK/status"; FAIL "systemctl status bmd does not show that it runs"; }
+let_go
+ends "$flight" succeeded
+OK "systemctl status, systemd-cgls"
+
+# A bmd that hangs is started again by the watchdog, and the run does not notice.
+inside mkdir -p /run/systemd/system/bmd.service.d
+echo '[Service]
+WatchdogSec=2s' >"$WORK/watchdog.conf"
+inside sh -c 'cat >/run/systemd/system/bmd.service.d/watchdog.conf' <"$WORK/watchdog.conf"
+inside systemctl daemon-reload
+inside systemctl restart bmd || FAIL "restart"
+in_flight redeploy shop 1.0.2
+before=$(main_pid)
+inside kill -STOP "$before"
+retry back || FAIL "the watchdog did not start bmd again"
+is "state over a hang" running "$(job "$flight" state)"
+inside journalctl -u bmd --no-pager | grep -q 'Watchdog timeout' || FAIL "it was not the watchdog"
+let_go
+ends "$flight" succeeded
+inside rm -r /run/systemd/system/bmd.service.d
+inside systemctl daemon-reload
+inside systemctl restart bmd || FAIL "restart"
+OK "a bmd that hangs: the watchdog, with a run in flight"
+
+# No run can be started: a back-off, and never a lost job.
+waits_again() { case $(job "$1" waits_for.text) in *"its start did not happen"*) ;; *) false ;; esac; }
+inside systemctl stop bmd-run.socket
+refused=$(queue deploy shop 1.0.3 --to testing --now)
+retry waits_again "$refused" || FAIL "a refused connection: $(bm show "$refused")"
+inside systemctl start bmd-run.socket
+ends "$refused" succeeded
+inside mkdir -p /run/systemd/system/bmd-run@.service.d
+printf '[Service]\nExecStart=\nExecStart=/bin/false\n' | inside sh -c 'cat >/run/systemd/system/bmd-run@.service.d/false.conf'
+inside systemctl daemon-reload
+broken=$(queue deploy shop 1.0.2 --to testing --now)
+retry waits_again "$broken" || FAIL "a unit that fails: $(bm show "$broken")"
+is "state meanwhile" queued "$(job "$broken" state)"
+inside rm -r /run/systemd/system/bmd-run@.service.d
+inside systemctl daemon-reload
+ends "$broken" succeeded
+is "the run socket after that" active "$(inside systemctl is-active bmd-run.socket)"
+OK "a refused connection, a failed unit: started a little later"
+
+# Quiet before a restart, which ends it.
+bm drain --reason "new kernel" >/dev/null || FAIL "drain"
+quiet=$(queue deploy shop 1.0.1 --to testing --now)
+is "what it waits for" drain "$(job "$quiet" waits_for.kind)"
+inside systemctl status --no-pager bmd | grep -q 'Status: "drained' || FAIL "systemctl status does not show the drain"
+inside systemctl restart bmd || FAIL "restart"
+ends "$quiet" succeeded
+OK "drain, until the restart"
+
 in_flight redeploy shop 1.0.1
 group=$(inside jq -r .cgroup "/var/lib/bmd-run/$flight/started")
 bm cancel "$flight" >/dev/null || FAIL "cancel"
@@ -136,7 +228,8 @@ ends "$flight" cancelled
 inside test -d "$group" && FAIL "the cgroup of the step is still there"
 let_go
 bm redeploy shop --now --wait --reason mend >/dev/null || FAIL "redeploy --now on the dirty stage"
-is "units of runs that are left" "" "$(inside systemctl list-units --all --plain --no-legend 'bmd-run@*')"
+no_units() { [ -z "$(inside systemctl list-units --all --plain --no-legend 'bmd-run@*')" ]; }
+retry no_units || FAIL "units of runs are left: $(inside systemctl list-units --all 'bmd-run@*')"
 OK "cancel, and redeploy --now mends the stage"
 
 inside journalctl -u bmd --no-pager | grep -q "job $first" || FAIL "journalctl -u bmd does not know job $first"
@@ -146,9 +239,9 @@ grep -q "shop 1.0.1/1 is live on production" "$WORK/journal" || { cat "$WORK/jou
 OK "the journal's fields and catalog"
 sed -i 's/= 120/= 110/' "$ETC/bmd.conf"
 inside systemctl reload bmd || FAIL "systemctl reload"
-echo 'max-running = nonsense' >"$ETC/bmd.conf"
+sed -i 's/= 110/= nonsense/' "$ETC/bmd.conf"
 inside systemctl reload bmd 2>/dev/null && FAIL "a broken file was reloaded"
-echo 'max-running = 110' >"$ETC/bmd.conf"
+sed -i 's/= nonsense/= 110/' "$ETC/bmd.conf"
 inside systemctl reload bmd && [ "$(inside systemctl is-active bmd)" = active ] || FAIL "reload after that"
 OK "systemctl reload"
 
@@ -174,6 +267,7 @@ boot_start
 retry bm status || FAIL "no bmd after the reboot"
 ends "$flight" failed
 case $(job "$flight" message) in *"stopped by shutdown"*) ;; *) FAIL "a shutdown is called: $(job "$flight" message)" ;; esac
+told "failed.$flight"
 [ "$(bm --json status shop | jq -r '.stages[1].dirty.job')" = "$flight" ] || FAIL "the stage is not dirty"
 let_go
 bm redeploy shop --now --wait --reason mend >/dev/null || FAIL "redeploy --now after a shutdown"
@@ -183,7 +277,27 @@ boot_crash
 boot_start
 retry bm status || FAIL "no bmd after the crash"
 ends "$flight" lost
+told "lost.$flight"
 let_go
 bm redeploy shop --now --wait --reason mend >/dev/null || FAIL "redeploy --now after a crash"
 OK "a crash with a run in flight: lost, and redeploy --now mends it"
+
+# The example for launcher = "fork", as its head says.
+example=$(find "$ROOT$prefix/share/doc" -name fork.conf | head -n 1)
+inside mkdir -p /etc/systemd/system/bmd.service.d
+inside cp "${example#"$ROOT"}" /etc/systemd/system/bmd.service.d/ || FAIL "the example is not installed"
+inside systemctl disable --now bmd-run.socket 2>/dev/null
+echo 'launcher = "fork"' >>"$ETC/bmd.conf"
+inside chown -R root:root /var/lib/bmd
+inside systemctl daemon-reload
+inside systemctl restart bmd || FAIL "bmd does not start with the example for the fork launcher"
+in_flight redeploy shop 1.0.3
+inside systemctl restart bmd || FAIL "restart"
+is "state over a restart, with the fork launcher" running "$(job "$flight" state)"
+let_go
+ends "$flight" succeeded
+told "succeeded.$flight"
+bm log "$flight" >"$WORK/log"
+grep -q 'uid=[0-9]*(deploy)' "$WORK/log" || FAIL "the step did not run as deploy"
+OK "the example for the fork launcher: a run in flight over a restart"
 boot_stop
