@@ -71,6 +71,13 @@ enum conf_verify { CONF_VERIFY_CHANGED, CONF_VERIFY_ALWAYS };
 
 enum conf_on_failure { CONF_HOLD, CONF_CONTINUE, CONF_AUTOMATIC /* "redeploy" */ };
 
+/* What the processes of a step may use together, at most; 0: not given. */
+struct conf_limits {
+	int64_t memory_bytes;
+	int tasks;			/* processes and threads */
+	int cpu_weight;			/* 1 to 10,000, where others have 100 */
+};
+
 struct conf_stage {
 	char *name, *plan, *user;
 	struct conf_variables variables;
@@ -81,6 +88,7 @@ struct conf_stage {
 	struct conf_strings require_signature; /* public keys of minisign; none: unsigned builds are taken */
 	char *zone;			/* of windows and freezes, as written; NULL: this machine's */
 	struct windows *windows;	/* NULL: neither windows nor freezes */
+	struct conf_limits limits;
 	unsigned windows_hold;		/* set of enum conf_mode that they hold */
 	struct conf_roles roles;
 	struct conf_variables secrets;	/* NAME → path, or "credential:…" */
@@ -158,6 +166,7 @@ struct conf {
 	int64_t upload_bytes, upload_file;
 	int upload_files, upload_depth, upload_path, upload_ratio;
 	int64_t disk_reserve;		/* bytes that are kept for the results of runs */
+	int keep_runs;			/* the newest run folders that stay */
 	int64_t verify_rate;		/* bytes that `build verify` reads in a second */
 	char *verify_every;		/* when all stored files are verified, for every_parse(); "": never */
 	char *default_application;	/* "" when none */

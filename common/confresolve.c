@@ -140,6 +140,18 @@ step_json(const struct conf_step *step, const char *user)
 	return object;
 }
 
+/* Only those that are given: a stage without any has the text that it always had. */
+static void
+set_limits(json_t *object, const struct conf_limits *limits)
+{
+	if (limits->memory_bytes > 0)
+		set(object, "memory-max", json_integer(limits->memory_bytes));
+	if (limits->tasks > 0)
+		set(object, "tasks-max", json_integer(limits->tasks));
+	if (limits->cpu_weight > 0)
+		set(object, "cpu-weight", json_integer(limits->cpu_weight));
+}
+
 char *
 conf_resolve(const struct conf *conf, const struct conf_application *application,
 	     const struct conf_stage *stage, char ret_digest[65])
@@ -162,6 +174,7 @@ conf_resolve(const struct conf *conf, const struct conf_application *application
 	if (stage->require_signature.n > 0)
 		set(object, "require-signature", strings_json(&stage->require_signature));
 	set(object, "verify", json_integer(stage->verify));
+	set_limits(object, &stage->limits);
 	if (json_object_size(secrets) > 0)
 		set(object, "secrets", json_incref(secrets));
 	text = json_canonical(object);

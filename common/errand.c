@@ -16,7 +16,7 @@
 bool
 errand_type(const char *type)
 {
-	return strcmp(type, "notice") == 0;
+	return strcmp(type, "notice") == 0 || strcmp(type, "prune") == 0;
 }
 
 json_t *
@@ -66,6 +66,37 @@ errand_notice_clear(struct errand_notice *notice)
 {
 	free(notice->body);
 	*notice = (struct errand_notice){0};
+}
+
+json_t *
+errand_prune_pack(const int64_t *jobs, size_t n)
+{
+	json_t *object = run_message("prune"), *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(array, json_integer(jobs[i]));
+	(void)json_object_set_new(object, "jobs", array);
+	return object;
+}
+
+int
+errand_prune_unpack(const json_t *object, int64_t ret_jobs[ERRAND_PRUNE_MAX], size_t *ret_n,
+		    struct err *err)
+{
+	const json_t *array = json_object_get(object, "jobs");
+	size_t n = json_array_size(array);
+
+	if (!json_is_array(array) || n > ERRAND_PRUNE_MAX)
+		return malformed("jobs", err);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *job = json_array_get(array, i);
+
+		if (!json_is_integer(job) || json_integer_value(job) < 1)
+			return malformed("jobs", err);
+		ret_jobs[i] = json_integer_value(job);
+	}
+	*ret_n = n;
+	return 0;
 }
 
 json_t *

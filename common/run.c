@@ -774,12 +774,12 @@ cleanup_closedir(DIR **dir)
 		closedir(*dir);
 }
 
-int
-run_folder_highest(const char *directory, int64_t *ret_job, struct err *err)
+/* Calls BACK for the job of each run folder. */
+static int
+folders_each(const char *directory, void (*back)(int64_t job, void *arg), void *arg, struct err *err)
 {
 	_cleanup_close_ int fd = directory_open(directory, err);
 	_cleanup_(cleanup_closedir) DIR *dir = NULL;
-	int64_t highest = 0;
 
 	if (fd < 0)
 		return fd;
@@ -794,12 +794,68 @@ run_folder_highest(const char *directory, int64_t *ret_job, struct err *err)
 		entry = readdir(dir);
 		if (!entry)
 			break;
-		if (folder_job(entry->d_name) > highest)
-			highest = folder_job(entry->d_name);
+		if (folder_job(entry->d_name) > 0)
+			back(folder_job(entry->d_name), arg);
 	}
-	if (errno != 0)
-		return err_errno(err, errno, "cannot list the run directory %s", directory);
-	*ret_job = highest;
+	return errno != 0 ? err_errno(err, errno, "cannot list the run directory %s", directory) : 0;
+}
+
+static void
+note_highest(int64_t job, void *arg)
+{
+	int64_t *highest = arg;
+
+	if (job > *highest)
+		*highest = job;
+}
+
+int
+run_folder_highest(const char *directory, int64_t *ret_job, struct err *err)
+{
+	int64_t highest = 0;
+	int r = folders_each(directory, note_highest, &highest, err);
+
+	if (r >= 0)
+		*ret_job = highest;
+	return r;
+}
+
+struct listed {
+	int64_t *jobs;
+	size_t n, room;
+};
+
+static void
+note_job(int64_t job, void *arg)
+{
+	struct listed *listed = arg;
+
+	XGROW(listed->jobs, listed->n, listed->room);
+	listed->jobs[listed->n++] = job;
+}
+
+static int
+by_job(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+int
+run_folder_list(const char *directory, int64_t **ret_jobs, size_t *ret_n, struct err *err)
+{
+	struct listed listed = {0};
+	int r = folders_each(directory, note_job, &listed, err);
+
+	if (r < 0) {
+		free(listed.jobs);
+		return r;
+	}
+	if (listed.n > 1)
+		qsort(listed.jobs, listed.n, sizeof(*listed.jobs), by_job);
+	*ret_jobs = listed.jobs;
+	*ret_n = listed.n;
 	return 0;
 }
 

@@ -124,6 +124,8 @@ struct run_folder {
 int run_folder_look(const char *directory, int64_t job, struct run_folder *ret_folder, struct err *err);
 /* The highest job id that has a folder; 0 if none. */
 int run_folder_highest(const char *directory, int64_t *ret_job, struct err *err);
+/* All of them, in ascending order. free() it. */
+int run_folder_list(const char *directory, int64_t **ret_jobs, size_t *ret_n, struct err *err);
 /* Events of a run folder from SEQ on, oldest first. New array of event objects (a torn last line is left out). */
 int run_folder_events(const char *directory, int64_t job, int64_t seq, json_t **ret_events, struct err *err);
 

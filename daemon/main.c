@@ -30,6 +30,7 @@
 #include "daemon/methods/methods.h"
 #include "daemon/notices.h"
 #include "daemon/patrol.h"
+#include "daemon/prune.h"
 #include "daemon/queue.h"
 #include "daemon/sched.h"
 #include "daemon/store.h"
@@ -48,6 +49,7 @@ struct daemon {
 	struct sched *sched;
 	struct patrol *patrol;
 	struct notices *notices;
+	struct prune *prune;
 	struct audit *audit;
 	struct watchdog *watchdog;
 	struct methods *methods;
@@ -173,6 +175,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	sched_reload(daemon->sched);
 	patrol_reload(daemon->patrol);
 	notices_reload(daemon->notices);
+	prune_reload(daemon->prune);
 	*ret_warnings = json_array();
 	return 0;
 }
@@ -381,6 +384,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	    patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);
 	methods_set_patrol(daemon->methods, daemon->patrol);
 	notices_begin(daemon->notices);
+	daemon->prune = prune_new(daemon->sched, daemon->queue);
 	methods_set_notices(daemon->methods, daemon->notices);
 	r = control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
 			methods_call, daemon->methods, &daemon->control, err);
@@ -414,6 +418,7 @@ stop(struct daemon *daemon)
 	methods_free(daemon->methods);
 	patrol_free(daemon->patrol);
 	notices_free(daemon->notices);
+	prune_free(daemon->prune);
 	audit_free(daemon->audit);
 	sched_free(daemon->sched);
 	watchdog_free(daemon->watchdog);

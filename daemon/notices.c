@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/errand.h"
+#include "common/failpoint.h"
 #include "common/json.h"
 #include "common/when.h"
 #include "common/xalloc.h"
@@ -332,6 +333,7 @@ settle(struct attempt *attempt, const char *error)
 	struct store_notice *notice = &attempt->notice;
 	int64_t now_us = clock_now_us();
 
+	failpoint("notice-told");
 	ev_timer_stop(loop_of(attempt->notices), &attempt->late);
 	sched_errand_free(TAKE(attempt->errand));
 	notice->attempts++;

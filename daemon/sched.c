@@ -286,6 +286,15 @@ on_over(struct tend *tend, void *arg)
 		}
 	tend_free(tend);
 	sched_kick(sched);
+	if (sched->ended)
+		sched->ended(sched->ended_arg);
+}
+
+void
+sched_on_ended(struct sched *sched, void (*back)(void *arg), void *arg)
+{
+	sched->ended = back;
+	sched->ended_arg = arg;
 }
 
 static void

@@ -76,6 +76,8 @@ struct sched {
 
 	void (*event)(const struct event *event, void *arg);
 	void *event_arg;
+	void (*ended)(void *arg);
+	void *ended_arg;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;

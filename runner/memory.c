@@ -56,11 +56,12 @@ line_kills(char *line)
 }
 
 int64_t
-memory_kills(void)
+memory_kills(const char *cgroup)
 {
+	_cleanup_free_ char *events = xasprintf("%s/memory.events", cgroup);
 	FILE *file = fopen("/proc/self/cgroup", "re");
 	char line[4096];
-	int64_t n = -1;
+	int64_t n = *cgroup ? read_kills(events) : -1;
 
 	while (file && n < 0 && fgets(line, sizeof(line), file))
 		n = line_kills(line);

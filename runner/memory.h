@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-/* Processes of our cgroup, and of those below it, that the kernel has killed for want of memory; -1: nobody counts. */
-int64_t memory_kills(void);
+/* Processes of CGROUP, that of the steps, or, where that is "" or does not count, of our own and of those below it, that the kernel
+   has killed for want of memory; -1: nobody counts. */
+int64_t memory_kills(const char *cgroup);
 
 #endif

@@ -327,7 +327,7 @@ attempt(struct delivery *delivery, const struct errand_notice *notice, struct er
 	argv = make_arguments(delivery, err);
 	if (!argv)
 		return -EINVAL;
-	r = tree_open(run->loop, notice->id, &run->tree, err);
+	r = tree_open(run->loop, notice->id, NULL, &run->tree, err);
 	if (r >= 0) {
 		envp = environ_pack(delivery->environment);
 		child.argv = argv;

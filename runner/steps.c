@@ -188,7 +188,7 @@ leftovers(struct attempt *attempt, struct output *output)
 static void
 judge_status(struct attempt *attempt, int status)
 {
-	bool starved = attempt->memory_kills >= 0 && memory_kills() > attempt->memory_kills;
+	bool starved = attempt->memory_kills >= 0 && memory_kills(tree_cgroup(attempt->run->tree)) > attempt->memory_kills;
 	const char *name;
 
 	if (WIFEXITED(status)) {
@@ -256,7 +256,7 @@ attempt_child(struct attempt *attempt, struct child *child, const char *stream)
 
 	child->user = &attempt->user;
 	child->cgroup_fd = tree_cgroup_fd(run->tree);
-	attempt->memory_kills = memory_kills();
+	attempt->memory_kills = memory_kills(tree_cgroup(attempt->run->tree));
 	failpoint("step-before");
 	if (child_start(child, &started, &err) < 0) {
 		attempt_fail(attempt, "%s", err.text);

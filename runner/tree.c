@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "common/xalloc.h"
+#include "runner/bounds.h"
 #include "runner/tree.h"
 
 #define RETRY_FIRST_S 0.02
@@ -132,32 +133,42 @@ cgroup_own(void)
 	return NULL;
 }
 
-static void
-cgroup_make(struct tree *tree, const char *run_id)
+static int
+cgroup_make(struct tree *tree, const char *run_id, const struct conf_limits *limits, struct err *err)
 {
 	_cleanup_free_ char *own = cgroup_own();
 	_cleanup_free_ char *procs = NULL;
-	int n;
+	bool usable = own && cgroup_delegated(own), limited = limits && bounds_any(limits);
+	int n, r = limited ? bounds_prepare(usable ? own : NULL, limits, err) : 0;
 
-	if (!own || !cgroup_delegated(own))
-		return;
+	if (r < 0 || !usable)
+		return r;
 	n = snprintf(tree->cgroup, sizeof(tree->cgroup), "%s/bmd-steps-%.8s", own, run_id);
 	if (n >= (int)sizeof(tree->cgroup) || mkdir(tree->cgroup, 0755) < 0) {
 		tree->cgroup[0] = '\0';
-		return;
+		return limited ? err_set(err, ERR_FAILED,
+					 "the steps get no cgroup of their own, which their "
+					 "limits need")
+			       : 0;
 	}
 	procs = xasprintf("%s/cgroup.procs", tree->cgroup);
 	tree->cgroup_fd = open(procs, O_WRONLY | O_CLOEXEC);
-	if (tree->cgroup_fd < 0) {
+	r = limited ? bounds_set(tree->cgroup, limits, err) : 0;
+	if (limited && r >= 0 && tree->cgroup_fd < 0)
+		r = err_set(err, ERR_FAILED, "the cgroup of the steps cannot be entered");
+	if (tree->cgroup_fd < 0 || r < 0) {
 		rmdir(tree->cgroup);
 		tree->cgroup[0] = '\0';
 	}
+	return r;
 }
 
 int
-tree_open(struct ev_loop *loop, const char *run_id, struct tree **ret_tree, struct err *err)
+tree_open(struct ev_loop *loop, const char *run_id, const struct conf_limits *limits,
+	  struct tree **ret_tree, struct err *err)
 {
 	struct tree *tree;
+	int r;
 
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return err_errno(err, errno, "cannot become the reaper of the steps' processes");
@@ -167,7 +178,11 @@ tree_open(struct ev_loop *loop, const char *run_id, struct tree **ret_tree, stru
 	ev_signal_init(&tree->child_watcher, on_child, SIGCHLD);
 	tree->child_watcher.data = tree;
 	ev_signal_start(loop, &tree->child_watcher);
-	cgroup_make(tree, run_id);
+	r = cgroup_make(tree, run_id, limits, err);
+	if (r < 0) {
+		tree_close(tree);
+		return r;
+	}
 	*ret_tree = tree;
 	return 0;
 }

@@ -10,12 +10,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "common/conf.h"
 #include "common/err.h"
 
 struct tree;
 
-/* RUN_ID names the cgroup of the steps, if one can be had. */
-int tree_open(struct ev_loop *loop, const char *run_id, struct tree **ret_tree, struct err *err);
+/* RUN_ID names the cgroup of the steps, if one can be had. LIMITS (NULL: none) are kept on it, or it is an error: CONFIGURATION when
+   they cannot be kept on this machine. */
+int tree_open(struct ev_loop *loop, const char *run_id, const struct conf_limits *limits, struct tree **ret_tree, struct err *err);
 /* Removes the cgroup if it is empty. */
 void tree_close(struct tree *tree);
 const char *tree_cgroup(const struct tree *tree); /* its path, "" when there is none */

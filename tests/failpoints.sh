@@ -31,6 +31,7 @@ daemon/store_open.c 3 restore-named
 import/backup.c 2 backup-synced
 runner/folder.c 2 claim-linked
 runner/places.c 1 crash_calls
+runner/prune.c 1 prune-renamed
 runner/stamps.c 1 crash_calls
 "
 for file in $sources; do

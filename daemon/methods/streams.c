@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/json.h"
 #include "common/runlog.h"
@@ -148,6 +149,23 @@ log_push(void *arg)
 		;
 }
 
+/* A run was there, and its folder is not: it was pruned. */
+static int
+still_kept(struct request *request, const struct job *job, struct err *err)
+{
+	const struct conf *conf = queue_conf(request->methods->queue);
+	_cleanup_free_ char *folder = xasprintf("%s/%" PRId64, conf->run_directory, job->id);
+
+	if (!job_state_final(job->state) || job->started_us == 0 || access(folder, F_OK) == 0 ||
+	    errno != ENOENT)
+		return 0;
+	return err_set(err, ERR_FAILED,
+		       "the output of job %" PRId64
+		       " is not kept any more: those of the newest %d runs are (keep-runs in %s); "
+		       "bmctl show %" PRId64 " has its steps",
+		       job->id, conf->keep_runs, conf->path, job->id);
+}
+
 int
 method_Log(struct request *request, struct err *err)
 {
@@ -156,6 +174,8 @@ method_Log(struct request *request, struct err *err)
 	int64_t id = request_int(request, "job", 0), after = request_int(request, "after", 0);
 	int r = store_job_get(request->methods->store, id, &job, err);
 
+	if (r >= 0)
+		r = still_kept(request, &job, err);
 	job_clear(&job);
 	if (r < 0)
 		return r;

@@ -156,6 +156,10 @@ print_application(FILE *out, const struct conf_application *application)
 			stage->require_reason, stage->confirm);
 		if (stage->verify == CONF_VERIFY_ALWAYS)
 			fprintf(out, " verify=always");
+		if (stage->limits.memory_bytes || stage->limits.tasks || stage->limits.cpu_weight)
+			fprintf(out, " memory-max=%lld tasks-max=%d cpu-weight=%d",
+				(long long)stage->limits.memory_bytes, stage->limits.tasks,
+				stage->limits.cpu_weight);
 		print_text(out, "user", stage->user);
 		print_strings(out, "open", &stage->open);
 		print_strings(out, "require-signature", &stage->require_signature);
@@ -207,6 +211,7 @@ print_conf(FILE *out, const struct conf *conf)
 	print_number(out, "upload-path", conf->upload_path, 4095);
 	print_number(out, "upload-ratio", conf->upload_ratio, 1000);
 	print_number(out, "disk-reserve", conf->disk_reserve, INT64_C(16) << 20);
+	print_number(out, "keep-runs", conf->keep_runs, 10000);
 	print_number(out, "verify-rate", conf->verify_rate, INT64_C(256) << 20);
 	if (*conf->verify_every)
 		print_text(out, "verify-every", conf->verify_every);

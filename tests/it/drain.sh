@@ -61,6 +61,9 @@ says "bmd stays drained"
 bmctl drain --wait >"$HOME_DIR/quiet" 2>&1 &
 quiet=$!
 bmctl deploy app 1.0/1 --to testing --now --no-follow >/dev/null 2>&1 || FAIL "a request while drained"
+# Its second connection is the one that waits for the run.
+awaits() { [ "$(ls -l /proc/$quiet/fd 2>/dev/null | grep -c socket:)" -ge 2 ]; }
+retry awaits || FAIL "--wait does not wait for the run: $(cat "$HOME_DIR/quiet")"
 kill -0 $quiet 2>/dev/null || FAIL "--wait did not wait: $(cat "$HOME_DIR/quiet")"
 rm "$HOME_DIR/hold"
 wait $quiet

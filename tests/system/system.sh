@@ -30,6 +30,16 @@ application "shop" {
     stage "production" { plan = "web"  variables = {"ROOT=/srv/shop"} }
 }
 CONF
+cat >"$ETC/applications.d/tight.conf" <<'CONF'
+application "tight" {
+    user   = "deploy"
+    stages = {"memory", "tasks"}
+    stage "memory" { plan = "greedy"  memory-max = "32MiB"  cpu-weight = 50 }
+    stage "tasks"  { plan = "many"  tasks-max = 20 }
+}
+plan "greedy" { step "eat" { run = 'head -c 200M /dev/zero | tail >/dev/null' } }
+plan "many"   { step "fork" { run = 'n=0; while [ $n -lt 40 ]; do sleep 5 & n=$((n + 1)); done' } }
+CONF
 cat >"$ETC/plans.d/web.conf" <<'CONF'
 plan "web" {
     step "files" { deploy = "site"  to = '$ROOT' }
@@ -212,6 +222,29 @@ ends "$broken" succeeded
 is "the run socket after that" active "$(inside systemctl is-active bmd-run.socket)"
 OK "a refused connection, a failed unit: started a little later"
 
+# Limits of a stage: kept, or the job is held.
+bm build add tight 1 >/dev/null || FAIL "build add"
+unified=/sys/fs/cgroup
+inside test -e $unified/cgroup.controllers || unified=/sys/fs/cgroup/unified
+for stage in memory tasks; do
+    tight=$(queue deploy tight 1 --to $stage --now)
+    case $stage in memory) controller=memory ;; tasks) controller=pids ;; esac
+    if inside grep -qw $controller $unified/bmd.slice/cgroup.controllers; then
+        ends "$tight" failed
+        case $stage in
+        memory) case $(job "$tight" message) in *"out of memory"*) ;; *) FAIL "memory-max: $(job "$tight" message)" ;; esac ;;
+        tasks) bm log "$tight" | grep -qi 'fork' || FAIL "tasks-max: $(bm log "$tight")" ;;
+        esac
+        OK "the limit of a stage: $stage"
+    else
+        ends "$tight" held
+        case $(job "$tight" waits_for.text) in *"-max of the stage cannot be kept here: the cgroup of bmd-run has no controller $controller"*) ;;
+        *) FAIL "a limit that cannot be kept: $(job "$tight" waits_for.text)" ;; esac
+        bm cancel "$tight" >/dev/null
+        echo "skipped: the limit of a stage, $stage: this kernel's unified hierarchy has no controller $controller; the job is held"
+    fi
+done
+
 # Quiet before a restart, which ends it.
 bm drain --reason "new kernel" >/dev/null || FAIL "drain"
 quiet=$(queue deploy shop 1.0.1 --to testing --now)
@@ -260,6 +293,14 @@ inside sh -c 'n=0; while [ $n -lt 100 ]; do n=$((n + 1)); bmctl --json deploy ma
 inside bmctl wait $(jq -r .job.id "$WORK/jobs") >"$WORK/out" 2>&1 || { tail -n 5 "$WORK/out"; FAIL "of a hundred runs one failed"; }
 is "the run socket after a burst" active "$(inside systemctl is-active bmd-run.socket)"
 OK "a hundred runs at once"
+
+echo 'keep-runs = 30' >>"$ETC/bmd.conf"
+inside systemctl reload bmd || FAIL "reload"
+pruned() { [ "$(inside ls /var/lib/bmd-run | grep -cx '[0-9]*')" = 30 ]; }
+retry pruned || FAIL "run folders: $(inside ls /var/lib/bmd-run | wc -l)"
+bm log "$first" 2>"$WORK/err" && FAIL "the log of a removed run"
+grep -q "the output of job $first is not kept any more" "$WORK/err" || { cat "$WORK/err"; FAIL "log does not say that it is gone"; }
+OK "run folders of root are removed by bmd-run"
 
 in_flight redeploy shop 1.0.2
 boot_stop

@@ -63,6 +63,32 @@ START_TEST(a_notice_that_is_none)
 }
 END_TEST
 
+START_TEST(a_prune_there_and_back)
+{
+	static const char *const wrong[] = {"{}", "{\"jobs\":5}", "{\"jobs\":[0]}",
+					    "{\"jobs\":[-1]}", "{\"jobs\":[\"1\"]}"};
+	const int64_t jobs[] = {1, 5, INT64_C(1) << 40};
+	_cleanup_json_ json_t *object = errand_prune_pack(jobs, 3);
+	int64_t got[ERRAND_PRUNE_MAX], many[ERRAND_PRUNE_MAX + 1];
+	_cleanup_json_ json_t *too_many = NULL;
+	size_t n = 99;
+
+	ck_assert(errand_type(json_get_string(object, "type")));
+	ck_assert_int_eq(errand_prune_unpack(object, got, &n, NULL), 0);
+	ck_assert_uint_eq(n, 3);
+	ck_assert(memcmp(got, jobs, sizeof(jobs)) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		_cleanup_json_ json_t *other = json_loads(wrong[i], 0, NULL);
+
+		ck_assert_msg(errand_prune_unpack(other, got, &n, NULL) < 0, "%s", wrong[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(many); i++)
+		many[i] = 7;
+	too_many = errand_prune_pack(many, ARRAY_SIZE(many));
+	ck_assert_int_lt(errand_prune_unpack(too_many, got, &n, NULL), 0);
+}
+END_TEST
+
 START_TEST(an_answer)
 {
 	_cleanup_json_ json_t *good = errand_done_pack(NULL),
@@ -80,9 +106,10 @@ END_TEST
 
 START_TEST(what_is_an_errand)
 {
-	ck_assert(errand_type("notice"));
+	ck_assert(errand_type("notice") && errand_type("prune"));
 	ck_assert(!errand_type("request") && !errand_type("go") && !errand_type("done"));
 }
 END_TEST
 
-UNIT_MAIN("errands", a_notice_there_and_back, a_notice_that_is_none, an_answer, what_is_an_errand)
+UNIT_MAIN("errands", a_notice_there_and_back, a_notice_that_is_none, a_prune_there_and_back,
+	  an_answer, what_is_an_errand)

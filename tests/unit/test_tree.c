@@ -21,7 +21,7 @@ static void
 setup(void)
 {
 	loop = ev_loop_new(EVFLAG_AUTO);
-	ck_assert_int_eq(tree_open(loop, "00112233445566778899aabbccddeeff", &tree, NULL), 0);
+	ck_assert_int_eq(tree_open(loop, "00112233445566778899aabbccddeeff", NULL, &tree, NULL), 0);
 	now = false;
 }
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A folder is renamed first: from then on it is no run's, at once and whole. What is in it goes
+ * then, now or, after a crash, with the next removal.
+ */
+#include "runner/prune.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/failpoint.h"
+#include "common/run.h"
+#include "common/xalloc.h"
+
+#define PREFIX "pruned."
+
+static void
+close_dir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static int
+open_folder(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Its lock is free, and ours now: no bmd-run has it in its hands. FD is -1 where there never was a
+ * lock. */
+static bool
+take_lock(int folder, int *ret_fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	*ret_fd = openat(folder, "lock", O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return errno == ENOENT;
+	return fcntl(*ret_fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static int
+empty(int folder)
+{
+	_cleanup_(close_dir) DIR *dir = NULL;
+	int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3), r = 0;
+	const struct dirent *entry;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+		    unlinkat(folder, entry->d_name, 0) < 0 && r == 0)
+			r = -errno;
+	return r;
+}
+
+static int
+remove_renamed(int at, const char *name)
+{
+	_cleanup_close_ int folder = open_folder(at, name);
+	int r = folder < 0 ? folder : empty(folder);
+
+	if (r >= 0 && unlinkat(at, name, AT_REMOVEDIR) < 0)
+		r = -errno;
+	return r == -ENOENT ? 0 : r;
+}
+
+static int
+remove_one(int at, int64_t job)
+{
+	_cleanup_close_ int folder = -1, lock = -1;
+	char name[24], renamed[32];
+
+	(void)snprintf(name, sizeof(name), "%" PRId64, job);
+	(void)snprintf(renamed, sizeof(renamed), PREFIX "%" PRId64, job);
+	folder = open_folder(at, name);
+	if (folder < 0)
+		return folder == -ENOENT ? 0 : folder;
+	if (!take_lock(folder, &lock))
+		return 0;
+	if (renameat(at, name, at, renamed) < 0)
+		return -errno;
+	failpoint("prune-renamed");
+	return remove_renamed(at, renamed);
+}
+
+/* What a removal left that was broken off. */
+static int
+sweep(int at)
+{
+	_cleanup_(close_dir) DIR *dir = NULL;
+	int fd = fcntl(at, F_DUPFD_CLOEXEC, 3), r = 0;
+	const struct dirent *entry;
+
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	rewinddir(dir);
+	while ((entry = readdir(dir)))
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0) {
+			int one = remove_renamed(at, entry->d_name);
+
+			r = r < 0 ? r : one;
+		}
+	return r;
+}
+
+int
+prune_folders(const char *directory, const int64_t *jobs, size_t n, struct err *err)
+{
+	_cleanup_close_ int at = open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int64_t highest = 0;
+	int r;
+
+	if (at < 0 || fstat(at, &st) < 0)
+		return err_errno(err, errno, "cannot open the run directory %s", directory);
+	if (st.st_uid != geteuid() || (st.st_mode & (S_IWGRP | S_IWOTH)))
+		return err_set(err, ERR_FAILED,
+			       "the run directory %s belongs to another user or can be written by "
+			       "others",
+			       directory);
+	r = run_folder_highest(directory, &highest, err);
+	if (r < 0)
+		return r;
+	r = sweep(at);
+	for (size_t i = 0; i < n; i++) {
+		int one = jobs[i] < highest ? remove_one(at, jobs[i]) : 0;
+
+		if (one < 0 && r >= 0)
+			(void)err_errno(err, -one, "cannot remove the run folder of job %" PRId64,
+					jobs[i]);
+		r = r < 0 ? r : one;
+	}
+	if (r < 0 && err && err->code == ERR_NONE)
+		(void)err_errno(err, -r, "cannot clear up in the run directory %s", directory);
+	return r;
+}
