@@ -124,11 +124,13 @@ find_notice(struct ctl *ctl, int64_t id, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL;
 	_cleanup_free_ char *after = xasprintf("%" PRId64, id + 1);
+	json_t *notice;
 
 	if (ctl_call(ctl, "ListNotices", json_pack("{s:i, s:s}", "limit", 1, "after", after),
 		     &reply, err) < 0)
 		return NULL;
-	return json_incref(json_array_get(json_object_get(reply, "notices"), 0));
+	notice = json_array_get(json_object_get(reply, "notices"), 0);
+	return json_get_int(notice, "id", 0) == id ? json_incref(notice) : NULL;
 }
 
 /* Until its outcome is known. */

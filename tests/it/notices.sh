@@ -199,4 +199,19 @@ gone() { grep -q 'notice to team of app of "succeeded" of app was given up after
 retry gone || FAIL "it is still tried: $(bmctl notify list)"
 OK "a section that is gone"
 bmd_stop
+
+# The outbox is bounded: of more than it holds the oldest are given up, and said.
+sqlite3 "$HOME_DIR/state/bmd.db" "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)
+    INSERT INTO notices (uid, scope, name, event, application, stage, job, body, created_us, state, attempts, next_us, tried_us)
+    SELECT printf('%032x', i), '', 'absent', 'missed', 'app', 'none', i, '{}', strftime('%s') * 1000000, 'waiting', 1,
+        (strftime('%s') + 300) * 1000000, strftime('%s') * 1000000 FROM n; DELETE FROM seals" || FAIL "sqlite3"
+bmd_start
+retry grep -q '5 notices were given up: more than 10000 wait' "$HOME_DIR/bmd.log" || FAIL "nothing is given up: $(bmctl --json status | jq -c .notices)"
+is "what waits" 10000 "$(notices waiting)"
+expect 0 bmctl status
+prints "notices: 10000 cannot be delivered yet"
+expect 0 bmctl notify test all
+prints "delivered to all as "
+OK "an outbox that is full"
+bmd_stop
 is "the integrity of the database" ok "$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check')"
