@@ -4,7 +4,7 @@
 #   record NAME WHAT N UNIT SEED VIOLATIONS SECONDS DETAIL
 #
 # A line is: date, name, what, N, unit, seed, violations, seconds, detail; "-" for what is not known.
-bound() { [ "$2" = 0 ] && awk "BEGIN { printf \"%.2g %%\", 300 / $1 }" || echo -; }
+bound() { [ "$2" = 0 ] && awk "BEGIN { b = 300 / $1; printf \"%.2g %%\", b < 100 ? b : 100 }" || echo -; }
 record() {
     echo "| $1 | $2${8:+: $8} | $3 $4 | $6 | $(bound "$3" "$6") | seed $5, $7 s |"
     [ -z "${RESULTS:-}" ] ||
