@@ -131,25 +131,35 @@ make_new(int state_fd, struct err *err)
 	return r < 0 ? err_errno(err, -r, "cannot make the folder of the backup, " BACKUP_NEW) : 0;
 }
 
+/* In one step; where the file system has none for that, there is no backup for a moment. */
+static int
+exchange(int state_fd)
+{
+	if (renameat2(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != ENOENT && errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	(void)files_remove(state_fd, BACKUP_FOLDER);
+	return renameat(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER) < 0 ? -errno : 0;
+}
+
 /* Whole on disk, and then in the place of the one before, which goes. */
 static int
 give_place(int state_fd, struct err *err)
 {
-	int r = 0;
+	int r;
 
 	failpoint("backup-linked");
 	if (syncfs(state_fd) < 0)
 		return err_errno(err, errno, "the backup cannot be written");
 	failpoint("backup-synced");
-	if (renameat2(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER, RENAME_EXCHANGE) < 0)
-		r = errno != ENOENT						  ? -errno
-		    : renameat(state_fd, BACKUP_NEW, state_fd, BACKUP_FOLDER) < 0 ? -errno
-										  : 0;
+	r = exchange(state_fd);
 	failpoint("backup-named");
-	if (r < 0 || fsync(state_fd) < 0)
-		return err_errno(err, r < 0 ? -r : errno, "the backup cannot be given its name");
-	(void)files_remove(
-	    state_fd, BACKUP_NEW); /* the one before; if it stays, the next backup removes it */
+	if (r == 0 && fsync(state_fd) < 0)
+		r = -errno;
+	if (r < 0)
+		return err_errno(err, -r, "the backup cannot be given its name");
+	(void)files_remove(state_fd, BACKUP_NEW); /* the one before; if it stays, the next backup removes it */
 	return 0;
 }
 
