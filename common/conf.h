@@ -165,6 +165,7 @@ struct conf {
 	/* What an upload may be at most; 0: what bmd-import does by itself (import/import.h), which the defaults are. */
 	int64_t upload_bytes, upload_file;
 	int upload_files, upload_depth, upload_path, upload_ratio;
+	int64_t keep_audit_us;		/* 0: for ever */
 	int64_t disk_reserve;		/* bytes that are kept for the results of runs */
 	int keep_runs;			/* the newest run folders that stay */
 	int64_t verify_rate;		/* bytes that `build verify` reads in a second */

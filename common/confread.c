@@ -117,6 +117,7 @@ static const struct conf_rule main_rules[] = {
 	{"upload-depth",        CONF_NUMBER,    FIELD(conf, upload_depth),        1, 128, "128"},
 	{"upload-path",         CONF_NUMBER,    FIELD(conf, upload_path),         1, 4095, "4095"},
 	{"upload-ratio",        CONF_NUMBER,    FIELD(conf, upload_ratio),        1, 1000000, "1000"},
+	{"keep-audit",          CONF_SPAN,      FIELD(conf, keep_audit_us),       0, 36500 * SPAN_DAY, "\"400d\""},
 	{"disk-reserve",        CONF_SIZE,      FIELD(conf, disk_reserve),        0, SIZE_TIB, "\"16MiB\""},
 	{"verify-rate",         CONF_SIZE,      FIELD(conf, verify_rate),         1 << 20, 1024 * SIZE_TIB, "\"256MiB\""},
 	{"verify-every",        CONF_EVERY,     FIELD(conf, verify_every),        0, 0, "\"Sun 03:00\""},

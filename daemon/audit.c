@@ -29,6 +29,9 @@ struct refusals {
 	char text[AUDIT_TEXT_MAX + 1];
 };
 
+#define CUT_EVERY 64   /* added rows: then the oldest are looked at, */
+#define CUT_MOST  1000 /* at most so many of them */
+
 struct audit {
 	struct ev_loop *loop;
 	struct store *store;
@@ -38,6 +41,8 @@ struct audit {
 	size_t n;
 	struct store_audit_head told;
 	bool telling, written; /* the turn will call back */
+	int64_t added;
+	int64_t keep_us;       /* rows; 0: for ever */
 };
 
 /* ---- the head ---- */
@@ -112,9 +117,17 @@ add(struct audit *audit, const struct store_audit *row, struct err *err)
 		kept.text = text;
 	}
 	r = store_audit(audit->store, &kept, err);
+	if (r == 0 && audit->keep_us > 0 && ++audit->added % CUT_EVERY == 0)
+		r = store_audit_cut(audit->store, row->at_us - audit->keep_us, row->at_us, CUT_MOST, err);
 	if (r == 0)
 		grown(audit);
 	return r;
+}
+
+void
+audit_keep(struct audit *audit, int64_t keep_us)
+{
+	audit->keep_us = keep_us;
 }
 
 int

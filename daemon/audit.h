@@ -25,6 +25,9 @@ void audit_free(struct audit *audit);
 /* Writes what is counted and tells the head: before the last commit of an orderly end. */
 void audit_end(struct audit *audit, int64_t now_us);
 
+/* How long rows are kept; 0: for ever. Older ones go as new ones come. */
+void audit_keep(struct audit *audit, int64_t keep_us);
+
 /* What was done, inside the open transaction; it fails, the change fails. ROW's text is cut to AUDIT_TEXT_MAX. */
 int audit_done(struct audit *audit, const struct store_audit *row, struct err *err);
 /* What was refused; ROW's count is not looked at. With LATER nothing is written now, for there is no room. */

@@ -172,6 +172,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	conf_free(daemon->conf);
 	daemon->conf = conf;
 	reserve(daemon);
+	audit_keep(daemon->audit, conf->keep_audit_us);
 	sched_reload(daemon->sched);
 	patrol_reload(daemon->patrol);
 	notices_reload(daemon->notices);
@@ -376,6 +377,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 		return r;
 	turn_end(daemon->turn);
 	daemon->audit = audit_new(daemon->loop, daemon->store, daemon->turn);
+	audit_keep(daemon->audit, daemon->conf->keep_audit_us);
 	daemon->methods = methods_new(daemon->queue, daemon->sched, daemon->turn, daemon->objects,
 				      daemon->audit, reload, daemon);
 	(void)json_array_extend(problems, (json_t *)(uintptr_t)store_notes(daemon->store));

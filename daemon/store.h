@@ -113,12 +113,15 @@ bool store_audit_broken(const struct store *store);
 struct store_audit_check {
 	struct store_audit_head end;		   /* where it must lead to */
 	struct store_audit_head at;		   /* good up to here */
+	struct store_audit_head base;		   /* the last row that was cut; id 0: none was */
 	int64_t bad;				   /* the first row that is wrong; 0: none */
 	const char *problem;			   /* what it is, a half-sentence */
 	const char *noted;			   /* a hash to be looked for, or NULL */
 	int64_t noted_id;			   /* the row that has it; 0: none up to here */
 	int read;				   /* rows, by the last call */
 };
+/* Removes what was added before BEFORE_US, of the oldest MOST rows, and adds one that says so; nothing when they are few. */
+int store_audit_cut(struct store *store, int64_t before_us, int64_t now_us, int most, struct err *err);
 void store_audit_check_begin(struct store *store, struct store_audit_check *ret_check);
 int store_audit_check(struct store *store, struct store_audit_check *check, int limit, struct err *err);
 

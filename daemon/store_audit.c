@@ -3,7 +3,8 @@
  * The audit: one row a mutation, each with the SHA-256 of the row before and of itself, so that
  * none can be changed, removed or moved without the next one telling. Where the chain ends is kept
  * apart (audit_head), for a chain whose last rows are gone is whole by itself. Rows are only ever
- * added.
+ * added; where the configuration bounds their age, the oldest are cut, and a row "Cut" says up to which, and its hash:
+ * there a verification begins, and it comes by that row as by any other.
  *
  * A row is hashed as the hash before it (64 hex digits, zeros before the first), then each column
  * in the order of STORE_AUDIT_HASHED as "LENGTH:BYTES,"; "-," for NULL; numbers in decimal.
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/when.h"
 #include "common/xalloc.h"
 #include "daemon/store_private.h"
 
@@ -25,7 +27,8 @@
 	X(HEAD_GET, "SELECT id, hash FROM audit_head WHERE one = 1") \
 	X(LAST,	  "SELECT id, hash FROM audit WHERE id > 0 ORDER BY id DESC LIMIT 1") \
 	X(PAGE,	  "SELECT " FIELDS " FROM audit WHERE id < ?1 ORDER BY id DESC LIMIT ?2") \
-	X(FORTH,  "SELECT " FIELDS " FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2")
+	X(FORTH,  "SELECT " FIELDS " FROM audit WHERE id > ?1 ORDER BY id LIMIT ?2") \
+	X(CUT,	  "DELETE FROM audit WHERE id <= ?1")
 // clang-format on
 
 STORE_PART(audit, STATEMENTS)
@@ -249,12 +252,85 @@ store_audit_each(struct store *store, int64_t before_id, int limit,
 		    back, arg, err);
 }
 
+/* ---- cutting ---- */
+
+#define CUT_ROW	  "audit_cut" /* number: the newest row "Cut" */
+#define CUT_LEAST 100	      /* rows; less is not worth a row that says so */
+
+struct cutting {
+	int64_t before_us, rows;
+	struct store_audit_head last;
+	int64_t last_us;
+};
+
+static int
+is_old(const struct store_audit *row, void *arg)
+{
+	struct cutting *cutting = arg;
+
+	if (row->at_us >= cutting->before_us)
+		return 1;
+	cutting->rows++;
+	cutting->last_us = row->at_us;
+	cutting->last.id = row->id;
+	(void)strcpy(cutting->last.hash, row->hash);
+	return 0;
+}
+
+static int
+read_cut(const struct store_audit *row, void *arg)
+{
+	struct store_audit_head *base = arg;
+	long long id;
+	char hash[DIGEST_SIZE];
+
+	if (strcmp(row->what, "Cut") == 0 && row->text && sscanf(row->text, "row %lld %64s", &id, hash) == 2 &&
+	    digest_valid(hash) && id < row->id) {
+		base->id = id;
+		(void)strcpy(base->hash, hash);
+	}
+	return 1;
+}
+
+/* Where the rows that are there begin: behind this one. */
+static int
+read_base(struct store *store, struct store_audit_head *ret_base, struct err *err)
+{
+	int64_t cut = 0;
+	int r = store_number_get(store, CUT_ROW, &cut, err);
+
+	*ret_base = (struct store_audit_head){.hash = GENESIS};
+	return r < 0 || cut == 0 ? r : each(store, statement(store, S_FORTH), cut - 1, 1, read_cut, ret_base, err);
+}
+
+int
+store_audit_cut(struct store *store, int64_t before_us, int64_t now_us, int most, struct err *err)
+{
+	struct cutting cutting = {.before_us = before_us};
+	struct store_audit row = {.at_us = now_us, .uid = -1, .who = "bmd", .what = "Cut"};
+	_cleanup_free_ char *text = NULL;
+	int r = each(store, statement(store, S_FORTH), 0, most, is_old, &cutting, err);
+
+	if (r < 0 || cutting.rows < CUT_LEAST)
+		return r;
+	store_bind_int(statement(store, S_CUT), 1, cutting.last.id);
+	r = store_run(store, statement(store, S_CUT), err);
+	row.text = text = xasprintf("row %lld %s and %lld before it, until %s", (long long)cutting.last.id,
+				    cutting.last.hash, (long long)cutting.rows - 1,
+				    when_local(cutting.last_us, "UTC").s);
+	if (r == 0)
+		r = store_audit(store, &row, err);
+	return r == 0 ? store_number_put(store, CUT_ROW, store->audit.id, err) : r;
+}
+
 /* ---- verifying ---- */
 
 void
 store_audit_check_begin(struct store *store, struct store_audit_check *ret_check)
 {
-	*ret_check = (struct store_audit_check){.end = store_audit_head(store), .at.hash = GENESIS};
+	*ret_check = (struct store_audit_check){.end = store_audit_head(store)};
+	(void)read_base(store, &ret_check->at, NULL); /* what cannot be read does not fit the first row */
+	ret_check->base = ret_check->at;
 }
 
 static int
@@ -292,6 +368,8 @@ store_audit_check(struct store *store, struct store_audit_check *check, int limi
 	int r;
 
 	check->read = 0;
+	if (check->noted && check->base.id > 0 && strcmp(check->base.hash, check->noted) == 0)
+		check->noted_id = check->base.id;
 	r = each(store, statement(store, S_FORTH), check->at.id, limit, check_row, check, err);
 	if (r < 0 || check->bad)
 		return r;

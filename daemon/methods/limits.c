@@ -77,7 +77,7 @@ add_store(struct request *request, json_t *limits)
 	    usage.free_bytes < RESERVES * usage.reserve_bytes,
 	    "bytes of the disk of the state directory; near its end changes are refused");
 	add(limits, "database", usage.database_bytes, 0, false,
-	    "bytes of bmd.db: jobs, history and audit are kept for ever");
+	    "bytes of bmd.db: jobs and their history are kept for ever, the audit as keep-audit says");
 	add(limits, "audit", usage.audit_rows, 0, false, "rows of the audit");
 }
 

@@ -210,6 +210,7 @@ print_conf(FILE *out, const struct conf *conf)
 	print_number(out, "upload-depth", conf->upload_depth, 128);
 	print_number(out, "upload-path", conf->upload_path, 4095);
 	print_number(out, "upload-ratio", conf->upload_ratio, 1000);
+	print_number(out, "keep-audit", conf->keep_audit_us, 0);
 	print_number(out, "disk-reserve", conf->disk_reserve, INT64_C(16) << 20);
 	print_number(out, "keep-runs", conf->keep_runs, 10000);
 	print_number(out, "verify-rate", conf->verify_rate, INT64_C(256) << 20);

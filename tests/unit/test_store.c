@@ -1006,6 +1006,77 @@ START_TEST(test_audit_undone)
 }
 END_TEST
 
+static void
+follow(struct store *store, int64_t bad, const char *noted, int64_t noted_id)
+{
+	struct store_audit_check check;
+
+	store_audit_check_begin(store, &check);
+	check.noted = noted;
+	while (store_audit_check(store, &check, 50, &err) == 1)
+		;
+	ck_assert_msg(check.bad == bad, "row %d is bad: %s", (int)check.bad, check.problem);
+	ck_assert_int_eq(check.noted_id, noted_id);
+}
+
+/* Old rows go, and the chain is good from there; it is not when somebody else cuts, or says less or more than was cut. */
+START_TEST(test_audit_cut)
+{
+	struct store_audit_head last;
+	struct store *store;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	for (int i = 1; i <= 300; i++) {
+		struct store_audit row = {.at_us = i, .uid = 0, .who = "root", .what = "Lock"};
+
+		OK(store_audit(store, &row, &err));
+	}
+	OK(store_commit(store, 1, &err));
+	OK(store_begin(store, &err));
+	OK(store_audit_cut(store, 50, 1000, 1000, &err)); /* too few */
+	OK(store_commit(store, 1, &err));
+	ck_assert_int_eq(store_audit_head(store).id, 300);
+	for (int cut = 1; cut <= 2; cut++) { /* and again */
+		OK(store_begin(store, &err));
+		OK(store_audit_cut(store, 1 + 120 * cut, 1000, 1000, &err));
+		OK(store_commit(store, 1, &err));
+		ck_assert_int_eq(store_audit_head(store).id, 300 + cut);
+		follow(store, 0, NULL, 0);
+	}
+	last = store_audit_head(store);
+	follow(store, 0, last.hash, 302);
+	store_close(store);
+	store = open_store();
+	ck_assert(!store_audit_broken(store));
+	ck_assert_ptr_null(store_notes(store));
+	follow(store, 0, NULL, 0);
+	store_close(store);
+	sql("DELETE FROM audit WHERE id <= 245; DELETE FROM seals");
+	store = open_store();
+	follow(store, 241, NULL, 0);
+	store_close(store);
+	remove_folder();
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	for (int i = 1; i <= 300; i++) {
+		struct store_audit row = {.at_us = i, .uid = 0, .who = "root", .what = "Lock"};
+
+		OK(store_audit(store, &row, &err));
+	}
+	OK(store_audit_cut(store, 121, 1000, 1000, &err));
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	sql("UPDATE meta SET value = 0 WHERE name = 'audit_cut'; DELETE FROM seals");
+	store = open_store();
+	follow(store, 1, NULL, 0);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* ---- collected builds */
 
 static int
@@ -1348,5 +1419,5 @@ END_TEST
 
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
-	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_failed_migration, test_same_schema,
+	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_audit_cut, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)
