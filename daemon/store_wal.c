@@ -26,6 +26,7 @@
 #define FRAME	  24
 #define MAGIC	  UINT32_C(0x377f0682) /* the lowest bit: words are big-endian */
 #define PAGE_MAX  65536
+#define BAD_MAX	  8 /* frames that damage in one place may spoil, with those whose sums go on from theirs */
 #define BYTES_MAX (INT64_C(1) << 30) /* a larger one is believed: a start must not take minutes */
 
 struct sum {
@@ -128,7 +129,8 @@ lost_commits(struct wal *wal, struct sum sum, struct sum computed, bool whole)
 {
 	struct sum own, other;
 	int64_t commits = 0, settled = 0;
-	bool bad = !whole, before_bad = !whole;
+	bool bad = !whole;
+	int in_a_row = 0; /* that are not good */
 
 	for (int64_t i = 0; read_frame(wal, i); i++) {
 		bool salts = memcmp(wal->frame + 8, wal->salts, 8) == 0, good;
@@ -137,12 +139,12 @@ lost_commits(struct wal *wal, struct sum sum, struct sum computed, bool whole)
 		other = frame_sum(wal, computed);
 		good = salts &&
 		       (same(own, stored(wal->frame + 16)) || same(other, stored(wal->frame + 16)));
-		if (!good && (before_bad && i > 0))
-			break; /* two in a row: another generation, or the end */
+		in_a_row = good ? 0 : in_a_row + 1;
+		if (in_a_row > BAD_MAX)
+			break; /* another generation, or the end */
 		if (good && bad)
 			settled = commits; /* something follows them */
 		bad |= !good;
-		before_bad = !good;
 		computed = same(own, stored(wal->frame + 16)) ? own : other;
 		sum = stored(wal->frame + 16);
 		if (bad && word(wal->frame + 4, true) != 0)
