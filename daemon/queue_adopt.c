@@ -70,6 +70,9 @@ push(struct queue *queue, struct history *history, const struct build_ref *build
 		return r;
 	entry.rejected = row.rejected;
 	store_build_clear(&row);
+	r = queue_check_word(queue, history->application, history->stage, build, who, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(entry.by, sizeof(entry.by), "%s", who->name);
 	history_succeed(history, &entry);
 	return 0;

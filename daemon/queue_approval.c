@@ -63,3 +63,29 @@ queue_check_approval(struct queue *queue, const struct job *job, struct err *err
 	err_field(err, "job", json_integer(job->id));
 	return r;
 }
+
+/* What never ran there nobody has let go: to say that it is live would be a way around. */
+int
+queue_check_word(struct queue *queue, const char *application, const char *stage,
+		 const struct build_ref *build, const struct queue_who *who, struct err *err)
+{
+	struct job job = {.build = *build};
+	_cleanup_free_ char *list = NULL;
+	char digest[65];
+	int64_t run = 0, since;
+	int r;
+
+	(void)snprintf(job.application, sizeof(job.application), "%s", application);
+	(void)snprintf(job.stage, sizeof(job.stage), "%s", stage);
+	if (who->approves || !queue_needs_approval(queue, &job))
+		return 0;
+	r = store_last_run(queue->store, application, stage, build, &run, digest, &since, err);
+	if (r < 0 || run > 0)
+		return r;
+	list = conf_role_text(approvers(queue, &job));
+	r = err_set(err, ERR_REFUSED,
+		    "%s never ran on %s: only one of %s may say that it is live there",
+		    names_build_text(build).s, stage, list);
+	err_field(err, "rule", json_string("approval"));
+	return r;
+}

@@ -359,6 +359,9 @@ settle_build(struct queue *queue, struct history *history, struct store_stage *a
 	entry.build = row.build;
 	entry.rejected = row.rejected;
 	store_build_clear(&row);
+	r = queue_check_word(queue, at->application, at->stage, &entry.build, who, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(entry.by, sizeof(entry.by), "%s", who->name);
 	history_succeed(history, &entry);
 	at->dirty = false;

@@ -135,6 +135,9 @@ int queue_check_start(struct queue *queue, const struct job *job, int64_t now_us
 char *queue_approval_text(struct queue *queue, const struct job *job);
 void queue_approve(struct job *job, const struct queue_who *who, int64_t now_us);
 int queue_check_approval(struct queue *queue, const struct job *job, struct err *err);
+/* May WHO say that BUILD is live on a stage, as settle and adopt do? */
+int queue_check_word(struct queue *queue, const char *application, const char *stage, const struct build_ref *build,
+		     const struct queue_who *who, struct err *err);
 
 /* Adds to JOB's place in the queue: id, ahead, expected; writes it. */
 int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,

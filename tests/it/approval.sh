@@ -76,6 +76,12 @@ expect 0 dev bmctl deploy shop 1.2/1 --to production --now --dry-run
 says "it will be held until one of members of bin, user lp lets it go"
 OK "an approver is no operator"
 
+# ---- no way around: what never ran there is not live because an operator says so
+expect 8 dev bmctl settle shop production 1.3/1 --reason "it is"
+says "1.3/1 never ran on production: only one of members of bin, user lp may say that it is live there"
+expect 0 dev bmctl settle shop production 1.0/1 --reason "it is"
+OK "no way around"
+
 # ---- asked for by one who may
 application shop <<'CONF'
     stages = {"testing", "production"}
