@@ -47,6 +47,7 @@ set_up(void)
 	ck_assert_msg(conf_load_text(&world, MATRIX_CONF, strlen(MATRIX_CONF), 0, &conf,
 				     &problems) == 0,
 		      "%s", problems.n ? problems.v[0] : "?");
+	conf_problems_clear(&problems);
 	ck_assert_int_eq(store_open(folder, &methods.store, &err), 0);
 	ck_assert_int_eq(store_begin(methods.store, &err), 0);
 	methods.queue = queue_new(methods.store, NULL);
