@@ -2,13 +2,13 @@
 # How late timed jobs start, with 100, 10,000 and a million others waiting, idle and on a loaded machine, beside a systemd timer with
 # AccuracySec=1us, at and cron; and what waiting costs: wake-ups with nothing due within the hour, memory, and the time of one look.
 # Prints tables in Markdown. Run by `make bench-lateness`; about five minutes.
-#   JOBS=200          timed jobs of each row, one every EVERY_MS=40 ms, over 20 stages
+#   JOBS=200          timed jobs of each row, one every EVERY_MS=30 ms, over 20 stages
 #   WAITING="100 10000 1000000"
-#   IDLE=60           seconds in which wake-ups are counted
+#   IDLE=30           seconds in which wake-ups are counted
 #   OTHERS=yes        no: without systemd, at and cron
 #   SYSTEMD=yes       no: without a system that is booted for its timers where none runs
 . "$top_srcdir/tests/it/lib.sh"
-JOBS=${JOBS:-200} EVERY_MS=${EVERY_MS:-40} WAITING=${WAITING:-100 10000 1000000} IDLE=${IDLE:-60} OTHERS=${OTHERS:-yes} SYSTEMD=${SYSTEMD:-yes}
+JOBS=${JOBS:-200} EVERY_MS=${EVERY_MS:-30} WAITING=${WAITING:-100 10000 1000000} IDLE=${IDLE:-30} OTHERS=${OTHERS:-yes} SYSTEMD=${SYSTEMD:-yes}
 bench=$top_builddir/bench
 LOAD=
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Where time meets the queue. Nothing is incremental: after any change sched looks at
- * everything again, once a turn, and arms one ev_periodic for the earliest moment at which
+ * everything again, once a turn, and arms one timer for the earliest moment at which
  * something will be due. Runs are tended one by one (tend.c); here is the list of them. A disk that
  * is full stops the looking, not the runs: it is tried again every few seconds.
  */

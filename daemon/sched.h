@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Where time and helpers meet the queue: one ev_periodic for the earliest moment, the channels to bmd-run, the
+ * Where time and helpers meet the queue: one timer for the earliest moment, the channels to bmd-run, the
  * recovery after a crash, and those who wait for a job (wait, log -f). Reads the clock, commits through turn, and speaks.
  */
 #ifndef DAEMON_SCHED_H
