@@ -16,7 +16,7 @@ blocks() {
     [ -n "$(ls "$HOME_DIR/blocks")" ] || FAIL "$1 has no block that begins with $2"
 }
 # What is left out in an example, and users, groups and keys that this machine does not have.
-fit() { grep -v '^ *\.\.\.$' "$1" | sed "s/\(user *= \)\"[a-z]*\"/\1\"$me\"/"; }
+fit() { grep -v '^ *\.\.\.$' "$1" | sed "s/\(user *= \)\"[a-z-]*\"/\1\"$me\"/"; }
 
 configure
 [ "$(id -u)" = 0 ] || sed -i '/^user/d' "$BMD_CONF"
@@ -32,17 +32,31 @@ for block in "$HOME_DIR"/blocks/*; do
 done
 OK "plans of bmd-plan(5)"
 # Applications, whose stages take the plan of the manual.
-plan web <<'CONF'
+web() {
+    plan web <<'CONF'
     step "note" { run = 'true' }
 CONF
+}
 blocks bmd.conf.5 application
 for block in "$HOME_DIR"/blocks/*; do
     fit "$block" >"$HOME_DIR/etc/applications.d/shop.conf"
     # An excerpt says neither which stages there are nor what they do.
+    if grep -q '^plan "web"' "$block"; then rm -f "$HOME_DIR/etc/plans.d/web.conf"; else web; fi
     grep -q stages "$block" || sed -i '1a stages = {"testing"}\nstage "testing" { plan = "web" }' "$HOME_DIR/etc/applications.d/shop.conf"
     expect 0 bmctl check "$BMD_CONF"
 done
 OK "applications of bmd.conf(5)"
+# Who is told, in the main file.
+printf 'stages = {"production"}\nstage "production" { plan = "web" }\n' | application shop
+web
+cp "$BMD_CONF" "$HOME_DIR/main.conf"
+blocks bmd.conf.5 notify
+for block in "$HOME_DIR"/blocks/*; do
+    { cat "$HOME_DIR/main.conf"; fit "$block"; } >"$BMD_CONF"
+    expect 0 bmctl check "$BMD_CONF"
+done
+cp "$HOME_DIR/main.conf" "$BMD_CONF"
+OK "notices of bmd.conf(5)"
 
 # A shop as the pages speak of it: builds of three releases, two of them live.
 application shop <<CONF
