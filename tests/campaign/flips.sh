@@ -35,7 +35,7 @@ begin=$(date +%s)
 # flips N SEED [unsealed]
 flips() { "$top_builddir/tests/campaign/flips" "$HOME_DIR/state/bmd.db" "$HOME_DIR/rot" "$@" >"$HOME_DIR/flips.out"; }
 # Without the seals rows must be silently other ones, else the campaign would not find any.
-flips $((N / 10 > 40 ? N / 10 : 40)) "$SEED" unsealed
+flips $((N / 10 > 150 ? N / 10 : 150)) "$SEED" unsealed
 silent=$(grep -c '^VIOLATION' "$HOME_DIR/flips.out")
 control="control without the digests of rows, $(sed -n '$s/ rounds.*//p' "$HOME_DIR/flips.out") rounds: $silent found silently different"
 echo "$control"
