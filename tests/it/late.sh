@@ -16,8 +16,8 @@ plan gate <<CONF
 CONF
 bmd_start
 for name in app other; do expect 0 bmctl build add $name 1.0; done
-soon() { date -u -d '+1 second' +%Y-%m-%dT%H:%M:%S.%6NZ; }
-# at APP GRACE_US: a job in a second. now APP: one now, that runs while the gate is closed.
+soon() { date -u -d "+${ahead:-1} second" +%Y-%m-%dT%H:%M:%S.%6NZ; }
+# at APP GRACE_US: a job in a second, or so many as before_due() gives it. now APP: one now, that runs while the gate is closed.
 at() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"$1\",\"release\":\"1.0\",\"build\":1,\"stage\":\"production\",\"at\":\"$(soon)\",\"grace_us\":$2,\"if_changed\":\"run\"}" .job.id; }
 now() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"$1\",\"release\":\"1.0\",\"build\":1,\"stage\":\"production\",\"now\":true}" .job.id; }
 lateness() { ask GetJob "{\"job\":$1}" .job.lateness_us; }
@@ -57,10 +57,17 @@ rm "$HOME_DIR/gate"
 retry in_state "$run" succeeded
 OK "no free slot"
 
-# The stage is locked.
-short=$(at app $SHORT)
-long=$(at app $GRACE)
-expect 0 bmctl lock app production --reason inventory
+# The stage is locked before they are due.
+locked_before() {
+    short=$(at app $SHORT)
+    long=$(at app $GRACE)
+    expect 0 bmctl lock app production --reason inventory
+    in_state "$short" scheduled && in_state "$long" scheduled && return
+    expect 0 bmctl unlock app production
+    bmctl wait "$short" "$long"
+    return 1
+}
+before_due locked_before
 missed "$short" "production is locked by "
 sleep 1
 expect 0 bmctl unlock app production
@@ -70,10 +77,18 @@ grep -qE '^late by +[1-9][0-9]* s$' "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FA
 OK "stage locked"
 
 # bmd was down.
-short=$(at app $SHORT)
-long=$(at app $GRACE)
-bmd_kill
-sleep 2.3
+down_before() {
+    short=$(at app $SHORT)
+    long=$(at app $GRACE)
+    due=$(ask GetJob "{\"job\":$short}" .job.due)
+    bmd_kill
+    [ "$(date -u +%Y-%m-%dT%H:%M:%S.%6NZ)" \< "$due" ] && return
+    bmd_start
+    bmctl wait "$short" "$long"
+    return 1
+}
+before_due down_before
+sleep $((ahead + 2))
 bmd_start
 missed "$short" "bmd was not running from "
 late "$long" 1000000
