@@ -31,10 +31,10 @@ for signal in HUP INT QUIT USR1 USR2 TERM CONT ALRM; do trap "echo $signal >>$1.
 echo $$ >"$1.pid"
 while [ -e "$1" ]; do read -r line <"$1" || :; done
 SH
-# stranger PID: somebody gets it. The next pid may be taken by another fork; then once more.
+# stranger PID: somebody gets it. The next pid may be taken by another fork, or nobody has reaped its last owner yet: then once more.
 stranger() {
     dir=$HOME_DIR/stranger.$1
-    for try in 1 2 3 4 5 6 7 8 9 10; do
+    for try in $(seq 300); do
         rm -f "$dir" "$dir".*
         mkfifo "$dir"
         echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid
@@ -43,6 +43,7 @@ stranger() {
         [ $STRANGER != "$1" ] || { retry test -s "$dir.pid"; return 0; }
         kill -KILL $STRANGER
         wait $STRANGER 2>/dev/null
+        sleep 0.05
     done
     return 1
 }
