@@ -25,7 +25,10 @@ load_begin() {
     timeout "$1" sh -c 'while :; do dd if=/dev/zero of="$0" bs=64k count=16 conv=fdatasync 2>/dev/null; done' "$HOME_DIR/load" &
     LOAD="$LOAD $!"
 }
-load_end() { kill $LOAD 2>/dev/null; wait $LOAD 2>/dev/null; LOAD=; }
+load_end() { # without a load `wait` would be for all children
+    [ -z "$LOAD" ] || { kill $LOAD 2>/dev/null; wait $LOAD 2>/dev/null; }
+    LOAD=
+}
 at_exit load_end
 
 configure 'max-running = 8' 'horizon = "300d"' 'max-waiting = 2000000' 'clock-settle = "0s"'
