@@ -112,12 +112,21 @@ INT("sync", fsync, (int fd), (fd))
 INT("sync", fdatasync, (int fd), (fd))
 INT("sync", syncfs, (int fd), (fd))
 
+/* An eventfd, by which libev tells itself of signals: no kernel answers EIO or ENOSPC there. */
+static int
+is_event(int fd)
+{
+	struct stat st;
+
+	return syscall(SYS_fstat, fd, &st) == 0 && (st.st_mode & S_IFMT) == 0;
+}
+
 /* What a program says to whoever started it is no matter of faults. */
 ssize_t
 write(int fd, const void *p, size_t n)
 {
 	NEXT(ssize_t(int, const void *, size_t), "write");
-	return fd > 2 && fails("write") ? -1 : next(fd, p, n);
+	return fd > 2 && !is_event(fd) && fails("write") ? -1 : next(fd, p, n);
 }
 SIZE("write", pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
 SIZE("write", pwrite64, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
@@ -128,7 +137,12 @@ INT("write", fallocate, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n)
 INT("write", fallocate64, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
 SIZE("write", copy_file_range, (int a, off_t *at, int b, off_t *bt, size_t n, unsigned flags), (a, at, b, bt, n, flags))
 
-SIZE("read", read, (int fd, void *p, size_t n), (fd, p, n))
+ssize_t
+read(int fd, void *p, size_t n)
+{
+	NEXT(ssize_t(int, void *, size_t), "read");
+	return !is_event(fd) && fails("read") ? -1 : next(fd, p, n);
+}
 SIZE("read", pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 SIZE("read", pread64, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 SIZE("read", recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))

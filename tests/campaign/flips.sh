@@ -64,7 +64,7 @@ status=$?
 grep -B1 '^VIOLATION' "$HOME_DIR/flips.out"
 violations=$(grep -c '^VIOLATION' "$HOME_DIR/flips.out")
 found=$(sed -n '$s/^[0-9]* rounds: \(.*\), [0-9]* silently different/\1/p' "$HOME_DIR/flips.out")
-record flips-wal "the same in the -wal that a killed bmd left (\`make check-flips\`)" "$N" rounds "$SEED" "$violations" \
+record flips-wal "one flipped bit, or some wiped bytes, in the -wal that a killed bmd left (\`make check-flips\`)" "$N" rounds "$SEED" "$violations" \
     $(($(date +%s) - begin)) "$found"
 [ $status = 0 ] || { tail -n 5 "$HOME_DIR/flips.out"; echo "again: make check-flips SEED=$SEED N=$((N * 2))"; exit 1; }
 OK "no rotten bit is answered from"
