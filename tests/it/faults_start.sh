@@ -20,8 +20,9 @@ for code in $EAGAIN $ENOMEM; do
 done
 OK "a fork that does not succeed at once"
 for n in 1 2 3 4; do play dup $EINTR $n on || FAIL "streams are not set up $n times"; done
+# The first two are of bmd-run itself, its loop and its socket: there it begins anew as a whole, and meets the same.
 hits=0
-for n in 2 3 4 5 6 7 8; do ! play pipe $ENFILE $n once || hits=$((hits + 1)); done
+for n in 3 4 5 6 7 8; do ! play pipe $ENFILE $n once || hits=$((hits + 1)); done
 [ $hits -ge 5 ] || FAIL "hardly any of the calls was reached"
 bmd_stop
 OK "streams that cannot be had at once"
