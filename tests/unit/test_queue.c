@@ -1315,13 +1315,16 @@ END_TEST
 START_TEST(test_doubted_lock)
 {
 	int64_t id, before;
+	struct job cancelled;
+	bool kill;
 
 	set_up();
 	three_builds();
 	tell_clock(NULL, 0, now, 0);
 	id = ask(false, "1.0/3", now + MIN);
 	OK(queue_lock(queue, "shop", "production", "inventory", now + 30 * MIN, &ana, now, &err));
-	OK(queue_cancel(queue, id, NULL, &ana, now, &(bool){false}, &(struct job){0}, &err));
+	OK(queue_cancel(queue, id, NULL, &ana, now, &kill, &cancelled, &err));
+	job_clear(&cancelled);
 	before = now;
 	now += 60 * MIN;
 	tell_clock("the clock jumped forward by 1 h", now + MIN, before, 60 * MIN);
