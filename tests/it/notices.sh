@@ -198,6 +198,7 @@ rm "$HOME_DIR/down"
 gone() { grep -q 'notice to team of app of "succeeded" of app was given up after 2 attempts: it is not configured any more' "$HOME_DIR/bmd.log"; }
 retry gone || FAIL "it is still tried: $(bmctl notify list)"
 OK "a section that is gone"
+retry nothing_waits || FAIL "a notice waits: $(bmctl notify list)"
 bmd_stop
 
 # The outbox is bounded: of more than it holds the oldest are given up, and said.
