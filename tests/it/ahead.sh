@@ -13,7 +13,7 @@ plan one <<CONF
 CONF
 bmd_start
 expect 0 bmctl build add app 1.0
-at() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"$1\",\"at\":\"$(date -u -d '+1 second' +%Y-%m-%dT%H:%M:%S.%6NZ)\",\"if_changed\":\"run\"}" .job.id; }
+at() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"$1\",\"at\":\"$(date -u -d '+3 seconds' +%Y-%m-%dT%H:%M:%S.%6NZ)\",\"if_changed\":\"run\"}" .job.id; }
 # launched JOB: the pid of a bmd-run that bmd has for this job.
 launched() {
     for child in $(cat /proc/"$BMD_PID"/task/*/children); do
