@@ -5,13 +5,15 @@
  * size, and how deep it is nested, because jansson and whoever frees a tree go down it by
  * recursion.
  */
-#include "common/json_private.h"
+#include "common/json.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "common/when.h"
 #include "common/xalloc.h"
+
+#define DEPTH_MAX 32
 
 static json_t *
 must(json_t *value)
@@ -160,7 +162,7 @@ too_deep(const char *text, size_t n)
 		} else if (c == '"') {
 			quoted = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > JSON_DEPTH_MAX)
+			if (++depth > DEPTH_MAX)
 				return true;
 		} else if (c == '}' || c == ']') {
 			depth--;
@@ -173,22 +175,16 @@ int
 json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct err *err)
 {
 	json_error_t where;
-	json_t *object;
 
 	if (n > limit) {
 		(void)err_set(err, ERR_INVALID_PARAMETER,
 			      "the message has %zu bytes, and the limit is %zu", n, limit);
 		return -E2BIG;
 	}
-	object = json_plain(text, n);
-	if (object) {
-		*ret_object = object;
-		return 0;
-	}
 	if (too_deep(text, n))
 		return err_set(err, ERR_INVALID_PARAMETER,
-			       "the message nests deeper than %d levels", JSON_DEPTH_MAX);
-	object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
+			       "the message nests deeper than %d levels", DEPTH_MAX);
+	json_t *object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);
 	if (!object) {
 		/* jansson quotes what it met, whatever that is. */
 		_cleanup_free_ char *why = json_terminal(where.text);
@@ -207,7 +203,7 @@ json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct
  *
  * What json_dumps() writes, byte for byte, at a fraction of its price: that looks for loops by
  * printing the address of each container, and half of what a request costs was spent there. Trees
- * here are made or were parsed by us: no loops, and at most JSON_DEPTH_MAX deep. */
+ * here are made or were parsed by us: no loops, and at most DEPTH_MAX deep. */
 
 #define TEXT_ROOM  2048 /* at first: most messages need no more */
 #define SORTED_MAX 32	/* members that are sorted where they stand; more need memory */

@@ -20,7 +20,6 @@
 #include "common/conf.h"
 #include "common/loop.h"
 #include "common/notify.h"
-#include "common/pool.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/audit.h"
@@ -440,7 +439,6 @@ serve(struct daemon *daemon)
 
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);
-	pool_use();
 	if (load(daemon, &problems) < 0)
 		return EXIT_FAILURE;
 	daemon->loop = ev_default_loop(EVFLAG_AUTO);

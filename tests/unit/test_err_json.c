@@ -229,49 +229,6 @@ START_TEST(parse)
 }
 END_TEST
 
-/* What is read, and whether, is what jansson says of every text. */
-static void
-read_as_jansson(const char *text, size_t n)
-{
-	_cleanup_json_ json_t *want = json_loadb(text, n, JSON_REJECT_DUPLICATES, NULL), *got = NULL;
-	bool good = json_is_object(want);
-	int r = json_parse(text, n, n, &got, NULL);
-
-	ck_assert_msg((r == 0) == good, "%.*s: %d", (int)n, text, r);
-	ck_assert_msg(!good || json_equal(want, got), "%.*s", (int)n, text);
-}
-
-START_TEST(reading)
-{
-	static const char *const texts[] = {
-	    "{\"a\":1,\"b\":[true,false,null,-20,\"x\\n\"],\"c\":{}, \"d\" : \"caf\xc3\xa9\" }",
-	    "{\"a\":[],\"n\":123456789012345678,\"m\":-9223372036854775808,\"r\":0.5,\"e\":1e3}",
-	    " {\"k\":{\"k\":{\"k\":[[[1]]]}},\"z\":0,\"y\":-1,\"x\":10}\n",
-	    "{\"\":\"\",\"q\":\"\\\"\",\"u\":\"\\u00e9\",\"one\":1234567890123456789}",
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		size_t n = strlen(texts[i]);
-		_cleanup_free_ char *text = xstrdup(texts[i]);
-
-		read_as_jansson(text, n);
-		for (size_t at = 0; at < n; at++) {
-			for (int c = 0; c < 256; c++) {
-				text[at] = (char)c;
-				read_as_jansson(text, n);
-			}
-			text[at] = texts[i][at];
-			read_as_jansson(text, at); /* cut short */
-		}
-		for (size_t at = 0; at < n; at++) { /* without one byte */
-			memcpy(text, texts[i], at);
-			memcpy(text + at, texts[i] + at + 1, n - at);
-			read_as_jansson(text, n - 1);
-		}
-	}
-}
-END_TEST
-
 START_TEST(members)
 {
 	_cleanup_json_ json_t *object =
@@ -356,4 +313,4 @@ START_TEST(writing)
 END_TEST
 
 UNIT_MAIN("err, json", writing, table_both_ways, sentence, sentence_cut, wire, wire_foreign, bytes,
-	  terminal, parse, reading, members)
+	  terminal, parse, members)
