@@ -49,20 +49,33 @@ take_lock(int folder, int *ret_fd)
 	return fcntl(*ret_fd, F_OFD_SETLK, &lock) == 0;
 }
 
+/* What lies in FOLDER, from its beginning; FOLDER itself stays the caller's. */
+static int
+list(int folder, DIR **ret_dir)
+{
+	int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3), r;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir) {
+		rewinddir(dir);
+		*ret_dir = dir;
+		return 0;
+	}
+	r = -errno;
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 static int
 empty(int folder)
 {
 	_cleanup_(close_dir) DIR *dir = NULL;
-	int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3), r = 0;
 	const struct dirent *entry;
+	int r = list(folder, &dir);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (r < 0)
 		return r;
-	}
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    unlinkat(folder, entry->d_name, 0) < 0 && r == 0)
@@ -105,17 +118,11 @@ static int
 sweep(int at)
 {
 	_cleanup_(close_dir) DIR *dir = NULL;
-	int fd = fcntl(at, F_DUPFD_CLOEXEC, 3), r = 0;
 	const struct dirent *entry;
+	int r = list(at, &dir);
 
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		if (fd >= 0)
-			close(fd);
+	if (r < 0)
 		return r;
-	}
-	rewinddir(dir);
 	while ((entry = readdir(dir)))
 		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0) {
 			int one = remove_renamed(at, entry->d_name);
