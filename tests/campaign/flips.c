@@ -232,6 +232,19 @@ prepare(struct rot *rot, const char *database, const char *how)
 }
 
 static void
+rot_clear(struct rot *rot)
+{
+	free(rot->path);
+	free(rot->wal);
+	free(rot->shm);
+	free(rot->bytes);
+	free(rot->wal_bytes);
+	free(rot->without);
+	free(rot->before);
+	free(rot->copy);
+}
+
+static void
 judge(struct rot *rot, unsigned long round)
 {
 	struct err err = ERR_INIT;
@@ -290,5 +303,6 @@ main(int argc, char **argv)
 	if (rot.without)
 		printf(", %lu without the last commit alone", rot.last);
 	printf(", %lu silently different\n", rot.bad);
+	rot_clear(&rot);
 	return rot.bad > 0;
 }
