@@ -85,10 +85,11 @@ if [ "$(id -u)" = 0 ] && mkdir "$HOME_DIR/state" && mount -t tmpfs -o size=48m,m
 else
     skipped "the full disk: no small file system without root"
 fi
-# A limit of memory, around bmd and all that it starts: v1's, or a v2 that has the controller.
+# A limit of memory, around bmd and all that it starts: v1's, or a v2 that has the controller. A sanitizer alone needs more.
 cgroup=
+: "${BMD_SANITIZED:=}"
 for parent in /sys/fs/cgroup/memory /sys/fs/cgroup; do
-    [ -z "$cgroup" ] && [ -w "$parent/cgroup.procs" ] && mkdir "$parent/bmd-hostile-$$" 2>/dev/null || continue
+    [ -z "$cgroup$BMD_SANITIZED" ] && [ -w "$parent/cgroup.procs" ] && mkdir "$parent/bmd-hostile-$$" 2>/dev/null || continue
     at_exit "[ -z \"\$BMD_PID\" ] || { kill -KILL \$BMD_PID; wait \$BMD_PID; }; rmdir '$parent/bmd-hostile-$$' 2>/dev/null"
     for limit in memory.limit_in_bytes memory.max; do
         echo 268435456 2>/dev/null >"$parent/bmd-hostile-$$/$limit" && cgroup=$parent/bmd-hostile-$$

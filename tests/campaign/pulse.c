@@ -194,5 +194,8 @@ main(int argc, char **argv)
 	       times_at(&asked, 99), times_at(&asked, 100), times_at(&control, 99),
 	       memory_kib(argv[2], "VmRSS:") - before, memory_kib(argv[2], "VmHWM:") - before,
 	       descriptors(argv[2]) - fds);
+	free(asked.v);
+	free(control.v);
+	json_decref(nothing);
 	return 0;
 }
