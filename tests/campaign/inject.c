@@ -510,8 +510,8 @@ static json_t *
 await(int64_t job)
 {
 	for (;;) {
-		json_t *reply =
-		    ask(path, "GetJob", json_pack("{s:I}", "job", (json_int_t)job), 60000);
+		_cleanup_json_ json_t *which = json_pack("{s:I}", "job", (json_int_t)job);
+		json_t *reply = ask(path, "GetJob", which, 60000);
 		const char *state = text_of(answer(reply, "job"), "state");
 
 		if (!*state || state_final(state) || strcmp(state, "held") == 0)
@@ -608,6 +608,8 @@ dump(const char *file, char **argv, char **envp)
 	size_t n = in ? fread(text, 1, sizeof(text), in) : 0;
 
 	write_file(file, "parent", text, n);
+	if (in)
+		fclose(in);
 	add(&bytes, "", 0);
 	for (; *argv; argv++)
 		add(&bytes, *argv, strlen(*argv) + 1);
@@ -616,6 +618,7 @@ dump(const char *file, char **argv, char **envp)
 	for (; *envp; envp++)
 		add(&bytes, *envp, strlen(*envp) + 1);
 	write_file(file, "env", bytes.v, bytes.n);
+	free(bytes.v);
 	return 0;
 }
 
