@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/clock.h"
-#include "daemon/queue.h"
+#include "daemon/queue/queue.h"
 
 #define BATCH 1000
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/when.h"
+#include "common/time/when.h"
 
 struct pipeline {
 	int fd;

@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 
 #define DEPTH_MAX 32

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/xalloc.h"
 
 #define GROUPS_FIRST 64

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/zone.h"
+#include "common/time/zone.h"
 #include "common/json.h"
 
 #define DAY_US (ZONE_DAY * WHEN_SECOND)

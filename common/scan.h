@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "common/when.h"
+#include "common/time/when.h"
 
 #define SCAN_FIRST_YEAR 1970
 #define SCAN_LAST_YEAR	9999

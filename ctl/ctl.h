@@ -14,7 +14,7 @@
 
 #include "common/err.h"
 #include "common/names.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "ctl/client.h"
 #include "ctl/options.h"
 

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 #include "daemon/turn.h"
 
 #define AUDIT_ROWS_TOLD 1000

@@ -2,7 +2,7 @@
 /*
  * The vocabulary of jobs, made from the tables of job.h, and the one table of which state may
  * follow which. A final state has an empty row: it never changes. Who moves a job asks job_may()
- * first (daemon/queue.c does, and nobody else).
+ * first (daemon/queue/queue.c does, and nobody else).
  */
 #include "daemon/job.h"
 

@@ -81,7 +81,7 @@ struct job {
 	int attempts;			/* starts that did not happen in a row */
 	int64_t event_seq;		/* last event recorded */
 	bool began;			/* a step began */
-	int64_t wall_s;			/* given as wall time in ZONE: what its clocks shall show then (common/zone.h); 0: an instant */
+	int64_t wall_s;			/* given as wall time in ZONE: what its clocks shall show then (common/time/zone.h); 0: an instant */
 	int64_t schedule;		/* whose occurrence it is; 0: none */
 	int64_t occurrence_us;		/* the recurring time that it stands for; 0 without a schedule */
 	char *wanted;			/* "live" or a release: its build is chosen when it starts. NULL: it is fixed */

@@ -18,7 +18,7 @@
 #include "common/errand.h"
 #include "common/failpoint.h"
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"

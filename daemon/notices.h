@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "daemon/sched.h"
+#include "daemon/sched/sched.h"
 
 struct notices;
 /* Everything given outlives it. From now on events become rows, with the transaction in which they happen. */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "artifact/damage.h"
-#include "common/every.h"
+#include "common/time/every.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"

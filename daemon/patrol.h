@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 #include "artifact/objects.h"
-#include "daemon/sched.h"
+#include "daemon/sched/sched.h"
 
 struct patrol;
 /* Begins or goes on with what is due. Everything given outlives it. */

@@ -3,7 +3,7 @@
 #ifndef DAEMON_PRUNE_H
 #define DAEMON_PRUNE_H
 
-#include "daemon/sched.h"
+#include "daemon/sched/sched.h"
 
 struct prune;
 /* Looks at once, and now and then when runs have ended. Everything given outlives it. */

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/calendar.h"
+#include "common/time/calendar.h"
 #include "common/names.h"
 
 #define SCHEDULE_LIVE "live"

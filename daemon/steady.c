@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 
 #define POLL_US WHEN_SECOND /* nothing tells that the clock has been synchronised */

@@ -12,7 +12,7 @@
 #include <ev.h>
 #include <stdbool.h>
 
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 
 struct turn;
 struct turn *turn_new(struct ev_loop *loop, struct store *store);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "common/xalloc.h"
-#include "common/zone.h"
+#include "common/time/zone.h"
 
 #define QUIET_SECONDS 1.0
 #define LEVELS	      3 /* America/Argentina/Ushuaia */

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "common/conf.h"
+#include "common/conf/conf.h"
 #include "common/err.h"
 
 bool bounds_any(const struct conf_limits *limits);

@@ -13,7 +13,7 @@
 
 #include "artifact/manifest.h"
 #include "artifact/objects.h"
-#include "common/conf.h"
+#include "common/conf/conf.h"
 #include "common/err.h"
 #include "common/run.h"
 #include "common/runlog.h"

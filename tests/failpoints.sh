@@ -4,7 +4,7 @@ set -u
 cd "${top_srcdir:-.}" || exit 99
 failed=0
 bad() { echo "$1"; failed=1; }
-sources=$(ls common/*.c artifact/*.c import/*.c daemon/*.c daemon/methods/*.c runner/*.c)
+sources=$(find common artifact import daemon runner -name '*.c' | sort)
 points=$(sed -n 's/.*failpoint("\([a-z-]*\)").*/\1/p' $sources | sort)
 [ -n "$points" ] || bad "no failpoint is found: has the macro another name?"
 for point in $(echo "$points" | uniq -d); do bad "two failpoints are called $point"; done
@@ -27,7 +27,7 @@ artifact/objects.c 3 backup-linked
 artifact/objects_import.c 4 crash_calls
 artifact/place_in_place.c 2 crash_calls
 artifact/place_release.c 11 crash_calls
-daemon/store_open.c 3 restore-named
+daemon/store/store_open.c 3 restore-named
 import/backup.c 2 backup-synced
 runner/folder.c 2 claim-linked
 runner/places.c 1 crash_calls

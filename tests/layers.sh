@@ -12,19 +12,19 @@ level() {
     case $1 in
     daemon/main) echo 90 ;;
     daemon/methods/*) echo 70 ;;        # answers through control.h: the one agreed exception, below
-    daemon/control*|daemon/peer|daemon/listen) echo 80 ;;
+    daemon/control/*) echo 80 ;;
     daemon/schedule|daemon/steady) echo 30 ;;         # rules of values, as job
     daemon/patrol|daemon/notices|daemon/prune) echo 65 ;;
-    daemon/sched*|daemon/tend*) echo 60 ;;
+    daemon/sched/*|daemon/tend/*) echo 60 ;;
     daemon/watchdog) echo 60 ;;
     daemon/turn) echo 55 ;;
     daemon/audit) echo 57 ;;
-    daemon/queue*) echo 50 ;;
-    daemon/store*) echo 45 ;;
+    daemon/queue/*) echo 50 ;;
+    daemon/store/*) echo 45 ;;
     daemon/history) echo 40 ;;
     daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
-    daemon/log|daemon/clock|daemon/zones|daemon/buffer) echo 25 ;;
+    daemon/log|daemon/clock|daemon/zones) echo 25 ;;
     daemon/journal) echo 24 ;;
     daemon/event) echo 22 ;;
     */main|ctl/verbs/*) echo 90 ;;
@@ -37,9 +37,8 @@ level() {
     *) echo 0 ;;
     esac
 }
-for file in common/*.[ch] artifact/*.[ch] import/*.[ch] daemon/*.[ch] daemon/methods/*.[ch] \
-    runner/*.[ch] ctl/*.[ch] ctl/verbs/*.[ch]; do
-    [ -f "$file" ] || continue
+sources=$(find common artifact import daemon runner ctl -name '*.[ch]' | sort)
+for file in $sources; do
     from=${file%.[ch]}
     folder=${file%%/*}
     for include in $(sed -n 's/^#include "\(.*\)\.h"$/\1/p' "$file"); do
@@ -50,7 +49,7 @@ for file in common/*.[ch] artifact/*.[ch] import/*.[ch] daemon/*.[ch] daemon/met
         *) bad "$file includes $include.h: $folder does not know $to_folder" ;;
         esac
         case $from/$include in
-        daemon/methods/*/daemon/control) continue ;;
+        daemon/methods/*/daemon/control/control) continue ;;
         esac
         [ "$folder" = daemon ] || [ "$folder" = artifact ] || continue
         [ "$(level "$from")" -ge "$(level "$include")" ] ||
@@ -61,8 +60,7 @@ done
 # one door each: HEADER and the only files that open it
 door() {
     header=$1; shift
-    found=$(grep -l "#include <$header>" common/*.[ch] artifact/*.[ch] import/*.[ch] daemon/*.[ch] \
-        daemon/methods/*.[ch] runner/*.[ch] ctl/*.[ch] ctl/verbs/*.[ch] 2>/dev/null)
+    found=$(grep -l "#include <$header>" $sources)
     for file in $found; do
         for allowed; do
             [ "$file" = "$allowed" ] && continue 2
@@ -70,23 +68,21 @@ door() {
         bad "$file includes <$header>: its door is $*"
     done
 }
-door sqlite3.h daemon/store_private.h
-for file in $(grep -l '#include "daemon/store_private.h"' daemon/*.[ch] daemon/methods/*.[ch]); do
+door sqlite3.h daemon/store/store_private.h
+for file in $(grep -l '#include "daemon/store/store_private.h"' $sources); do
     case $file in
-    daemon/store*.c) ;;
-    *) bad "$file includes daemon/store_private.h: SQLite is known to daemon/store*.c alone" ;;
+    daemon/store/*.c) ;;
+    *) bad "$file includes daemon/store/store_private.h: SQLite is known to daemon/store/ alone" ;;
     esac
 done
-door confuse.h common/conf.c
+door confuse.h common/conf/conf.c
 door archive.h import/reader.c
 door archive_entry.h import/reader.c
 door openssl/sha.h common/digest.c
 door openssl/evp.h common/sigverify.c
-door openssl/sha.h common/digest.c
 door zlib.h import/gunzip.c
 door seccomp.h import/reader.c import/cage.c
-forks=$(grep -lE '(^|[^a-z_])v?fork\(\)' common/*.c artifact/*.c import/*.c daemon/*.c daemon/methods/*.c \
-    runner/*.c ctl/*.c ctl/verbs/*.c 2>/dev/null)
+forks=$(grep -lE '(^|[^a-z_])v?fork\(\)' $sources)
 for file in $forks; do
     case $file in
     daemon/launch.c|runner/child.c|import/*.c|ctl/remote.c) ;;

@@ -63,14 +63,14 @@ done >"${TMPDIR:-/tmp}/manual.$$"
 rm -f "${TMPDIR:-/tmp}/manual.$$"
 same "exit code" "bmctl(1)" "$(of exit)" "$(section man/bmctl.1 'EXIT STATUS' | entries '')"
 same "environment variable" "bmctl(1)" \
-    "$( (grep -ohE '(getenv|from_environment)\("[A-Z_]+"' ctl/*.c ctl/verbs/*.c common/when*.c common/zone.c) | cut -d'"' -f2 | sort -u)" \
+    "$( (grep -ohE '(getenv|from_environment)\("[A-Z_]+"' ctl/*.c ctl/verbs/*.c common/time/*.c) | cut -d'"' -f2 | sort -u)" \
     "$(section man/bmctl.1 ENVIRONMENT | entries Ev)"
 
 # ---- bmd(8)
 same state "bmd(8)" "$(of state)" "$(section man/bmd.8 'States of a job' | entries '')"
 same option "bmd(8)" "$(sed -n 's/.*getopt(argc, argv, "\(.*\)").*/\1/p' daemon/main.c | tr -d : | fold -w 1)" \
     "$(sed -n 's/^\.It Fl \([a-zA-Z]\).*/\1/p' man/bmd.8 | sort -u)"
-for variable in $(grep -ohE '(getenv|variable)\("[A-Z_]+"' daemon/*.c common/notify.c | cut -d'"' -f2 | sort -u) \
+for variable in $(grep -ohE '(getenv|variable)\("[A-Z_]+"' daemon/*.c daemon/*/*.c common/notify.c | cut -d'"' -f2 | sort -u) \
     $(grep -ohE '"BM_[A-Z_]+"' daemon/journal.c | tr -d '"' | sort -u); do
     grep -q "\b$variable\b" man/bmd.8 || bad "bmd(8) does not know $variable"
 done

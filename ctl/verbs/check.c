@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/conf.h"
+#include "common/conf/conf.h"
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "ctl/table.h"

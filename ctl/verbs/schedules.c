@@ -6,10 +6,10 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/calendar.h"
+#include "common/time/calendar.h"
 #include "common/json.h"
 #include "common/xalloc.h"
-#include "common/zone.h"
+#include "common/time/zone.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 

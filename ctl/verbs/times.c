@@ -3,7 +3,7 @@
  * at: what a time means. Asks nobody.
  */
 #include "common/json.h"
-#include "common/zone.h"
+#include "common/time/zone.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 

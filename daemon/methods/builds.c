@@ -9,7 +9,7 @@
 #include "artifact/manifest.h"
 #include "common/json.h"
 #include "common/signature.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "daemon/methods/request.h"
 
 static int

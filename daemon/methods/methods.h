@@ -8,10 +8,10 @@
 #define DAEMON_METHODS_H
 
 #include "daemon/audit.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 #include "daemon/notices.h"
 #include "daemon/patrol.h"
-#include "daemon/sched.h"
+#include "daemon/sched/sched.h"
 
 /*
  * kind: READ, MUTATE (key, savepoint, stored answer), ADD (the same, but what it refuses it refuses before its first write:

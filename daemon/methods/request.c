@@ -14,7 +14,7 @@
 
 #include "common/json.h"
 #include "common/names.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 
 #define PAGE_LIMIT     100

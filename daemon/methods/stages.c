@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
 

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "common/xalloc.h"
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 
 static unsigned long long state;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/scope.h"
 #include "tests/unit/unit.h"
 

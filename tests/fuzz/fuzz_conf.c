@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/scope.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -22,7 +22,7 @@
 
 #include "artifact/manifest.h"
 #include "artifact/objects.h"
-#include "common/conf.h"
+#include "common/conf/conf.h"
 #include "common/json.h"
 #include "common/run.h"
 #include "common/runlog.h"

@@ -3,14 +3,14 @@
  * calendar.h as tables: every form of both grammars, every refusal, the hours that clocks skip and
  * repeat; that what is printed means the same; and a walk over all minutes of a year.
  */
-#include "common/calendar.h"
+#include "common/time/calendar.h"
 
 #include <errno.h>
 #include <string.h>
 #include <time.h>
 
 #include "common/json.h"
-#include "common/zone.h"
+#include "common/time/zone.h"
 #include "tests/unit/unit.h"
 
 #define BERLIN	  "Europe/Berlin"

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/calendar.h"
+#include "common/time/calendar.h"
 #include "common/xalloc.h"
 #include "tests/unit/unit.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/digest.h"
 #include "common/scope.h"
 #include "tests/unit/unit.h"

@@ -19,7 +19,7 @@
 
 #include "common/json.h"
 #include "common/xalloc.h"
-#include "daemon/control.h"
+#include "daemon/control/control.h"
 
 /* ---- a store that counts ---- */
 

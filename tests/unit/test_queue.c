@@ -13,9 +13,9 @@
 #include "common/json.h"
 #include "common/scope.h"
 #include "common/varlink.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
-#include "daemon/queue.h"
+#include "daemon/queue/queue.h"
 #include "tests/unit/unit.h"
 
 #define MIN (60 * WHEN_SECOND)

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/json.h"
 #include "common/xalloc.h"
-#include "daemon/queue.h"
+#include "daemon/queue/queue.h"
 #include "tests/matrix.h"
 #include "tests/unit/unit.h"
 

@@ -8,9 +8,9 @@
 #include <sys/stat.h>
 
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
-#include "daemon/queue.h"
+#include "daemon/queue/queue.h"
 #include "daemon/schedule.h"
 #include "tests/unit/unit.h"
 

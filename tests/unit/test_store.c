@@ -11,7 +11,7 @@
 
 #include "common/scope.h"
 #include "common/xalloc.h"
-#include "daemon/store.h"
+#include "daemon/store/store.h"
 #include "tests/unit/unit.h"
 
 static char folder[64];

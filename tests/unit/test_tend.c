@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "daemon/channel.h"
-#include "daemon/tend.h"
+#include "daemon/tend/tend.h"
 #include "tests/unit/unit.h"
 
 #define RUN   "0123456789abcdef0123456789abcdef"

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/zone.h"
+#include "common/time/zone.h"
 #include "common/json.h"
-#include "common/when.h"
+#include "common/time/when.h"
 #include "tests/unit/unit.h"
 
 #define MIN  (60 * WHEN_SECOND)

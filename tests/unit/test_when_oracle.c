@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/when.h"
+#include "common/time/when.h"
 #include "common/xalloc.h"
 #include "tests/unit/unit.h"
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/window.h"
-#include "common/zone.h"
+#include "common/time/window.h"
+#include "common/time/zone.h"
 #include "tests/unit/unit.h"
 
 static int64_t

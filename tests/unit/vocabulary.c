@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/confparse.h"
+#include "common/conf/confparse.h"
 #include "common/err.h"
 #include "ctl/ctl.h"
 #include "ctl/options.h"

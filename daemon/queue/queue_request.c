@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What a request becomes: names are resolved, the build is chosen by CONTRACT sections 3 and 6, the
+ * rules are asked, and then there is a job in the queue, or, for a dry run, a description of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/time/when.h"
+#include "common/xalloc.h"
+#include "daemon/queue/queue_private.h"
+
+#define CLOCK_SLACK_US (60 * WHEN_SECOND) /* between the client's reading of a time and ours */
+#define GRACE_MIN_US   WHEN_SECOND /* no timer is exact: a grace of nothing would miss every time */
+#define GRACE_MAX_US   (INT64_C(3660) * 86400 * WHEN_SECOND)
+#define RECOUNT_EVERY  8192 /* added jobs */
+
+/* A request as it is understood, piece by piece. */
+struct asked {
+	struct queue *queue;
+	const struct queue_request *request;
+	const struct queue_who *who;
+	int64_t now_us;
+	const struct conf_application *application;
+	const struct conf_stage *stage;
+	const struct conf_plan *plan;
+	struct history history;
+	struct store_stage at;
+	struct store_build build;
+	struct job job;
+};
+
+static void
+asked_clear(struct asked *asked)
+{
+	history_clear(&asked->history);
+	store_stage_clear(&asked->at);
+	store_build_clear(&asked->build);
+	job_clear(&asked->job);
+}
+#define _cleanup_asked_ _cleanup_(asked_clear)
+
+void
+queue_answer_clear(struct queue_answer *answer)
+{
+	job_clear(&answer->job);
+	json_decref(answer->not_undone);
+	json_decref(answer->ahead);
+	json_decref(answer->warnings);
+	json_decref(answer->preview);
+	json_decref(answer->window);
+	memset(answer, 0, sizeof(*answer));
+}
+
+/* ---- when ---- */
+
+static int
+bad_parameter(struct err *err, const char *name, int r)
+{
+	err_field(err, "parameter", json_string(name));
+	return r;
+}
+
+/* Is AT what TEXT means, now or when the client read it? */
+static int
+check_text(const struct queue_when *when, const char *zone, int64_t now_us, struct when *ret,
+	   struct err *err)
+{
+	_cleanup_err_ struct err ignored = ERR_INIT;
+	struct when before;
+	bool now_good, before_good;
+	/* "+1d" counts from a moment, which was the client's. */
+	int64_t slack_us = when->text[0] == '+' ? CLOCK_SLACK_US : 0;
+
+	now_good = when_parse(when->text, now_us, zone, ret, &ignored) == 0;
+	if (now_good && llabs(ret->at_us - when->at_us) <= slack_us)
+		return 0;
+	before_good = when_parse(when->text, now_us - CLOCK_SLACK_US, zone, &before, NULL) == 0;
+	if (before_good && before.at_us == when->at_us) {
+		*ret = before;
+		return 0;
+	}
+	if (!now_good)
+		return bad_parameter(err, "text",
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the time \"%s\" is not understood: %s", when->text,
+					     ignored.text));
+	return bad_parameter(err, "at",
+			     err_set(err, ERR_INVALID_PARAMETER,
+				     "\"%s\" is %s here, but the request says %s: compare the "
+				     "clocks and zones of client and server",
+				     when->text, when_local(ret->at_us, ret->zone).s,
+				     when_local(when->at_us, ret->zone).s));
+}
+
+static int
+set_at(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
+{
+	const char *zone = when->zone ? when->zone : "UTC";
+	struct when read = {.at_us = when->at_us};
+	int64_t slack = when->text ? CLOCK_SLACK_US : WHEN_SECOND;
+	int r;
+
+	if (!when_zone_valid(zone))
+		return bad_parameter(
+		    err, "zone",
+		    err_set(err, ERR_INVALID_PARAMETER,
+			    "there is no zone %s: take UTC or a name such as Europe/Berlin", zone));
+	(void)snprintf(read.zone, sizeof(read.zone), "%s", zone);
+	if (when->text && !names_text(when->text, WHEN_TEXT_MAX, false))
+		return bad_parameter(err, "text",
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the text of the time is too long or no text"));
+	r = when->text ? check_text(when, zone, now_us, &read, err) : 0;
+	if (r < 0)
+		return r;
+	if (when->at_us <= now_us - slack) {
+		r = err_set(err, ERR_BAD_TIME, "%s is in the past (%s): take a later time or --now",
+			    when_local(when->at_us, read.zone).s,
+			    when_distance(when->at_us, now_us).s);
+		err_field(err, "text", when->text ? json_string(when->text) : json_null());
+		return r;
+	}
+	job->due_us = when->at_us;
+	job->wall_s = read.wall_s;
+	job->due_text = xstrdup(when->text);
+	(void)snprintf(job->zone, sizeof(job->zone), "%s", read.zone);
+	if ((when->relative || read.relative) && when->boot) {
+		(void)snprintf(job->boot, sizeof(job->boot), "%s", when->boot);
+		job->boot_due_us = when->boot_now_us + (when->at_us - now_us);
+	}
+	return 0;
+}
+
+int
+queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
+{
+	free(job->due_text);
+	job->due_text = NULL;
+	job->zone[0] = job->boot[0] = '\0';
+	job->boot_due_us = job->wall_s = 0;
+	job->timed = !when->now;
+	job->due_us = now_us;
+	return when->now ? 0 : set_at(job, when, now_us, err);
+}
+
+/* ---- which build ---- */
+
+static int
+refused_release(struct asked *asked, const char *rule, const char *format, struct err *err)
+{
+	/* FORMAT is one of the two literals below. */
+	char text[512];
+	int r;
+
+	(void)snprintf(text, sizeof(text), "%s %s %s", asked->application->name,
+		       asked->request->release, format);
+	r = err_set(err, ERR_REFUSED, "%s", text);
+	err_field(err, "rule", json_string(rule));
+	return r;
+}
+
+/* A release without a number: CONTRACT section 3. */
+static int
+newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
+{
+	struct queue *queue = asked->queue;
+	int64_t builds, active, succeeded;
+	int r = store_release_look(queue->store, asked->application->name, ref->release,
+				   asked->stage->name, &builds, &active, &succeeded, err);
+
+	if (r < 0)
+		return r;
+	if (builds == 0)
+		return queue_find_build(queue, asked->application->name, ref->release, 0,
+					&asked->build, err);
+	ref->number = asked->request->redeploy ? succeeded : active;
+	if (ref->number > 0)
+		return 0;
+	if (asked->request->redeploy)
+		return refused_release(asked, "never-succeeded",
+				       "has never succeeded on this stage: use bmctl deploy", err);
+	return refused_release(asked, "rejected", "has only rejected builds: add a new one", err);
+}
+
+static int
+find_build(struct asked *asked, struct err *err)
+{
+	const struct queue_request *request = asked->request;
+	struct build_ref ref = {.number = request->build};
+	int r = 0;
+
+	if (!request->release) {
+		r = history_default(&asked->history, &ref, err);
+	} else {
+		(void)snprintf(ref.release, sizeof(ref.release), "%s", request->release);
+		if (ref.number == 0)
+			r = newest_build(asked, &ref, err);
+	}
+	if (r < 0)
+		return r;
+	return queue_find_build(asked->queue, asked->application->name, ref.release, ref.number,
+				&asked->build, err);
+}
+
+static int
+resolve(struct asked *asked, struct err *err)
+{
+	const struct queue_request *request = asked->request;
+	struct queue *queue = asked->queue;
+	int r;
+
+	if (request->reason && !names_text(request->reason, NAMES_TEXT_MAX, true))
+		return bad_parameter(err, "reason",
+				     err_set(err, ERR_INVALID_PARAMETER,
+					     "the reason is longer than %d bytes or no text",
+					     NAMES_TEXT_MAX));
+	r = queue_find_stage(queue, request->application, request->stage, &asked->application,
+			     &asked->stage, err);
+	if (r < 0)
+		return r;
+	asked->plan = conf_plan(queue->conf, asked->stage->plan);
+	(void)snprintf(asked->job.application, sizeof(asked->job.application), "%s",
+		       asked->application->name);
+	(void)snprintf(asked->job.stage, sizeof(asked->job.stage), "%s", asked->stage->name);
+	r = queue_history_get(queue, asked->application->name, asked->stage->name,
+			      &asked->history, err);
+	if (r == 0)
+		r = store_stage_get(queue->store, asked->application->name, asked->stage->name,
+				    &asked->at, err);
+	if (r == 0)
+		r = find_build(asked, err);
+	if (r == 0)
+		asked->job.build = asked->build.build;
+	if (r == 0 && request->reason && request->reason[0])
+		asked->job.reason = xstrdup(request->reason);
+	if (r == 0 && request->override)
+		r = queue_override(queue, &asked->job, request->override, request->reason, asked->who,
+				   asked->now_us, err);
+	if (r == 0 && request->has_when)
+		r = queue_set_when(&asked->job, &request->when, asked->now_us, err);
+	else
+		asked->job.due_us = asked->now_us;
+	return r;
+}
+
+/* ---- the rules ---- */
+
+static int
+check_horizon(struct asked *asked, struct err *err)
+{
+	return queue_check_horizon(asked->queue, asked->job.due_us, asked->job.zone, asked->now_us,
+				   err);
+}
+
+static int
+check_rejected(struct asked *asked, struct err *err)
+{
+	return queue_check_rejected(&asked->build, err);
+}
+
+static int
+check_signature(struct asked *asked, struct err *err)
+{
+	return queue_check_signature(&asked->build, asked->stage, err);
+}
+
+static int
+check_succeeded(struct asked *asked, struct err *err)
+{
+	const char *application = asked->application->name, *stage = asked->stage->name;
+	struct build_text build;
+	int r;
+
+	if (!asked->request->redeploy ||
+	    store_succeeded(asked->queue->store, application, stage, &asked->build.build))
+		return 0;
+	build = names_build_text(&asked->build.build);
+	r = err_set(err, ERR_REFUSED,
+		    "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s", application,
+		    build.s, stage, application, build.s, stage);
+	err_field(err, "rule", json_string("never-succeeded"));
+	return r;
+}
+
+static int
+check_plan(struct asked *asked, struct err *err)
+{
+	return queue_check_plan(asked->queue, &asked->build, asked->stage, asked->plan, err);
+}
+
+static int
+check_whole(struct asked *asked, struct err *err)
+{
+	return queue_check_whole(asked->queue, &asked->build, asked->request->when.now,
+				 asked->now_us, err);
+}
+
+static int
+check_variables(struct asked *asked, struct err *err)
+{
+	int r = queue_check_build_variables(asked->queue, asked->application, asked->stage,
+					    &asked->build, err);
+
+	if (r < 0)
+		return r;
+	return queue_check_variables(asked->queue, asked->application, asked->stage,
+				     asked->request->variables, err);
+}
+
+static int
+check_lock(struct asked *asked, struct err *err)
+{
+	return queue_check_lock(&asked->at, asked->job.due_us, asked->now_us, err);
+}
+
+static int
+stage_fields(struct asked *asked, struct err *err, int r)
+{
+	err_field(err, "application", json_string(asked->application->name));
+	err_field(err, "stage", json_string(asked->stage->name));
+	return r;
+}
+
+/* The request as a command, to be repeated with MORE. */
+static char *
+command(const struct asked *asked, const char *more)
+{
+	const struct queue_request *request = asked->request;
+
+	return xasprintf("bmctl %s %s %s --to %s %s%s%s%s%s%s",
+			 request->redeploy ? "redeploy" : "deploy", asked->application->name,
+			 names_build_text(&asked->build.build).s, asked->stage->name,
+			 request->when.now ? "--now" : "--at \"",
+			 request->when.now    ? ""
+			 : request->when.text ? request->when.text
+					      : when_utc(asked->job.due_us).s,
+			 request->when.now ? "" : "\"",
+			 request->reason && strcmp(more, "--yes") == 0 ? " --reason …" : "",
+			 request->confirmed ? " --yes " : " ", more);
+}
+
+static int
+check_reason(struct asked *asked, struct err *err)
+{
+	_cleanup_free_ char *again = NULL;
+
+	if (asked->request->dry_run || !asked->stage->require_reason ||
+	    (asked->request->reason && asked->request->reason[0]))
+		return 0;
+	again = command(asked, "--reason TEXT");
+	return stage_fields(asked, err,
+			    err_set(err, ERR_REASON_REQUIRED, "%s of %s asks for a reason: %s",
+				    asked->stage->name, asked->application->name, again));
+}
+
+static int
+check_confirmed(struct asked *asked, struct err *err)
+{
+	_cleanup_free_ char *again = NULL;
+
+	if (asked->request->dry_run || !asked->stage->confirm || asked->request->confirmed)
+		return 0;
+	again = command(asked, "--yes");
+	return stage_fields(asked, err,
+			    err_set(err, ERR_CONFIRMATION_REQUIRED,
+				    "%s of %s asks for a confirmation: %s", asked->stage->name,
+				    asked->application->name, again));
+}
+
+/* A way back that windows do not hold wants a reason while they are closed. */
+static int
+check_window(struct asked *asked, struct err *err)
+{
+	_cleanup_free_ char *again = NULL, *text = NULL;
+	struct queue_window window;
+
+	window = queue_window(asked->queue, &asked->job, &asked->history, asked->job.due_us);
+	if (asked->request->dry_run || !window.needs_reason)
+		return 0;
+	again = command(asked, "--reason TEXT");
+	text = queue_window_text(&window, &asked->job, asked->now_us);
+	return stage_fields(asked, err,
+			    err_set(err, ERR_REASON_REQUIRED, "%s; going back passes with a reason: %s", text,
+				    again));
+}
+
+static int (*const checks[])(struct asked *asked, struct err *err) = {
+    check_horizon, check_rejected,  check_signature, check_succeeded, check_plan,
+    check_whole,   check_variables, check_lock,	     check_reason,    check_window,
+    check_confirmed,
+};
+
+/* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */
+static int
+check(struct asked *asked, json_t *problems, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		_cleanup_err_ struct err said = ERR_INIT;
+		int r = checks[i](asked, problems ? &said : err);
+
+		if (r < 0 && (!problems || r == STORE_BROKEN))
+			return r;
+		if (r < 0)
+			(void)json_array_append_new(problems, json_string(said.text));
+	}
+	return 0;
+}
+
+/* ---- the answer ---- */
+
+static int
+add_undone(int64_t job, const struct build_ref *build, const char *step, void *arg)
+{
+	return json_array_append_new(
+	    arg, json_pack("{s:s, s:s, s:I, s:I}", "step", step, "release", build->release, "build",
+			   (json_int_t)build->number, "job", (json_int_t)job));
+}
+
+int
+queue_not_undone(struct queue *queue, const struct history *history, const struct build_ref *build,
+		 json_t **ret, struct err *err)
+{
+	_cleanup_json_ json_t *undone = json_array();
+	char digest[65];
+	int64_t job, since = 0;
+	int r = 0;
+
+	/* What stands in the stack counts from its success: a run of it that failed since, on the
+	   way back to it, has undone nothing. */
+	for (size_t i = 0; i < history->n; i++)
+		if (names_build_equal(&history->stack[i].build, build))
+			since = history->stack[i].since_us;
+	if (since == 0)
+		r = store_last_run(queue->store, history->application, history->stage, build, &job,
+				   digest, &since, err);
+	if (r >= 0 && since > 0)
+		r = store_irreversible_each(queue->store, history->application, history->stage,
+					    since, QUEUE_UNDONE_MAX, add_undone, undone, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE(undone);
+	return 0;
+}
+
+static json_t *
+warnings(const struct asked *asked)
+{
+	const struct history_entry *live = history_live(&asked->history);
+	json_t *array = json_array();
+
+	if (live && !asked->history.dirty && !asked->history.busy &&
+	    names_build_equal(&live->build, &asked->build.build))
+		(void)json_array_append_new(array, json_sprintf("%s is live on %s already",
+								names_build_text(&live->build).s,
+								asked->stage->name));
+	if (queue_drained(asked->queue)) {
+		_cleanup_free_ char *text = queue_drain_text(asked->queue, asked->now_us);
+
+		(void)json_array_append_new(array, json_string(text));
+	}
+	if (asked->request->dry_run && !asked->who->approves &&
+	    queue_needs_approval(asked->queue, &asked->job)) {
+		_cleanup_free_ char *who = conf_role_text(conf_role(
+		    asked->queue->conf, asked->application, asked->stage, CONF_APPROVERS));
+
+		(void)json_array_append_new(
+		    array, json_sprintf("%s never succeeded on %s: it will be held until one of %s "
+					"lets it go",
+					names_build_text(&asked->build.build).s, asked->stage->name,
+					who));
+	}
+	if (queue_waits_for_clock(asked->queue, &asked->job)) {
+		_cleanup_free_ char *text = queue_doubt_text(asked->queue, asked->now_us);
+
+		(void)json_array_append_new(array, json_string(text));
+	}
+	return array;
+}
+
+static void
+fill_job(struct asked *asked, const json_t *window)
+{
+	const struct queue_request *request = asked->request;
+	struct job *job = &asked->job;
+
+	job->redeploy = request->redeploy;
+	job->exit_code = -1;
+	(void)snprintf(job->plan, sizeof(job->plan), "%s", asked->stage->plan);
+	(void)snprintf(job->requested_by, sizeof(job->requested_by), "%s", asked->who->name);
+	job->uid = asked->who->uid;
+	job->grace_us = request->grace_us >= 0 ? request->grace_us : asked->queue->conf->grace_us;
+	if (job->grace_us < GRACE_MIN_US)
+		job->grace_us = GRACE_MIN_US;
+	if (job->grace_us > GRACE_MAX_US)
+		job->grace_us = GRACE_MAX_US;
+	job->variables = request->variables ? json_incref((json_t *)(uintptr_t)request->variables)
+					    : json_object();
+	if (request->has_if_changed)
+		job->if_changed = request->if_changed;
+	else
+		/* Waiting for a window is waiting for a time. */
+		job->if_changed =
+		    job->redeploy || job->timed || !json_is_null(window) ? JOB_HOLD : JOB_RUN;
+}
+
+/* Those that stand before (its time, BEFORE_ID). */
+static int
+ahead_of(struct queue *queue, const struct job *job, int64_t before_id,
+	 const struct history *history, json_t **ret_ahead, struct err *err)
+{
+	_cleanup_json_ json_t *near = NULL, *ahead = json_array();
+	size_t i;
+	json_t *id;
+	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us, before_id,
+				QUEUE_AHEAD_MAX, &near, err);
+
+	if (r < 0)
+		return r;
+	if (history->busy)
+		(void)json_array_append_new(ahead, json_integer(history->running.job));
+	json_array_foreach (near, i, id)
+		if (json_integer_value(id) != job->id &&
+		    !(history->busy && json_integer_value(id) == history->running.job))
+			(void)json_array_append(ahead, id);
+	*ret_ahead = TAKE(ahead);
+	return 0;
+}
+
+int
+queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
+	    json_t **ret_ahead, struct err *err)
+{
+	return ahead_of(queue, job, job->id, history, ret_ahead, err);
+}
+
+/* No list grows without end: jobs that are not final are counted now and then. */
+static int
+check_room(struct queue *queue, struct err *err)
+{
+	int64_t counts[JOB_STATE_MAX_];
+	int r;
+
+	if (queue->added++ % RECOUNT_EVERY == 0) {
+		r = store_job_count(queue->store, counts, err);
+		if (r < 0)
+			return r;
+		queue->open = 0;
+		for (unsigned i = 0; i < JOB_STATE_MAX_; i++)
+			queue->open += counts[i];
+	}
+	if (queue->open + queue->added % RECOUNT_EVERY > queue->conf->max_waiting)
+		return err_set(err, ERR_TOO_MANY,
+			       "%d jobs wait already (max-waiting): cancel some first",
+			       queue->conf->max_waiting);
+	return 0;
+}
+
+int
+queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
+	  struct err *err)
+{
+	const struct history_entry *live = history_live(history);
+	int r = job->schedule > 0 ? 0 : check_room(queue, err); /* schedules are counted themselves */
+
+	if (r < 0)
+		return r;
+	job->id = ++queue->highest;
+	job->created_us = job->asked_us = now_us;
+	job->answers_uid = job->uid;
+	job->grace_from_us = job->due_us;
+	job->expected = live ? live->build : (struct build_ref){0};
+	/* An occurrence that has passed is looked at as one that is due. */
+	job->state = job->due_us > now_us || job->schedule > 0 ? JOB_SCHEDULED : JOB_QUEUED;
+	r = ahead_of(queue, job, INT64_MAX, history, &job->ahead, err); /* it is the newest */
+	if (r == 0)
+		r = queue_zone_note(queue, job, err);
+	return r < 0 ? r : store_job_add(queue->store, job, err);
+}
+
+/* What a dry run's job would look like; it has no id. */
+static int
+preview(struct asked *asked, json_t *problems, struct queue_answer *answer, struct err *err)
+{
+	struct queue_plan plan = {
+	    .application = asked->application,
+	    .stage = asked->stage,
+	    .plan = asked->plan,
+	    .history = &asked->history,
+	    .build = &asked->build,
+	    .variables = asked->request->variables,
+	    .due_us = asked->job.due_us,
+	    .problems = problems,
+	    .not_undone = answer->not_undone,
+	    .window = answer->window,
+	};
+
+	answer->preview = queue_preview(asked->queue, &plan, err);
+	if (!answer->preview)
+		return STORE_BROKEN;
+	asked->job.created_us = asked->now_us;
+	asked->job.id = INT64_MAX;
+	return queue_ahead(asked->queue, &asked->job, &asked->history, &answer->ahead, err);
+}
+
+/* What an approver asks for he has let go; anybody else's first deployment is held from the start. */
+static int
+add(struct asked *asked, struct err *err)
+{
+	struct queue *queue = asked->queue;
+	_cleanup_free_ char *text = NULL;
+	bool needs = queue_needs_approval(queue, &asked->job);
+	int r;
+
+	if (needs && asked->who->approves)
+		queue_approve(&asked->job, asked->who, asked->now_us);
+	r = queue_add(queue, &asked->job, &asked->history, asked->now_us, err);
+	if (r < 0 || !needs || asked->who->approves)
+		return r;
+	text = queue_approval_text(queue, &asked->job);
+	return queue_hold(queue, &asked->job, err, "%s", text);
+}
+
+static int
+answer(struct asked *asked, json_t *problems, struct queue_answer *ret, struct err *err)
+{
+	const struct history_entry *live = history_live(&asked->history);
+	struct queue_answer answer = {.has_live = live != NULL};
+	int r;
+
+	if (live)
+		answer.live = *live;
+	if (asked->history.dirty)
+		answer.unfinished = asked->history.unfinished;
+	answer.window = queue_window_json(asked->queue, &asked->job, &asked->history,
+					  asked->job.due_us, asked->now_us);
+	fill_job(asked, answer.window);
+	r = queue_not_undone(asked->queue, &asked->history, &asked->build.build, &answer.not_undone,
+			     err);
+	if (r == 0 && problems) {
+		r = preview(asked, problems, &answer, err);
+	} else if (r == 0) {
+		r = add(asked, err);
+		if (r == 0 && asked->request->override) /* now it has a number, for the audit */
+			r = queue_override(asked->queue, &asked->job, asked->request->override,
+					   asked->request->reason, asked->who, asked->now_us, err);
+		answer.ahead = json_incref(asked->job.ahead);
+	}
+	if (r < 0) {
+		queue_answer_clear(&answer);
+		return r;
+	}
+	answer.warnings = warnings(asked);
+	answer.job = asked->job;
+	memset(&asked->job, 0, sizeof(asked->job));
+	*ret = answer;
+	return 0;
+}
+
+int
+queue_request(struct queue *queue, const struct queue_request *request, const struct queue_who *who,
+	      int64_t now_us, struct queue_answer *ret_answer, struct err *err)
+{
+	_cleanup_asked_ struct asked asked = {
+	    .queue = queue, .request = request, .who = who, .now_us = now_us};
+	_cleanup_json_ json_t *problems = request->dry_run ? json_array() : NULL;
+	int r = resolve(&asked, err);
+
+	if (r == 0)
+		r = check(&asked, problems, err);
+	return r < 0 ? r : answer(&asked, problems, ret_answer, err);
+}
