@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/xalloc.h"
 
 static const struct {
@@ -157,69 +156,4 @@ err_from_name(const char *name)
 		if (!strcmp(table[i].name, name))
 			return (enum err_code)i;
 	return ERR_NONE;
-}
-
-json_t *
-err_to_json(const struct err *err)
-{
-	json_t *parameters = err->fields ? json_copy(err->fields) : json_object();
-
-	if (!parameters || json_object_set_new(parameters, "message", json_text(err->text)) < 0)
-		xalloc_die();
-	json_t *object =
-	    json_pack("{s:s, s:o}", "error", err_name(err->code), "parameters", parameters);
-	if (!object)
-		xalloc_die();
-	return object;
-}
-
-/* A sentence for an error that brought none, from a peer that is no bmd: its name and its text
- * fields. */
-static void
-foreign_text(struct err *err, const char *name)
-{
-	const char *key, *separator = ": ";
-	json_t *value;
-
-	set_text(err, "%s", name);
-	json_object_foreach (err->fields, key, value) {
-		if (!json_is_string(value))
-			continue;
-		set_text(err, "%s%s%s %s", err->text, separator, key, json_string_value(value));
-		separator = ", ";
-	}
-}
-
-/* One level is copied, its values are shared; the message is no field. */
-static void
-copy_fields(struct err *err, const json_t *parameters)
-{
-	err->fields = json_copy((json_t *)(uintptr_t)parameters);
-	if (!err->fields)
-		xalloc_die();
-	(void)json_object_del(err->fields, "message");
-}
-
-int
-err_from_json(const json_t *object, struct err *ret_err)
-{
-	const char *name = json_get_string(object, "error");
-	const json_t *parameters = json_object_get(object, "parameters");
-	struct err err = ERR_INIT;
-
-	if (!name || (parameters && !json_is_object(parameters) && !json_is_null(parameters)))
-		return -EPROTO;
-	err.code = err_from_name(name);
-	const char *message = json_get_string(parameters, "message");
-	if (json_is_object(parameters))
-		copy_fields(&err, parameters);
-	if (message)
-		set_text(&err, "%s", message);
-	else
-		foreign_text(&err, name);
-	if (err.code == ERR_NONE)
-		err.code = ERR_FAILED;
-	err_clear(ret_err);
-	*ret_err = err;
-	return 0;
 }
