@@ -2,14 +2,14 @@
 /*
  * The judge: reads the three ledgers, after all is over, and says what does not agree.
  *
- *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1,
- * I11); what a client was told of an end stays so (I6) started  each step of a job at most once,
- * and only of a job that says so, not before its time (I2 I3 I4) stages   one run at a time, to the
- * last of its processes (I5) ends     succeeded only if every step said 0, failed and its exit code
- * as the step said, lost only if its bmd-run was killed (I8); nothing waits that nobody waits for
- * (I7)
- *
- * files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
+ *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1, I11); what a client was told of
+ *            an end stays so, and of a time until it asks for another (I6)
+ *   audited  each change that was accepted is one row of the audit, one that was refused is none that was done (I11)
+ *   started  each step of a job at most once, and only of a job that says so, not before its time (I2 I3 I4)
+ *   stages   one run at a time, to the last of its processes (I5)
+ *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed
+ *            (I8); nothing waits that nobody waits for (I7)
+ *   files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
  *
  *   check FOLDER STEP…      the steps of the plan that write R, in order
  */
@@ -48,6 +48,7 @@ struct check {
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
 	json_t *builds;	      /* release of an upload → how many builds it became */
+	json_t *audit;	      /* key of a change → how many rows of the audit say that it was done */
 	struct ran *ran;
 	size_t nran, room;
 	struct job_ran *runs; /* by job */
@@ -242,6 +243,16 @@ check_asked(struct check *check)
 	json_decref(reasons);
 }
 
+/* Does LINE say how a job is? A question that is asked again gets the answer of then. */
+static bool
+says_how_it_is(const struct check *check, const json_t *line)
+{
+	const char *key = text_of(line, "key");
+
+	return strcmp(text_of(line, "did"), "answer") == 0 && *text_of(line, "state") &&
+	       (!*key || json_object_get(check->keys, key) == line);
+}
+
 /* What was seen of a job: once final, it stays so, for all who ask later. */
 static void
 check_seen(struct check *check)
@@ -253,8 +264,7 @@ check_seen(struct check *check)
 		const char *id = id_text(number_of(line, "job")), *state = text_of(line, "state");
 		json_t *end = json_object_get(ends, id), *job;
 
-		if (strcmp(text_of(line, "did"), "answer") ||
-		    strcmp(text_of(line, "method"), "GetJob") || !*state)
+		if (!says_how_it_is(check, line))
 			continue;
 		if (end && number_of(line, "asked_us") > number_of(end, "us") &&
 		    strcmp(text_of(end, "state"), state) != 0)
@@ -269,6 +279,57 @@ check_seen(struct check *check)
 		}
 	}
 	json_decref(ends);
+}
+
+/* Each job is known to one client alone, whose last word on its time is what bmd says in the end. */
+static void
+check_due(struct check *check)
+{
+	json_t *told = json_object(), *line;
+	const char *id;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line)
+		if (says_how_it_is(check, line) && *text_of(line, "due"))
+			json_object_set(told, id_text(number_of(line, "job")),
+					json_object_get(line, "due"));
+	json_object_foreach (told, id, line) {
+		const json_t *job = json_object_get(json_object_get(check->jobs, id), "job");
+
+		if (job && strcmp(text_of(job, "due"), json_string_value(line)) != 0)
+			violation(check, "I6", "job %s was due at %s at last, and is due at %s", id,
+				  json_string_value(line), text_of(job, "due"));
+	}
+	json_decref(told);
+}
+
+/* ---- audited */
+
+/* The reason stands last in what a row says, and it is the key. */
+static void
+gather_audit(struct check *check, const json_t *row)
+{
+	const char *text = text_of(row, "text"), *space = strrchr(text, ' ');
+	const char *key = space ? space + 1 : text;
+
+	if (number_of(row, "refused") == 0)
+		json_object_set_new(check->audit, key, json_integer(1 + number_of(check->audit, key)));
+}
+
+static void
+check_audit(struct check *check)
+{
+	const char *key;
+	json_t *line;
+
+	json_object_foreach (check->keys, key, line) {
+		bool done = !*text_of(line, "error");
+
+		if (number_of(check->audit, key) != done)
+			violation(check, "I11", "%s %s was %s, and is %" PRId64 " rows of the audit",
+				  text_of(line, "method"), key, done ? "accepted" : "refused",
+				  number_of(check->audit, key));
+	}
 }
 
 /* bmctl's exit codes: 0 it is there; 5 nobody knows; all others: it is not. */
@@ -447,6 +508,7 @@ check_clear(struct check *check)
 	json_decref(check->jobs);
 	json_decref(check->killed);
 	json_decref(check->builds);
+	json_decref(check->audit);
 	free(check->ran);
 	free(check->runs);
 }
@@ -455,7 +517,8 @@ int
 main(int argc, char **argv)
 {
 	struct check check = {
-	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object()};
+	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object(),
+	    .audit = json_object()};
 	json_t *line;
 	size_t i;
 
@@ -471,9 +534,13 @@ main(int argc, char **argv)
 		gather_run(&check, &check.ran[i]);
 	for (i = json_array_size(check.dump); i-- > 0;) {
 		line = json_array_get(check.dump, i);
-		if (strcmp(text_of(line, "list"), "ListBuilds"))
+		if (strcmp(text_of(line, "list"), "ListAudit") == 0)
+			gather_audit(&check, json_object_get(line, "row"));
+		else if (strcmp(text_of(line, "list"), "ListBuilds") == 0)
+			json_object_set(check.builds, text_of(line, "release"),
+					json_object_get(line, "builds"));
+		else
 			continue;
-		json_object_set(check.builds, text_of(line, "release"), json_object_get(line, "builds"));
 		json_array_remove(check.dump, i);
 	}
 	json_array_foreach (check.dump, i, line) {
@@ -486,6 +553,8 @@ main(int argc, char **argv)
 	}
 	check_asked(&check);
 	check_seen(&check);
+	check_due(&check);
+	check_audit(&check);
 	check_uploads(&check);
 	check_started(&check);
 	check_stages(&check);

@@ -15,7 +15,7 @@ ledgers() {
 {"did":"answer","client":1,"method":"Redeploy","key":"c1-2","asked_us":30,"us":40,"error":"Refused","job":0,"state":""}
 {"did":"answer","client":1,"method":"GetJob","key":"","asked_us":50,"us":60,"error":"","job":1,"state":"succeeded"}
 {"did":"answer","client":1,"method":"GetJob","key":"","asked_us":70,"us":80,"error":"","job":1,"state":"succeeded"}
-{"did":"answer","client":1,"method":"Deploy","key":"c1-3","asked_us":50,"us":60,"error":"","job":3,"state":"queued"}
+{"did":"answer","client":1,"method":"Deploy","key":"c1-3","asked_us":50,"us":60,"error":"","job":3,"state":"queued","due":"1970-01-01T00:00:01.000000Z"}
 {"did":"kill-run","job":3,"pid":7}
 {"did":"upload","release":"u1","code":0}
 {"did":"upload","release":"u2","code":1}
@@ -34,6 +34,10 @@ R
 {"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0}}
 {"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one"}}
 {"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
+{"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"1.0/1, due 1970-01-01T00:00:01.000000Z: c1-3"}}
+{"list":"ListAudit","row":{"method":"Redeploy","refused":1,"text":"no: c1-2"}}
+{"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"1.0/1: c1-1"}}
+{"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"c0-1"}}
 {"list":"ListBuilds","release":"u1","builds":1}
 {"list":"ListBuilds","release":"u2","builds":0}
 {"list":"ListBuilds","release":"u3","builds":1}
@@ -66,9 +70,13 @@ says I8 R '4s/0$/3/'                            # succeeded, and a step did not
 says I8 R 4d                                    # succeeded, and a step has no end
 says I8 D '2s/"exit_code":9/"exit_code":8/'     # another exit code
 says I8 A 9d                                    # lost, and nobody killed it
-says I1 D '4s/"builds":1/"builds":0/'           # an upload that was accepted is not there
-says I1 D '4s/"builds":1/"builds":2/'           # or twice
-says I11 D '5s/"builds":0/"builds":1/'          # one that was refused is
+says I6 D '3s/01.000000Z/00.500000Z/'           # told one time, recorded another
+says I11 D 4d                                   # accepted, and no row of the audit
+says I11 D '4s/c1-3/c1-1/'                      # a row twice, another not at all
+says I11 D '5s/"refused":1/"refused":0/'        # refused, and a row says that it was done
+says I1 D '8s/"builds":1/"builds":0/'           # an upload that was accepted is not there
+says I1 D '8s/"builds":1/"builds":2/'           # or twice
+says I11 D '9s/"builds":0/"builds":1/'          # one that was refused is
 says I10 R '2s/^end/wrong/'                     # a step met other files
 [ $failed = 0 ] && echo "ok: every untruth is named"
 exit $failed

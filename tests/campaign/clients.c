@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The load: clients that ask, and ask again with the same key until they are answered, whatever
- * becomes of bmd meanwhile; each question and each answer goes into A. The key of a deployment is
- * also its reason, so that it can be found in bmd's own words. TERM: each ends when its question is
+ * becomes of bmd meanwhile; each question and each answer goes into A. The key of a change is also its
+ * reason, so that it can be found in bmd's own words, the job's and the audit's. TERM: each ends when its question is
  * answered.
  *
  *   clients SOCKET FOLDER SEED COUNT STAGES
@@ -164,6 +164,14 @@ change(struct client *client, const char *method, json_t *parameters)
 		insist(client, method, client->key, parameters);
 }
 
+/* What is asked of a job, and why. */
+static json_t *
+of_job(const struct client *client, int64_t job)
+{
+	return json_pack("{s:s, s:s, s:I}", "key", client->key, "reason", client->key, "job",
+			 (json_int_t)job);
+}
+
 /* One more question. */
 static void
 operate(struct client *client)
@@ -185,14 +193,11 @@ operate(struct client *client)
 	}
 	snprintf(client->key, sizeof(client->key), "c%d-%d", client->number, ++client->count);
 	if (what < 30 && job)
-		change(client, "Cancel",
-		       json_pack("{s:s, s:I}", "key", client->key, "job", (json_int_t)job));
+		change(client, "Cancel", of_job(client, job));
 	else if (what < 36 && job)
-		change(client, "Release",
-		       json_pack("{s:s, s:I}", "key", client->key, "job", (json_int_t)job));
+		change(client, "Release", of_job(client, job));
 	else if (what < 42 && job) {
-		json_t *parameters =
-		    json_pack("{s:s, s:I}", "key", client->key, "job", (json_int_t)job);
+		json_t *parameters = of_job(client, job);
 
 		when(client, parameters, below(&client->dice, 2));
 		change(client, "Reschedule", parameters);

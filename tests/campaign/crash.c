@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +29,8 @@
 #define PIDS_MAX 4096
 #define REPLY_MS 10000
 #define PAGE	 200
+#define WAL	 "../state/bmd.db-wal"
+#define WAL_MAX	 (20 << 20) /* bytes: bmd lets it keep 16 MiB, and a transaction lies above them */
 
 struct pids {
 	pid_t v[PIDS_MAX];
@@ -485,6 +488,26 @@ dump_jobs(struct campaign *campaign, int fd, const char *method)
 	json_decref(jobs);
 }
 
+/* The audit, newest first. */
+static void
+dump_audit(struct campaign *campaign, int fd)
+{
+	char after[256] = "";
+	json_t *reply, *row;
+	size_t i;
+
+	while ((reply = page(campaign, "ListAudit", after)) != NULL) {
+		const char *next = json_string_value(answer(reply, "next"));
+
+		json_array_foreach (answer(reply, "rows"), i, row)
+			ledger_line(fd, json_pack("{s:s, s:O}", "list", "ListAudit", "row", row));
+		snprintf(after, sizeof(after), "%s", next ? next : "");
+		json_decref(reply);
+		if (!*after)
+			break;
+	}
+}
+
 /* What became of each upload. */
 static void
 dump_builds(struct campaign *campaign, int fd)
@@ -518,6 +541,7 @@ dump(struct campaign *campaign)
 	dump_jobs(campaign, fd, "ListQueue");
 	dump_jobs(campaign, fd, "ListHistory");
 	dump_builds(campaign, fd);
+	dump_audit(campaign, fd);
 	close(fd);
 }
 
@@ -541,6 +565,49 @@ nothing_left(struct campaign *campaign)
 		 left.n, children.n);
 	violation(campaign, text);
 	end_steps(campaign, 0);
+}
+
+static int
+entries(const char *path)
+{
+	struct dirent *entry;
+	DIR *dir = opendir(path);
+	int n = 0;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		n++;
+	if (dir)
+		closedir(dir);
+	return n;
+}
+
+/* After the last job bmd has no more open than one that has just begun, and its -wal has gone back to what it may keep. */
+static void
+nothing_kept(struct campaign *campaign)
+{
+	char path[4200], text[128];
+	struct stat wal = {0};
+	int then, now;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
+	now = entries(path);
+	snprintf(path, sizeof(path) - sizeof(WAL), "%s", campaign->conf);
+	strcpy(strrchr(path, '/') + 1, WAL);
+	if (stat(path, &wal) < 0)
+		err(99, "cannot look at %s", path);
+	bmd_end(campaign, SIGTERM);
+	bmd_start(campaign);
+	bmd_ready(campaign);
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
+	then = entries(path);
+	if (now > then) {
+		snprintf(text, sizeof(text), "I12: %d descriptors after the last job, %d after a start", now, then);
+		violation(campaign, text);
+	}
+	if (wal.st_size > WAL_MAX) {
+		snprintf(text, sizeof(text), "I12: the -wal is left with %lld bytes", (long long)wal.st_size);
+		violation(campaign, text);
+	}
 }
 
 /* ---- the cycles */
@@ -953,6 +1020,7 @@ main(int argc, char **argv)
 	drain(&campaign);
 	dump(&campaign);
 	nothing_left(&campaign);
+	nothing_kept(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	printf(
 	    "cycles %d, faults %d (%d were come to, bmd ended over %d), power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "

@@ -122,6 +122,7 @@ fi
 # With all that was made to fail, what the store holds is what its names say.
 bmd_start
 bmctl build verify >"$ledgers/verify.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/verify.out")" | tee -a "$ledgers/more.out"; checked=1; }
+bmctl audit verify >"$ledgers/audit.out" 2>&1 || { echo "VIOLATION I10: $(tail -n 3 "$ledgers/audit.out")" | tee -a "$ledgers/more.out"; checked=1; }
 bmd_stop
 integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || integrity=skipped
 [ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity" | tee -a "$ledgers/more.out"; checked=1; }
