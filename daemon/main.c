@@ -209,7 +209,9 @@ load(struct daemon *daemon, json_t **ret_problems)
 		log_error("%s", problems.v[i]);
 	*ret_problems = texts_of(&problems);
 	conf_problems_clear(&problems);
-	if (r < 0)
+	if (r == -EAGAIN)
+		log_error("bmd does not start without its configuration, which could not be read this time");
+	else if (r < 0)
 		log_error("bmd does not start with a broken configuration: mend it, then bmd -n");
 	return r;
 }
@@ -460,7 +462,7 @@ int
 main(int argc, char **argv)
 {
 	struct daemon daemon = {.file = SYSCONFDIR "/bmd.conf",
-				.flags = geteuid() == 0 ? CONF_RUN_AS_ROOT : 0};
+				.flags = CONF_APART | (geteuid() == 0 ? CONF_RUN_AS_ROOT : 0)};
 	bool check = false;
 	int option;
 

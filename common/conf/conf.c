@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Files → text → nodes → one value, and back to nothing. The only file that knows libconfuse, which
- * is kept behind fences: it never opens a file, never reads a second text with the same cfg_t,
- * never sees what conflex.c refused, and must reach a last line of ours.
- */
-#include <confuse.h>
+/* Files → text → nodes → one value, and back to nothing. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +16,6 @@
 #include "common/xalloc.h"
 
 #define RUN_SOCKET "/run/bmd/run.socket"
-#define SENTINEL   "-end-of-file"
 
 /* ---- problems */
 
@@ -84,136 +78,6 @@ conf_nearest(const char *word, const char *(*at)(const void *, size_t), const vo
 	return names_suggest(word, words, n);
 }
 
-/* ---- libconfuse */
-
-/* libconfuse hands its error function no argument: whose file it is in the middle of. Set only
- * within parse_values(). */
-static struct {
-	struct conf_parse *parse;
-	struct conf_source *source;
-} parsing;
-
-static void _printf_(2, 0) collect(cfg_t *cfg, const char *format, va_list ap)
-{
-	_cleanup_free_ char *text = NULL;
-
-	if (vasprintf(&text, format, ap) < 0)
-		xalloc_die();
-	conf_report(parsing.parse, parsing.source, cfg ? cfg->line : 0, "%s", text);
-}
-
-/* The options that libconfuse is to expect in a section: all texts, judged by confread.c. Free with
- * free_options(). */
-static cfg_opt_t *
-options(const struct conf_schema *schema)
-{
-	cfg_opt_t *opts = xcalloc(schema->nrules + schema->nchildren + 2, sizeof(*opts));
-	const cfg_opt_t end = CFG_END();
-	size_t n = 0;
-
-	for (size_t i = 0; i < schema->nrules; i++) {
-		const cfg_opt_t text = CFG_STR(schema->rules[i].name, NULL, CFGF_NODEFAULT);
-		const cfg_opt_t list = CFG_STR_LIST(schema->rules[i].name, NULL, CFGF_NODEFAULT);
-
-		opts[n++] = schema->rules[i].type >= CONF_LIST ? list : text;
-	}
-	for (size_t i = 0; i < schema->nchildren; i++) {
-		const cfg_opt_t section =
-		    CFG_SEC(schema->children[i]->kind, options(schema->children[i]),
-			    CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES);
-
-		opts[n++] = section;
-	}
-	if (!schema->kind) {
-		const cfg_opt_t sentinel = CFG_BOOL(SENTINEL, cfg_false, CFGF_NONE);
-
-		opts[n++] = sentinel;
-	}
-	opts[n] = end;
-	return opts;
-}
-
-static void
-free_options(cfg_opt_t *opts)
-{
-	for (cfg_opt_t *opt = opts; opt->name; opt++)
-		if (opt->subopts)
-			free_options(opt->subopts);
-	free(opts);
-}
-
-/* The values that libconfuse found, for the keys that conflex.c found. Should they ever disagree,
- * the file is refused. */
-static void
-take_values(struct conf_parse *parse, struct conf_source *source, cfg_t *cfg,
-	    struct conf_node *node)
-{
-	size_t seen;
-
-	for (size_t i = 0; i < node->nkeys; i++) {
-		struct conf_key *key = &node->keys[i];
-		cfg_opt_t *opt = cfg_getopt(cfg, key->rule->name);
-
-		if (key->spoiled)
-			continue;
-		if (cfg_opt_size(opt) != key->nvalues) {
-			conf_report(parse, source, key->line,
-				    "%s cannot be read: put each value in quotes", key->rule->name);
-			key->spoiled = true;
-			continue;
-		}
-		for (size_t j = 0; j < key->nvalues; j++) {
-			const char *text = cfg_opt_getnstr(opt, (unsigned)j);
-
-			key->values[j].text = xstrdup(text ? text : "");
-			if (!names_text(key->values[j].text, CONF_FILE_MAX, true))
-				conf_report(parse, source, key->values[j].line,
-					    "a value of %s is not UTF-8: write no \\x or octal "
-					    "escape for it",
-					    key->rule->name);
-		}
-	}
-	for (size_t i = 0; i < node->nchildren; i++) {
-		struct conf_node *child = node->children[i];
-		cfg_opt_t *opt = cfg_getopt(cfg, child->schema->kind);
-
-		seen = 0;
-		for (size_t j = 0; j < i; j++)
-			seen += node->children[j]->schema == child->schema;
-		if (seen >= cfg_opt_size(opt)) {
-			conf_report(parse, source, child->line, "this section cannot be read");
-			return;
-		}
-		take_values(parse, source, cfg_opt_getnsec(opt, (unsigned)seen), child);
-	}
-}
-
-/* TEXT ends with the sentinel. 0, or -EINVAL after a report. */
-static int
-parse_values(struct conf_parse *parse, struct conf_source *source, const char *text)
-{
-	size_t before = source->nproblems;
-	cfg_opt_t *opts = options(source->root->schema);
-	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-	int r;
-
-	if (!cfg)
-		xalloc_die();
-	parsing.parse = parse;
-	parsing.source = source;
-	cfg_set_error_function(cfg, collect);
-	r = cfg_parse_buf(cfg, text);
-	if (r == CFG_SUCCESS && cfg_getbool(cfg, SENTINEL))
-		take_values(parse, source, cfg, source->root);
-	else if (source->nproblems == before)
-		conf_report(parse, source, 0, "the file cannot be read to its end");
-	parsing.parse = NULL;
-	parsing.source = NULL;
-	cfg_free(cfg);
-	free_options(opts);
-	return r == CFG_SUCCESS && source->nproblems == before ? 0 : -EINVAL;
-}
-
 /* ---- one file */
 
 static void
@@ -251,11 +115,12 @@ check_bytes(struct conf_parse *parse, struct conf_source *source, const char *te
 	return -EINVAL;
 }
 
-/* TEXT has room for the sentinel behind its N bytes. */
+/* TEXT has room for the sentinel behind its N bytes. Its nodes wait for their values:
+ * read_values(). */
 static void
 read_text(struct conf_parse *parse, struct conf_source *source, char *text, size_t n)
 {
-	static const char sentinel[] = "\n" SENTINEL " = true\n";
+	static const char sentinel[] = "\n" CONF_SENTINEL " = true\n";
 
 	text[n] = '\0';
 	if (check_bytes(parse, source, text, n) < 0)
@@ -264,10 +129,7 @@ read_text(struct conf_parse *parse, struct conf_source *source, char *text, size
 	if (!source->root)
 		return;
 	memcpy(text + n, sentinel, sizeof(sentinel));
-	if (parse_values(parse, source, text) < 0)
-		drop_root(source);
-	else
-		conf_read(parse, source);
+	source->text = xstrdup(text);
 }
 #define TEXT_ROOM 32 /* for the sentinel */
 
@@ -726,6 +588,7 @@ parse_clear(struct conf_parse *parse)
 		conf_node_free(parse->sources[i]->root);
 		free(parse->sources[i]->path);
 		free(parse->sources[i]->shown);
+		free(parse->sources[i]->text);
 		free(parse->sources[i]);
 	}
 	for (size_t i = 0; i < parse->nproblems; i++)
@@ -737,13 +600,35 @@ parse_clear(struct conf_parse *parse)
 	conf_free(parse->conf);
 }
 
+/* All sources get their values, and become structs. 0, or -errno where they could not be asked for.
+ */
+static int
+read_values(struct conf_parse *parse)
+{
+	int r = parse->flags & CONF_APART ? conf_values_apart(parse) : 0;
+
+	for (size_t i = 0; i < parse->nsources; i++) {
+		struct conf_source *source = parse->sources[i];
+
+		if (!source->root)
+			continue;
+		if (r < 0 || (!(parse->flags & CONF_APART) && conf_values(parse, source) < 0))
+			drop_root(source);
+		else
+			conf_read(parse, source);
+	}
+	return r;
+}
+
 /* Judges the whole, and hands over value and problems. R: what went wrong with the main file, or 0.
  */
 static int
 finish(struct conf_parse *parse, int r, struct conf **ret_conf, struct conf_problems *ret_problems)
 {
 	struct conf_problems problems = {0};
+	int asked = read_values(parse);
 
+	r = asked < 0 ? asked : r;
 	settle(parse);
 	conf_check(parse);
 	if (parse->nproblems > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Files → one value: CONTRACT section 4. A struct conf is read, checked and complete, or there is
- * none; nothing changes while it lives. libconfuse stands behind this door and nowhere else.
+ * none; nothing changes while it lives. libconfuse stands behind confvalues.c and nowhere else.
  */
 #ifndef COMMON_CONF_CONF_H
 #define COMMON_CONF_CONF_H
@@ -201,10 +201,11 @@ void conf_problems_clear(struct conf_problems *problems);
 enum conf_flags {
 	CONF_RUN_AS_ROOT = 1,		/* bmd-run would run as root under the fork launcher */
 	CONF_TOLERANT = 2,		/* at start: a broken application file takes its application out, a broken plan file those that use its plans */
+	CONF_APART = 4,			/* libconfuse reads in a child: the caller outlives what becomes of it for want of memory */
 };
 
 /* Reads FILE, all *.conf files of applications.d and plans.d beside it. Returns 0 with a value (and, if TOLERANT, maybe
-   problems), or a negative errno with at least one problem and no value. Free with conf_free(). */
+   problems), or a negative errno with at least one problem and no value: -EAGAIN if the files are not at fault. Free with conf_free(). */
 int conf_load(const char *file, unsigned flags, struct conf **ret_conf, struct conf_problems *ret_problems);
 /* The same as the bmd of user UID reads it: what that may name and trust, not what the caller may. */
 int conf_load_for(uid_t uid, const char *file, struct conf **ret_conf, struct conf_problems *ret_problems);

@@ -2,9 +2,11 @@
 /*
  * Private to conf*.c and its tests: the way from files to a struct conf.
  *
- *	conf.c		files → text; libconfuse gives the nodes their values; loading, freeing, finding
+ *	conf.c		files → text; loading, freeing, finding
  *	conflex.c	text → nodes: which section and key stands in which line; whatever cannot stay is
  *			reported and blanked out, so that libconfuse reads on and every mistake is found
+ *	confvalues.c	text → the values of the nodes, by libconfuse
+ *	confapart.c	the same in a process that may die of it
  *	confread.c	nodes → structs: the schema, and what is wrong with one section by itself
  *	confstep.c	what is wrong with a step
  *	confschedule.c	what is wrong with a schedule
@@ -106,6 +108,7 @@ struct conf_source {
 	char *shown; /* as messages name it */
 	enum conf_place place;
 	struct conf_node *root; /* NULL where the text could not be read to its end */
+	char *text; /* for libconfuse: what conflex.c left of it, and the sentinel */
 	size_t nproblems;
 };
 
@@ -152,6 +155,13 @@ const char *conf_nearest(const char *word, const char *(*at)(const void *, size_
 /* TEXT (N bytes and a NUL) → nodes without values. Comments and what was reported are blanked out in TEXT.
    Returns NULL when the end is not to be trusted (something is not closed). */
 struct conf_node *conf_lex(struct conf_parse *parse, struct conf_source *source, char *text, size_t n);
+/* The last line of a text is this option set to true: only who has read all of it knows of it. */
+#define CONF_SENTINEL "-end-of-file"
+/* The values of the nodes of SOURCE, from its text. 0, or -EINVAL after a report. */
+int conf_values(struct conf_parse *parse, struct conf_source *source);
+/* The same of all sources, by a child of this process. Sources with mistakes lose their root. 0, or -errno after a report: no
+   source can be relied on then, and that is no mistake of theirs. */
+int conf_values_apart(struct conf_parse *parse);
 /* What is being read: for reports. */
 struct conf_reader {
 	struct conf_parse *parse;

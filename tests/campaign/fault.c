@@ -4,7 +4,7 @@
  * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on", lets the N-th call of a FAMILY in a process fail with ERRNO,
  * once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
  * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
- * line to PROGRAM.struck: "FAMILY ERRNO PID".
+ * line to PROGRAM.struck: "FAMILY ERRNO PID". A child that is forked reads PROGRAM.child.fault anew, where that is there.
  */
 #undef _FORTIFY_SOURCE /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
@@ -35,20 +35,21 @@ static struct {
 
 /* By system calls alone: whatever is called here must not come back here. */
 static void
-learn(void)
+learn(const char *suffix)
 {
 	char path[4200], text[128];
-	long n = syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 8), fd;
+	long n = syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 16), fd;
 
 	fault.known = 1;
 	if (n <= 0)
 		return;
-	memcpy(path + n, ".fault", 7);
+	memcpy(path + n, suffix, strlen(suffix) + 1);
 	fd = syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return;
 	n = syscall(SYS_read, fd, text, sizeof(text) - 1);
 	(void)syscall(SYS_close, fd);
+	fault.seen = 0;
 	text[n > 0 ? n : 0] = '\0';
 	if (sscanf(text, "%15s %d %d %7s", fault.call, &fault.code, &fault.n, fault.how) != 4)
 		fault.n = 0;
@@ -78,7 +79,7 @@ fault_strikes(const char *family)
 	int behind;
 
 	if (!fault.known)
-		learn();
+		learn(".fault");
 	if (fault.n == 0 || strcmp(family, fault.call) != 0 || ++fault.seen < fault.n)
 		return 0;
 	behind = fault.seen - fault.n;
@@ -174,6 +175,8 @@ fork(void)
 	NEXT(pid_t(void), "fork");
 
 	pid = fails("fork") ? -1 : next();
+	if (pid == 0)
+		learn(".child.fault");
 	if (pid == 0 && strcmp(program_invocation_short_name, "bmd-import") == 0)
 		fault.caged = 1;
 	return pid;

@@ -358,14 +358,19 @@ static bool
 run_pair(const char *name, const char *bundle)
 {
 	char folder[] = "/tmp/bmd-conf-XXXXXX";
-	_cleanup_free_ char *is = NULL;
+	_cleanup_free_ char *is = NULL, *apart = NULL;
 	unsigned flags;
-	bool ok = false;
+	bool ok = false, ok_apart = false;
 
 	enter(folder);
 	flags = unpack(bundle);
 	is = outcome(flags, &ok);
+	apart = outcome(flags | CONF_APART, &ok_apart);
 	leave(folder);
+	if (ok != ok_apart || strcmp(is, apart) != 0) {
+		fprintf(stderr, "%s: as a child reads it:\n%sas it is:\n%s", name, apart, is);
+		return false;
+	}
 	return compare(name, is, ok);
 }
 
