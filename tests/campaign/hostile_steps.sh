@@ -113,7 +113,8 @@ names=$(sed 's/ *|.*//' "$HOME_DIR/cases")
 count=$(echo "$names" | wc -l)
 N=${N:-$count}
 
-configure 'max-running = 4'
+# The output of all runs would fill that small file system by itself.
+configure 'max-running = 4' 'keep-runs = 10'
 {
     printf '    stages = {'
     for name in $names; do printf '%s"%s"' "${separator:-}" "$name"; separator=', '; done
