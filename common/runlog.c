@@ -299,13 +299,21 @@ list_files(struct reader *reader, struct err *err)
 	return 0;
 }
 
+static void
+file_name(int64_t begin, char ret_name[32])
+{
+	if (begin > 0)
+		segment_name(begin, ret_name);
+	else
+		strcpy(ret_name, "log");
+}
+
 static int
 file_open(const struct reader *reader, int64_t begin)
 {
-	char name[32] = "log";
+	char name[32];
 
-	if (begin > 0)
-		segment_name(begin, name);
+	file_name(begin, name);
 	return openat(reader->folder_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 }
 
@@ -458,4 +466,26 @@ runlog_read(const char *run_directory, int64_t job, int64_t after, size_t limit,
 	*ret_lines = TAKE(lines);
 	*ret_next = reader->cursor;
 	return 0;
+}
+
+int64_t
+runlog_kept(const char *run_directory, int64_t job)
+{
+	_cleanup_free_ char *path = xasprintf("%s/%" PRId64, run_directory, job);
+	_cleanup_close_ int folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_free_ struct reader *reader = xcalloc(1, sizeof(*reader));
+	int64_t bytes = 0;
+
+	reader->folder_fd = folder_fd;
+	if (folder_fd < 0 || list_files(reader, NULL) < 0)
+		return 0;
+	for (size_t i = 0; i < reader->n; i++) {
+		struct stat st;
+		char name[32];
+
+		file_name(reader->begins[i], name);
+		if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			bytes += st.st_size;
+	}
+	return bytes;
 }

@@ -38,5 +38,7 @@ void runlog_close(struct runlog *log);
  */
 int runlog_read(const char *run_directory, int64_t job, int64_t after, size_t limit,
 		json_t **ret_lines, int64_t *ret_next, struct err *err);
+/* How many bytes of it are on disk; 0 also for a run whose folder cannot be looked at. */
+int64_t runlog_kept(const char *run_directory, int64_t job);
 
 #endif

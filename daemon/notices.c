@@ -24,7 +24,6 @@
 #include "daemon/log.h"
 
 #define AT_ONCE	     4
-#define WAITING_MAX  10000
 #define KEPT	     200 /* of those that were delivered, and of those that were given up */
 #define PRUNE_EVERY  16	 /* outcomes */
 #define PAUSE_FIRST  (5 * WHEN_SECOND)
@@ -417,10 +416,10 @@ bound(struct notices *notices)
 	struct store_notice_counts counts;
 	int64_t dropped = 0;
 
-	if (notices->waiting <= WAITING_MAX || turn_begin(notices->turn, NULL) < 0 ||
+	if (notices->waiting <= NOTICES_WAITING_MAX || turn_begin(notices->turn, NULL) < 0 ||
 	    store_notice_count(store_of(notices), 0, &counts, NULL) < 0)
 		return;
-	for (; counts.waiting > WAITING_MAX; counts.waiting--, dropped++) {
+	for (; counts.waiting > NOTICES_WAITING_MAX; counts.waiting--, dropped++) {
 		struct store_notice oldest;
 
 		if (store_notice_oldest(store_of(notices), &oldest, NULL) != 1)
@@ -437,7 +436,7 @@ bound(struct notices *notices)
 	if (dropped > 0)
 		log_error("%" PRId64 " notices were given up: more than %d wait (bmctl notify "
 			  "list)",
-			  dropped, WAITING_MAX);
+			  dropped, NOTICES_WAITING_MAX);
 }
 
 /* When the first of a section is due; a clock that was set back must not silence it. */

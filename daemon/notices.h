@@ -10,6 +10,8 @@
 
 #include "daemon/sched/sched.h"
 
+#define NOTICES_WAITING_MAX 10000 /* beyond so many the oldest are given up */
+
 struct notices;
 /* Everything given outlives it. From now on events become rows, with the transaction in which they happen. */
 struct notices *notices_new(struct sched *sched, struct queue *queue, struct turn *turn);

@@ -9,7 +9,6 @@
 
 #include "common/json.h"
 #include "common/xalloc.h"
-#include "daemon/audit.h"
 #include "daemon/clock.h"
 #include "daemon/methods/request.h"
 
@@ -223,18 +222,6 @@ backup_line(const json_t *object, void *arg)
 		backup_progress(backup);
 }
 
-static int
-note_request(struct request *request, struct err *err)
-{
-	const struct store_audit row = {.at_us = request->now_us,
-					.uid = request->who.uid,
-					.who = request->who.name,
-					.what = "Backup"};
-	int r = turn_begin(request->methods->turn, err);
-
-	return r < 0 ? r : audit_done(request->methods->audit, &row, err);
-}
-
 int
 method_Backup(struct request *request, struct err *err)
 {
@@ -245,9 +232,6 @@ method_Backup(struct request *request, struct err *err)
 	if (methods->backup)
 		return err_set(err, ERR_TOO_MANY,
 			       "a backup is being made: ask again when it has ended");
-	r = note_request(request, err);
-	if (r < 0)
-		return r;
 	backup = xcalloc(1, sizeof(*backup));
 	*backup = (struct backup){.methods = methods,
 				  .call = request->call,

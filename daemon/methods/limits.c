@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* How near bmd's limits are. Cheap enough for each status: nothing is counted that is not counted
- * anyway. */
+ * anyway, but the logs of a few runs. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -10,12 +10,14 @@
 #include "common/runlog.h"
 #include "common/xalloc.h"
 #include "daemon/methods/request.h"
+#include "daemon/notices.h"
 
 #define NEAR_PERCENT 80
 #define WAL_NEAR                                                                                \
 	(INT64_C(64) << 20) /* four times what a checkpoint leaves: a reader or a disk keeps it \
 			       from beginning anew */
 #define RESERVES 4	    /* free room that is near: so many times the reserve */
+#define LOGS_MAX 16	    /* runs whose logs are looked at */
 
 /* MOST 0: there is no limit. */
 static void
@@ -81,8 +83,42 @@ add_store(struct request *request, json_t *limits)
 	add(limits, "audit", usage.audit_rows, 0, false, "rows of the audit");
 }
 
+/* The largest of those that run now. It is no danger: what is older makes room. */
+static int64_t
+largest_log(const struct request *request, const json_t *stages)
+{
+	const char *directory = queue_conf(request->methods->queue)->run_directory;
+	int64_t largest = 0;
+	const json_t *stage;
+	int n = 0;
+	size_t i;
+
+	json_array_foreach (stages, i, stage) {
+		int64_t job = json_get_int(stage, "running", 0),
+			bytes = job > 0 && n++ < LOGS_MAX ? runlog_kept(directory, job) : 0;
+
+		if (bytes > largest)
+			largest = bytes;
+	}
+	return largest;
+}
+
+/* What waits in the outbox and what recurs: of the database, as long as a thing is small. */
+static void
+add_rows(struct request *request, json_t *limits)
+{
+	struct store_notice_counts notices = {0};
+	int64_t schedules = 0;
+
+	(void)store_notice_count(request->methods->store, request->now_us, &notices, NULL);
+	(void)store_schedule_count(request->methods->store, &schedules, NULL);
+	add_count(limits, "notices", notices.waiting, NOTICES_WAITING_MAX,
+		  "notices that wait; beyond it the oldest are given up");
+	add_count(limits, "schedules", schedules, QUEUE_SCHEDULES_MAX, "schedules");
+}
+
 json_t *
-request_limits(struct request *request, int64_t waiting, int64_t running)
+request_limits(struct request *request, const json_t *stages, int64_t waiting, int64_t running)
 {
 	const struct conf *conf = queue_conf(request->methods->queue);
 	json_t *limits = json_array();
@@ -91,8 +127,10 @@ request_limits(struct request *request, int64_t waiting, int64_t running)
 	add_count(limits, "waiting", waiting, conf->max_waiting, "jobs that wait: max-waiting");
 	/* As many as may run at once do so often. */
 	add(limits, "running", running, conf->max_running, false, "jobs that run: max-running");
-	add(limits, "log", 0, RUNLOG_HEAD + (int64_t)RUNLOG_SEGMENT * RUNLOG_SEGMENTS, false,
-	    "bytes that are kept of the output of a run");
+	add(limits, "log", largest_log(request, stages),
+	    RUNLOG_HEAD + (int64_t)RUNLOG_SEGMENT * RUNLOG_SEGMENTS, false,
+	    "bytes of the largest output of a run that goes on; what is older makes room");
+	add_rows(request, limits);
 	add_store(request, limits);
 	return limits;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* Notices: whom the configuration tells, what waits to be told, and a trial. */
-#include <limits.h>
 
 #include "common/json.h"
 #include "common/names.h"
@@ -40,9 +39,12 @@ sections_json(const struct request *request)
 	return sections;
 }
 
+/* No more rows are looked at than fit into one page, whether this caller sees them or not; a row has a body of some KiB. */
 struct listed {
 	const struct request *request;
 	struct page page;
+	int looked;
+	int64_t last;
 };
 
 /* What it tells is seen by those who see what it is about. */
@@ -61,6 +63,8 @@ add_notice(const struct store_notice *notice, void *arg)
 {
 	struct listed *listed = arg;
 
+	listed->looked++;
+	listed->last = notice->id;
 	if (!seen(listed->request, notice))
 		return 0;
 	return page_add(&listed->page, notices_json(notice), notice->id, -1) ? 0 : 1;
@@ -70,17 +74,18 @@ int
 method_ListNotices(struct request *request, json_t **ret_reply, struct err *err)
 {
 	struct listed listed = {.request = request};
-	int r = page_begin(request, 1, &listed.page, err);
+	int r = page_begin(request, 1, &listed.page, err), limit = listed.page.limit + 1;
 
 	if (r < 0)
 		return r;
-	r = store_notice_each(request->methods->store, listed.page.after[0],
-			      reach_sees_all(request->peer) ? listed.page.limit + 1 : INT_MAX,
-			      add_notice, &listed, err);
+	r = store_notice_each(request->methods->store, listed.page.after[0], limit, add_notice,
+			      &listed, err);
 	if (r < 0) {
 		page_clear(&listed.page);
 		return r;
 	}
+	if (!listed.page.more && listed.looked == limit)
+		page_goes_on(&listed.page, listed.last, -1);
 	*ret_reply = page_reply(&listed.page, "notices");
 	json_object_set_new(*ret_reply, "sections", sections_json(request));
 	return 0;

@@ -83,7 +83,7 @@ int reach_job(struct methods *methods, const struct control_peer *peer, int64_t 
 void reach_trim_build(const struct control_peer *peer, json_t *build);
 
 /* limits.c: {name, used, most|null, near, text} each. New array. */
-json_t *request_limits(struct request *request, int64_t waiting, int64_t running);
+json_t *request_limits(struct request *request, const json_t *stages, int64_t waiting, int64_t running);
 
 /* Members of the parameters. */
 const char *request_text(const struct request *request, const char *name); /* borrowed; NULL when absent */

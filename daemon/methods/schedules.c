@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Schedules: recurring deployments, added, listed, removed, paused. */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -107,11 +106,12 @@ method_AddSchedule(struct request *request, json_t **ret_reply, struct err *err)
 	return 0;
 }
 
-/* Rows first, values after: a value reads the database itself. */
+/* Rows first, values after: a value reads the database itself. No more rows are looked at than fit into one page, whether this
+ * caller sees them or not. */
 struct found {
 	const struct control_peer *peer;
-	int64_t ids[PAGE_ROWS];
-	size_t n, wanted;
+	int64_t ids[PAGE_ROWS], last;
+	size_t n, looked;
 };
 
 static int
@@ -119,10 +119,11 @@ note_id(const struct store_schedule *schedule, void *arg)
 {
 	struct found *found = arg;
 
-	if (!(reach_rights(found->peer, schedule->application, schedule->stage) & RIGHT_SEE))
-		return 0;
-	found->ids[found->n++] = schedule->id;
-	return found->n < found->wanted ? 0 : 1;
+	found->looked++;
+	found->last = schedule->id;
+	if (reach_rights(found->peer, schedule->application, schedule->stage) & RIGHT_SEE)
+		found->ids[found->n++] = schedule->id;
+	return 0;
 }
 
 static int
@@ -148,16 +149,16 @@ method_ListSchedules(struct request *request, json_t **ret_reply, struct err *er
 {
 	_cleanup_(page_clear) struct page page = {0};
 	struct found found = {.peer = request->peer};
-	int r = page_begin(request, 1, &page, err);
+	int r = page_begin(request, 1, &page, err), limit = page.limit + 1;
 
-	found.wanted = (size_t)page.limit + 1;
 	if (r >= 0)
 		r = store_schedule_each(request->methods->store,
 					request_text(request, "application"), NULL, page.after[0],
-					reach_sees_all(request->peer) ? page.limit + 1 : INT_MAX,
-					note_id, &found, err);
+					limit, note_id, &found, err);
 	if (r >= 0)
 		r = fill_page(request, &found, &page, err);
+	if (r >= 0 && !page.more && found.looked == (size_t)limit)
+		page_goes_on(&page, found.last, -1);
 	if (r >= 0)
 		*ret_reply = page_reply(&page, "schedules");
 	return r < 0 ? r : 0;

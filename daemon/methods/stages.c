@@ -118,9 +118,9 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 
 	if (r < 0)
 		return r;
+	json_t *stages = stages_of(request, only);
 	*ret_reply =
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "stages",
-		      stages_of(request, only), "warnings",
+	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "stages", stages, "warnings",
 		      warnings_of(request), "now", json_time(request->now_us), "waiting",
 		      (json_int_t)waiting, "running", (json_int_t)running, "verification",
 		      patrol_status(request->methods->patrol), "drain",
@@ -129,7 +129,7 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 			  ? notices_status(request->methods->notices, request->now_us)
 			  : json_null(),
 		      "jobs", jobs_json(request), "limits",
-		      reach_sees_all(request->peer) ? request_limits(request, waiting, running)
+		      reach_sees_all(request->peer) ? request_limits(request, stages, waiting, running)
 						    : json_array());
 	return 0;
 }

@@ -19,6 +19,8 @@
 #include "daemon/job.h"
 #include "daemon/store/store.h"
 
+#define QUEUE_SCHEDULES_MAX 10000
+
 struct queue;
 struct queue *queue_new(struct store *store, struct objects *objects);
 void queue_free(struct queue *queue);

@@ -17,8 +17,6 @@
 #define QUEUE_BACKOFF_US (60 * WHEN_SECOND) /* at most, after a start that did not happen */
 #define QUEUE_BATCH	 256	 /* jobs that one look moves */
 
-#define QUEUE_SCHEDULES_MAX 10000
-
 /* Numbers that the store keeps: new job ids are higher than the first; the backup that this database was restored from (µs). */
 #define QUEUE_FLOOR    "job_floor"
 #define QUEUE_RESTORED "restored"

@@ -7,6 +7,7 @@ command -v sqlite3 >/dev/null || SKIP "no sqlite3"
 
 application shop <<'CONF'
     stages = {"testing", "production"}
+    keep-builds = 50
     stage "testing" { plan = "web" }
     stage "production" { plan = "web" }
 CONF
@@ -46,6 +47,21 @@ call Lock "$key" >/dev/null
 call Lock "$key" >/dev/null
 is "rows of one key" 1 "$(row '.method == "Lock" and .stage == "testing"' .id | wc -l)"
 OK "each change is a row"
+
+# ---- what takes long is one row as well
+mkdir "$HOME_DIR/site"
+echo hello >"$HOME_DIR/site/file"
+long() { # METHODS VERB…: these rows, and no other, are new
+    wanted=$1; shift
+    newest=$(row true .id | head -n 1)
+    expect 0 bmctl "$@"
+    is "rows of $*" "$wanted" "$(row ".id > $newest and .refused == 0" .method | tac | tr '\n' ' ' | sed 's/ $//')"
+}
+long "Upload AddBuild" build add shop 2.0 site="$HOME_DIR/site"
+long "Backup" backup
+long "CollectBuilds SweepStore" gc
+long "" build verify
+OK "what takes long is one row"
 
 # ---- shown
 expect 0 bmctl audit shop --stage production -n 2

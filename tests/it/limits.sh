@@ -18,13 +18,13 @@ application app <<CONF
     stage "c" { plan = "gate" }
 CONF
 plan gate <<CONF
-    step "gate" { run = 'echo "\$BM_JOB" >>$HOME_DIR/ran; while test -e $HOME_DIR/gate; do sleep 0.05; done' }
+    step "gate" { run = 'echo "\$BM_JOB" >>$HOME_DIR/ran; head -c 75000 /dev/zero | base64; while test -e $HOME_DIR/gate; do sleep 0.05; done' }
 CONF
 : >"$HOME_DIR/ran"
 bmd_start
 limit() { ask GetStatus '{}' ".limits[] | select(.name == \"$1\") | .$2"; }
 expect 0 bmctl status --limits
-for name in descriptors connections uploads waiting running log wal reserve disk database audit; do prints "$name"; done
+for name in descriptors connections uploads waiting running log notices schedules wal reserve disk database audit; do prints "$name"; done
 expect 0 bmctl status
 grep -q "near a limit" "$HOME_DIR/out" && FAIL "something is near: $(cat "$HOME_DIR/out")"
 is "nothing is near" false "$(ask GetStatus '{}' '[.limits[].near] | any')"
@@ -32,6 +32,9 @@ blocks() { echo $(($(stat -c %b "$HOME_DIR/state/bmd.db-wal") * 512)); }
 [ "$(blocks)" -ge $((3 * 1024 * 1024)) ] || FAIL "only $(blocks) bytes are reserved"
 OK "every limit is told"
 
+limits() { ask GetStatus '{}' "[.limits[] | select(.name == \"$1\") | .used, .most] | join(\" \")"; }
+is "schedules" "0 10000" "$(limits schedules)"
+is "the log when nothing runs" "0 2097152" "$(limits log)"
 for n in 1 2; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
 touch "$HOME_DIR/gate"
 jobs=
@@ -40,6 +43,8 @@ for stage in a b c; do
     jobs="$jobs $(jq .job.id "$HOME_DIR/out")"
 done
 for job in $jobs; do retry in_state "$job" running || FAIL "job $job does not run"; done
+flooded() { [ "$(limit log used)" -ge 100000 ] && [ "$(limit log used)" -le "$(limit log most)" ]; }
+retry flooded || FAIL "100 KB of output of a run are $(limit log used) bytes of its log"
 expect 0 bmctl deploy app 1.0/2 --to a --now --no-follow --json
 waiting=$(jq .job.id "$HOME_DIR/out")
 dd if=/dev/zero of="$HOME_DIR/state/filler" bs=64k 2>/dev/null

@@ -58,6 +58,24 @@ is "jobs that wait, of those that are seen" 0 "$(dev bmctl --json status | jq .w
 is "a build that was on a hidden stage" "[]" "$(dev bmctl --json build show shop 1.0/1 | jq -c .build.deployments)"
 OK "in no list"
 
+# ---- a list of what one sees is found among what one does not, a page at a time
+for n in 1 2 3; do expect 0 bmctl schedule add zqhidden live --to live --on "04:0$n UTC"; done
+expect 0 bmctl schedule add shop live --to testing --on "05:00 UTC"
+pages() { # METHOD LIST: how many pages of one row there are, and how many rows in all
+    after='' n=0 found=0
+    while :; do
+        dev_call "$1" "{\"limit\":1${after:+,\"after\":\"$after\"}}" >"$HOME_DIR/page"
+        n=$((n + 1)) found=$((found + $(jq ".parameters.$2 | length" "$HOME_DIR/page")))
+        after=$(jq -r '.parameters.next // ""' "$HOME_DIR/page")
+        [ -n "$after" ] && [ $n -lt 50 ] || break
+    done
+    echo "$n $found"
+}
+dev_call() { printf '{"method":"io.bmd.Control.%s","parameters":%s}\0' "$1" "$2" | dev socat -t 30 - "UNIX-CONNECT:$BMD_SOCKET" | tr '\0' '\n'; }
+is "pages of schedules, and what is found" "3 1" "$(pages ListSchedules schedules)"
+is "the schedule that is seen" shop "$(dev bmctl --json schedule list | jq -r '[.schedules[].application] | join(" ")')"
+OK "found among what is not seen"
+
 # ---- answered as what is not there
 # same METHOD PARAMETERS NAME OTHER: the answers for the two names differ in the name alone
 answer() {
