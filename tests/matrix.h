@@ -66,63 +66,74 @@ static const struct {
 };
 #define MATRIX_USERS (sizeof(matrix_users) / sizeof(matrix_users[0]))
 
-/* ---- a call of each method: @A application, @S stage, @J a job of the stage, @C a schedule of it, @K a key. What is permitted must fail by
+/* ---- of each method: the letters of which one is needed (a job that is over is released by operators alone), on what (reach.c has the
+ * words), and a call: @A application, @S stage, @J a job of the stage, @C a schedule of it, @K a key. What is permitted must fail by
  * another rule, or change nothing: the matrix is asked in any order. */
-static const struct {
-	const char *method, *parameters;
+static const struct matrix_sample {
+	const char *method, *needs;
+	enum reach reach;
+	const char *parameters;
 } matrix_samples[] = {
-	{"GetStatus", "{'application':'@A'}"},
-	{"ListBuilds", "{'application':'@A'}"},
-	{"GetBuild", "{'application':'@A','release':'9.9'}"},
-	{"GetManifest", "{'application':'@A','release':'9.9','artifact':'site'}"},
-	{"Upload", "{'kind':'tar'}"},
-	{"ListArtifacts", "{'application':'@A'}"},
-	{"AddBuild", "{'key':'@K','application':'@A','release':'9.9','artifacts':[{'name':'site','digest':'none'}]}"},
-	{"RejectBuild", "{'key':'@K','application':'@A','release':'9.9','reason':'x'}"},
-	{"RestoreBuild", "{'key':'@K','application':'@A','release':'9.9'}"},
-	{"PinBuild", "{'key':'@K','application':'@A','release':'9.9'}"},
-	{"UnpinBuild", "{'key':'@K','application':'@A','release':'9.9'}"},
-	{"CollectBuilds", "{'key':'@K','application':'@A'}"},
-	{"SweepStore", "{}"},
-	{"Backup", "{}"},
-	{"VerifyBuilds", "{'application':'@A'}"},
-	{"Diff", "{'application':'@A','a':{'release':'9.9'},'b':{'release':'9.8'}}"},
-	{"Deploy", "{'key':'@K','application':'@A','release':'9.9','stage':'@S','now':true}"},
-	{"Redeploy", "{'key':'@K','application':'@A','release':'9.9','stage':'@S','now':true}"},
-	{"ListQueue", "{'application':'@A'}"},
-	{"GetJob", "{'job':@J}"},
-	{"ListHistory", "{'application':'@A'}"},
-	{"Log", "{'job':@J}"},
-	{"Wait", "{'jobs':[@J]}"},
-	{"Cancel", "{'key':'@K','job':@J}"},
-	{"Reschedule", "{'key':'@K','job':@J,'now':true}"},
-	{"Release", "{'key':'@K','job':@J}"},
-	{"AddSchedule", "{'key':'@K','application':'@A','stage':'@S','release':'9.9','calendar':'03:00 UTC'}"},
-	{"ListSchedules", "{'application':'@A'}"},
-	{"GetSchedule", "{'schedule':@C}"},
-	{"RemoveSchedule", "{'key':'@K','schedule':@C}"},
-	{"PauseSchedule", "{'key':'@K','schedule':@C}"},
-	{"ResumeSchedule", "{'key':'@K','schedule':@C}"},
-	{"Lock", "{'key':'@K','application':'@A','stage':'@S','reason':'x','until':'2020-01-01T00:00:00.000000Z'}"},
-	{"Unlock", "{'key':'@K','application':'@A','stage':'@S'}"},
-	{"Settle", "{'key':'@K','application':'@A','stage':'@S','release':'9.9','reason':'x'}"},
-	{"Adopt", "{'key':'@K','application':'@A','stage':'@S','builds':[{'release':'9.9','build':1}],'reason':'x'}"},
-	{"Check", "{}"},
-	{"Reload", "{'key':'@K'}"},
-	{"Drain", "{'key':'@K','undo':true}"},
-	{"ListNotices", "{}"},
-	{"TestNotice", "{'key':'@K','application':'@A','section':'none'}"},
-	{"ListAudit", "{'application':'@A'}"},
-	{"VerifyAudit", "{}"},
+	{"GetStatus", "s", REACH_LIST, "{'application':'@A'}"},
+	{"ListBuilds", "s", REACH_APPLICATION, "{'application':'@A'}"},
+	{"GetBuild", "s", REACH_APPLICATION, "{'application':'@A','release':'9.9'}"},
+	{"GetManifest", "s", REACH_APPLICATION, "{'application':'@A','release':'9.9','artifact':'site'}"},
+	{"Upload", "o", REACH_NONE, "{'kind':'tar'}"},
+	{"ListArtifacts", "s", REACH_APPLICATION, "{'application':'@A'}"},
+	{"AddBuild", "o", REACH_APPLICATION, "{'key':'@K','application':'@A','release':'9.9','artifacts':[{'name':'site','digest':'none'}]}"},
+	{"RejectBuild", "o", REACH_WHOLE, "{'key':'@K','application':'@A','release':'9.9','reason':'x'}"},
+	{"RestoreBuild", "o", REACH_WHOLE, "{'key':'@K','application':'@A','release':'9.9'}"},
+	{"PinBuild", "o", REACH_WHOLE, "{'key':'@K','application':'@A','release':'9.9'}"},
+	{"UnpinBuild", "o", REACH_WHOLE, "{'key':'@K','application':'@A','release':'9.9'}"},
+	{"CollectBuilds", "o", REACH_WHOLE, "{'key':'@K','application':'@A'}"},
+	{"SweepStore", "o", REACH_NONE, "{}"},
+	{"Backup", "r", REACH_NONE, "{}"},
+	{"VerifyBuilds", "s", REACH_LIST, "{'application':'@A'}"},
+	{"Diff", "s", REACH_APPLICATION, "{'application':'@A','a':{'release':'9.9'},'b':{'release':'9.8'}}"},
+	{"Deploy", "o", REACH_STAGE, "{'key':'@K','application':'@A','release':'9.9','stage':'@S','now':true}"},
+	{"Redeploy", "o", REACH_STAGE, "{'key':'@K','application':'@A','release':'9.9','stage':'@S','now':true}"},
+	{"ListQueue", "s", REACH_LIST, "{'application':'@A'}"},
+	{"GetJob", "s", REACH_JOB, "{'job':@J}"},
+	{"ListHistory", "s", REACH_LIST, "{'application':'@A'}"},
+	{"Log", "s", REACH_JOB, "{'job':@J}"},
+	{"Wait", "s", REACH_JOBS, "{'jobs':[@J]}"},
+	{"Cancel", "o", REACH_JOB, "{'key':'@K','job':@J}"},
+	{"Reschedule", "o", REACH_JOB, "{'key':'@K','job':@J,'now':true}"},
+	{"Release", "oa", REACH_JOB, "{'key':'@K','job':@J}"},
+	{"AddSchedule", "o", REACH_STAGE, "{'key':'@K','application':'@A','stage':'@S','release':'9.9','calendar':'03:00 UTC'}"},
+	{"ListSchedules", "s", REACH_LIST, "{'application':'@A'}"},
+	{"GetSchedule", "s", REACH_SCHEDULE, "{'schedule':@C}"},
+	{"RemoveSchedule", "o", REACH_SCHEDULE, "{'key':'@K','schedule':@C}"},
+	{"PauseSchedule", "o", REACH_SCHEDULE, "{'key':'@K','schedule':@C}"},
+	{"ResumeSchedule", "o", REACH_SCHEDULE, "{'key':'@K','schedule':@C}"},
+	{"Lock", "o", REACH_STAGE, "{'key':'@K','application':'@A','stage':'@S','reason':'x','until':'2020-01-01T00:00:00.000000Z'}"},
+	{"Unlock", "o", REACH_STAGE, "{'key':'@K','application':'@A','stage':'@S'}"},
+	{"Settle", "o", REACH_STAGE, "{'key':'@K','application':'@A','stage':'@S','release':'9.9','reason':'x'}"},
+	{"Adopt", "o", REACH_STAGE, "{'key':'@K','application':'@A','stage':'@S','builds':[{'release':'9.9','build':1}],'reason':'x'}"},
+	{"Check", "s", REACH_NONE, "{}"},
+	{"Reload", "r", REACH_NONE, "{'key':'@K'}"},
+	{"Drain", "o", REACH_WHOLE, "{'key':'@K','undo':true}"},
+	{"ListNotices", "s", REACH_LIST, "{}"},
+	{"TestNotice", "o", REACH_WHOLE, "{'key':'@K','application':'@A','section':'none'}"},
+	{"ListAudit", "s", REACH_LIST, "{'application':'@A'}"},
+	{"VerifyAudit", "s", REACH_NONE, "{}"},
 };
 
-static inline const char *
-matrix_sample(const char *method)
+static inline const struct matrix_sample *
+matrix_of(const char *method)
 {
 	for (size_t i = 0; i < sizeof(matrix_samples) / sizeof(matrix_samples[0]); i++)
 		if (strcmp(matrix_samples[i].method, method) == 0)
-			return matrix_samples[i].parameters;
+			return &matrix_samples[i];
 	return NULL;
+}
+
+/* A request for a change, done or refused, is a row of the audit. What changes nothing of bmd's own has no key. */
+static inline bool
+matrix_changes(const char *method)
+{
+	return strstr(matrix_of(method)->parameters, "@K") || strcmp(method, "Upload") == 0 || strcmp(method, "SweepStore") == 0 ||
+	       strcmp(method, "Backup") == 0;
 }
 
 /* The sample of METHOD for a place. JOB, SCHEDULE: of the place, or numbers that nobody has. */
@@ -132,7 +143,7 @@ matrix_call(const char *method, enum matrix_place place, const char *key, int64_
 	char text[1024];
 	size_t n = 0;
 
-	for (const char *p = matrix_sample(method) ? matrix_sample(method) : ""; *p && n < sizeof(text) - 128; p++) {
+	for (const char *p = matrix_of(method)->parameters; *p && n < sizeof(text) - 128; p++) {
 		if (*p == '\'')
 			text[n++] = '"';
 		else if (*p != '@')
@@ -177,20 +188,13 @@ matrix_may_each(size_t user, const char *application, char what)
 	return true;
 }
 
-/* The letters that a role needs, one of which is enough. */
-static inline const char *
-matrix_needs(enum control_role role)
-{
-	return role == CONTROL_VIEWER ? "s" : role == CONTROL_APPROVER ? "oa" : role == CONTROL_OPERATOR ? "o" : "r";
-}
-
 /* The error's name, or "" for what is permitted. A job that is over is released by operators alone: OVER. */
 static inline const char *
-matrix_expected(const char *method, enum control_role role, enum reach reach, size_t user, enum matrix_place place, bool over)
+matrix_expected(const char *method, size_t user, enum matrix_place place, bool over)
 {
-	const char *sample = matrix_sample(method) ? matrix_sample(method) : "";
-	const char *application = strstr(sample, "@A") ? matrix_places[place].application : NULL;
-	const char *needs = matrix_needs(role), *denied = "PermissionDenied";
+	const struct matrix_sample *sample = matrix_of(method);
+	const char *application = strstr(sample->parameters, "@A") ? matrix_places[place].application : NULL;
+	const char *needs = sample->needs, *denied = "PermissionDenied";
 	bool anywhere = false, sees, may = false;
 
 	for (const char *need = needs; *need; need++)
@@ -202,7 +206,7 @@ matrix_expected(const char *method, enum control_role role, enum reach reach, si
 	sees = place != NO_APPLICATION && (!application || matrix_may_any(user, application, 's'));
 	if (application && !sees)
 		return "NoSuchApplication";
-	switch (reach) {
+	switch (sample->reach) {
 	case REACH_NONE:
 	case REACH_LIST:
 		return "";
@@ -219,7 +223,7 @@ matrix_expected(const char *method, enum control_role role, enum reach reach, si
 	case REACH_JOBS:
 	case REACH_SCHEDULE:
 		if (!matrix_may(user, place, 's'))
-			return reach == REACH_STAGE ? "NoSuchStage" : reach == REACH_SCHEDULE ? "NoSuchSchedule" : "NoSuchJob";
+			return sample->reach == REACH_STAGE ? "NoSuchStage" : sample->reach == REACH_SCHEDULE ? "NoSuchSchedule" : "NoSuchJob";
 		for (const char *need = needs; *need; need++)
 			may |= matrix_may(user, place, *need);
 		break;
