@@ -113,6 +113,18 @@ err_field(struct err *err, const char *name, json_t *value)
 }
 
 void
+err_rule(struct err *err, enum err_rule rule)
+{
+	static const char *const names[] = {
+#define X(symbol, name) [ERR_RULE_##symbol] = name,
+	    ERR_RULES(X)
+#undef X
+	};
+
+	err_field(err, "rule", json_string(names[rule]));
+}
+
+void
 err_clear(struct err *err)
 {
 	if (!err)

@@ -56,6 +56,23 @@ enum err_code {
 	    ERR_MAX_
 };
 
+/* Which rule refuses: the field `rule` of REFUSED, ERR_RULE_LOCKED is "locked". What each means stands in bmd-protocol(7). */
+// clang-format off
+#define ERR_RULES(X)                                                                               \
+	X(APPROVAL, "approval") X(COLLECTED, "collected") X(CONFIGURATION, "configuration")        \
+	X(DAMAGED, "damaged") X(FINAL, "final") X(HISTORY, "history") X(HORIZON, "horizon")        \
+	X(KEEP_BUILDS, "keep-builds") X(LOCKED, "locked") X(NEVER_SUCCEEDED, "never-succeeded")    \
+	X(OTHER_CONTENT, "other-content") X(PLAN, "plan") X(REJECTED, "rejected")                  \
+	X(RUNNING_ROLLBACK, "running-rollback") X(SCHEDULE, "schedule")                            \
+	X(SIGNATURE, "signature") X(STATE, "state") X(VARIABLE, "variable")
+// clang-format on
+
+enum err_rule {
+#define X(symbol, name) ERR_RULE_##symbol,
+	ERR_RULES(X)
+#undef X
+};
+
 struct err {
 	enum err_code code;
 	char text[1024];  /* UTF-8, cut at a character */
@@ -70,6 +87,7 @@ int err_set(struct err *err, enum err_code code, const char *format, ...) _print
 int err_errno(struct err *err, int number, const char *format, ...) _printf_(3, 4);
 /* Adds a typed field; steals VALUE (also when ERR is NULL). */
 void err_field(struct err *err, const char *name, json_t *value);
+void err_rule(struct err *err, enum err_rule rule);
 void err_clear(struct err *err);
 /* Puts "PREFIX: " before the sentence. */
 void err_prefix(struct err *err, const char *format, ...) _printf_(2, 3);

@@ -106,7 +106,7 @@ refuse_running_rollback(const struct history *history, struct err *err)
 		    (long long)history->running.job, names_build_text(&history->running.build).s,
 		    history->stage, (long long)history->running.job);
 
-	err_field(err, "rule", json_string("running-rollback"));
+	err_rule(err, ERR_RULE_RUNNING_ROLLBACK);
 	err_field(err, "job", json_integer(history->running.job));
 	return r;
 }

@@ -299,7 +299,7 @@ check_same(const struct ctl *ctl, const struct parts *parts, const json_t *sent,
 			    "%s holds other files than artifact %s of %s %s: nothing was repaired; "
 			    "give the files as they were added",
 			    parts->v[i].path, name, ctl_word(ctl, 0), build);
-		err_field(err, "rule", json_string("other-content"));
+		err_rule(err, ERR_RULE_OTHER_CONTENT);
 		return r;
 	}
 	return 0;

@@ -303,7 +303,7 @@ look_at_stage(struct ctl *ctl, const struct adoption *adoption, struct err *err)
 		    "deployed to is adopted, elsewhere bmctl settle %s %s BUILD says what is "
 		    "live",
 		    name, application, live.s, application, name);
-		err_field(err, "rule", json_string("history"));
+		err_rule(err, ERR_RULE_HISTORY);
 		return r;
 	}
 	return err_set(err, ERR_NO_SUCH_STAGE, "%s has no stage %s: bmctl status %s lists them",

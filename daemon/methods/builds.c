@@ -222,7 +222,7 @@ check_collected(struct request *request, const struct store_build *build, struct
 		    "%s %s was collected at %s, and its number is never given again: add it under "
 		    "another number",
 		    build->application, names_build_text(&build->build).s, when_utc(at_us).s);
-	err_field(err, "rule", json_string("collected"));
+	err_rule(err, ERR_RULE_COLLECTED);
 	return r;
 }
 
@@ -247,7 +247,7 @@ look_existing(struct request *request, const struct store_build *build, struct e
 		    "%s %s exists with other content, and a build never changes: add it under "
 		    "another number",
 		    build->application, names_build_text(&build->build).s);
-	err_field(err, "rule", json_string("other-content"));
+	err_rule(err, ERR_RULE_OTHER_CONTENT);
 	return r;
 }
 
@@ -343,7 +343,7 @@ check_reserved(const json_t *variables, struct err *err)
 		    "BASH_ENV, IFS and "
 		    "LD_* are not for builds; set it in the environment of the step that needs it",
 		    name);
-		err_field(err, "rule", json_string("variable"));
+		err_rule(err, ERR_RULE_VARIABLE);
 		return r;
 	}
 	return 0;

@@ -178,7 +178,7 @@ method_SweepStore(struct request *request, struct err *err)
 		r = err_set(err, ERR_REFUSED,
 			    "no application has keep-builds, so nothing is ever removed: set it, "
 			    "then bmctl reload");
-		err_field(err, "rule", json_string("keep-builds"));
+		err_rule(err, ERR_RULE_KEEP_BUILDS);
 		return r;
 	}
 	sweep = xcalloc(1, sizeof(*sweep));

@@ -10,9 +10,9 @@
 #include "daemon/queue/queue_private.h"
 
 static int
-refuse(const char *rule, int r, struct err *err)
+refuse(enum err_rule rule, int r, struct err *err)
 {
-	err_field(err, "rule", json_string(rule));
+	err_rule(err, rule);
 	return r;
 }
 
@@ -36,7 +36,7 @@ look(const struct history *history, const struct store_stage *at, const struct b
 
 	if (history->busy || at->occupied_job > 0)
 		return refuse(
-		    "state",
+		    ERR_RULE_STATE,
 		    err_set(err, ERR_REFUSED,
 			    "job %lld is on %s: wait for it, or bmctl settle if it is lost",
 			    (long long)(history->busy ? history->running.job : at->occupied_job),
@@ -46,7 +46,7 @@ look(const struct history *history, const struct store_stage *at, const struct b
 		return 1;
 	if (live)
 		return refuse(
-		    "history",
+		    ERR_RULE_HISTORY,
 		    err_set(err, ERR_REFUSED,
 			    "%s of %s has a history: %s is live; only a stage that was never "
 			    "deployed to is adopted, elsewhere bmctl settle %s %s BUILD "

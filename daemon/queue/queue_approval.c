@@ -59,7 +59,7 @@ queue_check_approval(struct queue *queue, const struct job *job, struct err *err
 		return 0;
 	text = queue_approval_text(queue, job);
 	r = err_set(err, ERR_REFUSED, "%s", text);
-	err_field(err, "rule", json_string("approval"));
+	err_rule(err, ERR_RULE_APPROVAL);
 	err_field(err, "job", json_integer(job->id));
 	return r;
 }
@@ -86,6 +86,6 @@ queue_check_word(struct queue *queue, const char *application, const char *stage
 	r = err_set(err, ERR_REFUSED,
 		    "%s never ran on %s: only one of %s may say that it is live there",
 		    names_build_text(build).s, stage, list);
-	err_field(err, "rule", json_string("approval"));
+	err_rule(err, ERR_RULE_APPROVAL);
 	return r;
 }

@@ -19,9 +19,9 @@
 				*/
 
 static int
-rule(struct err *err, const char *name, int r)
+rule(struct err *err, enum err_rule name, int r)
 {
-	err_field(err, "rule", json_string(name));
+	err_rule(err, name);
 	return r;
 }
 
@@ -31,7 +31,7 @@ queue_check_rejected(const struct store_build *build, struct err *err)
 	if (!build->rejected)
 		return 0;
 	return rule(
-	    err, "rejected",
+	    err, ERR_RULE_REJECTED,
 	    err_set(err, ERR_REFUSED, "%s %s was rejected by %s: %s (bmctl build restore %s %s)",
 		    build->application, names_build_text(&build->build).s, build->rejected_by,
 		    build->rejected_reason, build->application, names_build_text(&build->build).s));
@@ -50,7 +50,7 @@ static int
 lacks(const struct store_build *build, const struct conf_plan *plan, const struct conf_step *step,
       const char *artifact, struct err *err)
 {
-	return rule(err, "plan",
+	return rule(err, ERR_RULE_PLAN,
 		    err_set(err, ERR_REFUSED,
 			    "%s %s has no artifact %s, which step %s of plan %s needs: add a build "
 			    "with %s=PATH",
@@ -86,7 +86,7 @@ queue_check_plan(struct queue *queue, const struct store_build *build,
 
 	if (!plan)
 		return rule(
-		    err, "plan",
+		    err, ERR_RULE_PLAN,
 		    err_set(err, ERR_REFUSED,
 			    "the plan %s of %s is not configured: add it, then bmctl reload",
 			    stage->plan, stage->name));
@@ -135,7 +135,7 @@ queue_check_signature(const struct store_build *build, const struct conf_stage *
 		return 0;
 	if (!build->signature)
 		return rule(
-		    err, "signature",
+		    err, ERR_RULE_SIGNATURE,
 		    err_set(err, ERR_REFUSED,
 			    "%s %s is not signed, and %s takes only signed builds: sign what "
 			    "bmctl build manifest %s %s prints, and add it again with "
@@ -146,7 +146,7 @@ queue_check_signature(const struct store_build *build, const struct conf_stage *
 	text = signature_text(build->application, build->build.release, artifacts);
 	if (signature_verify(build->signature, text, keys->v, keys->n, &why) == 0)
 		return 0;
-	return rule(err, "signature",
+	return rule(err, ERR_RULE_SIGNATURE,
 		    err_set(err, ERR_REFUSED,
 			    "the signature of %s %s does not count on %s: %s (bmctl build manifest "
 			    "%s %s)",
@@ -163,7 +163,7 @@ damaged(const struct store_build *build, const struct store_artifact *artifact, 
 	_cleanup_free_ char *shown = json_terminal(path);
 
 	return rule(
-	    err, "damaged",
+	    err, ERR_RULE_DAMAGED,
 	    err_set(err, ERR_REFUSED,
 		    "%s %s: the stored file %s of artifact %s is %s: bmctl build repair %s %s "
 		    "%s=PATH, with the original files",
@@ -322,7 +322,7 @@ queue_check_build_variables(struct queue *queue, const struct conf_application *
 	json_object_foreach (build->variables, name, value) {
 		if (conf_variable_open(queue->conf, application, stage, name))
 			continue;
-		return rule(err, "variable",
+		return rule(err, ERR_RULE_VARIABLE,
 			    err_set(err, ERR_REFUSED,
 				    "%s %s sets %s, which it may not on %s: list it in open = "
 				    "{\"%s\"} of the stage, or add a build without it",
@@ -340,24 +340,24 @@ queue_check_variables(struct queue *queue, const struct conf_application *applic
 	const char *name;
 
 	if (json_object_size(variables) > NAMES_VARIABLES_MAX)
-		return rule(err, "variable",
+		return rule(err, ERR_RULE_VARIABLE,
 			    err_set(err, ERR_REFUSED, "%zu variables are too many: at most %d",
 				    json_object_size(variables), NAMES_VARIABLES_MAX));
 	json_object_foreach (object, name, value) {
 		if (!names_variable(name) || names_variable_reserved(name))
 			return rule(
-			    err, "variable",
+			    err, ERR_RULE_VARIABLE,
 			    err_set(err, ERR_REFUSED,
 				    "a job may not set the variable %s: letters, digits and _, not "
 				    "BM_*, PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS, LD_*",
 				    name));
 		if (!names_text(json_string_value(value), NAMES_VALUE_MAX, true))
-			return rule(err, "variable",
+			return rule(err, ERR_RULE_VARIABLE,
 				    err_set(err, ERR_REFUSED,
 					    "the value of %s is longer than %d bytes or no text",
 					    name, NAMES_VALUE_MAX));
 		if (!conf_variable_open(queue->conf, application, stage, name))
-			return rule(err, "variable",
+			return rule(err, ERR_RULE_VARIABLE,
 				    err_set(err, ERR_REFUSED,
 					    "%s is set by the configuration: list it in open = "
 					    "{\"%s\"} of stage %s to let a job set it",
@@ -379,7 +379,7 @@ queue_check_lock(const struct store_stage *stage, int64_t due_us, int64_t now_us
 		    stage->stage);
 	if (stage->lock_until_us)
 		err_field(err, "until", json_time(stage->lock_until_us));
-	return rule(err, "locked", r);
+	return rule(err, ERR_RULE_LOCKED, r);
 }
 
 int
@@ -389,7 +389,7 @@ queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64
 	if (due_us - now_us <= queue->conf->horizon_us)
 		return 0;
 	return rule(
-	    err, "horizon",
+	    err, ERR_RULE_HORIZON,
 	    err_set(err, ERR_REFUSED,
 		    "%s (%s) is further ahead than the horizon of %s: take an earlier time, or set "
 		    "horizon in bmd.conf",

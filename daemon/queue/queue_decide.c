@@ -11,9 +11,9 @@
 #include "daemon/queue/queue_private.h"
 
 static int
-rule(struct err *err, const char *name, int64_t job, int r)
+rule(struct err *err, enum err_rule name, int64_t job, int r)
 {
-	err_field(err, "rule", json_string(name));
+	err_rule(err, name);
 	if (job > 0)
 		err_field(err, "job", json_integer(job));
 	return r;
@@ -26,7 +26,7 @@ not_in_state(const struct job *job, const char *verb, const char *next, struct e
 {
 	bool final = job_state_final(job->state);
 
-	return rule(err, final ? "final" : "state", job->id,
+	return rule(err, final ? ERR_RULE_FINAL : ERR_RULE_STATE, job->id,
 		    err_set(err, ERR_REFUSED, "job %lld is %s: it cannot be %s%s%s",
 			    (long long)job->id, job_state_shown(job->state), verb,
 			    next[0] ? ", " : "", next));
@@ -154,7 +154,7 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 	if (r < 0)
 		return r;
 	if (job.state == JOB_HELD)
-		r = rule(err, "state", id,
+		r = rule(err, ERR_RULE_STATE, id,
 			 err_set(err, ERR_REFUSED,
 				 "job %lld is held: bmctl release %lld or bmctl cancel %lld first",
 				 (long long)id, (long long)id, (long long)id));
@@ -287,7 +287,7 @@ put_lock(struct queue *queue, struct store_stage *stage, const char *reason, int
 
 	if (queue_locked(stage, now_us) && strcmp(stage->locked_by, who->name) != 0) {
 		text = queue_lock_text(stage, now_us);
-		return rule(err, "locked", 0,
+		return rule(err, ERR_RULE_LOCKED, 0,
 			    err_set(err, ERR_REFUSED, "%s: bmctl unlock %s %s first", text,
 				    stage->application, stage->stage));
 	}
@@ -387,7 +387,7 @@ queue_settle(struct queue *queue, const char *application, const char *stage,
 	if (r < 0)
 		return r;
 	if (history.busy) {
-		r = rule(err, "state", history.running.job,
+		r = rule(err, ERR_RULE_STATE, history.running.job,
 			 err_set(err, ERR_REFUSED,
 				 "job %lld is running on %s: wait for it or cancel it first",
 				 (long long)history.running.job, stage));

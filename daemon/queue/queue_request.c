@@ -148,7 +148,7 @@ queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, s
 /* ---- which build ---- */
 
 static int
-refused_release(struct asked *asked, const char *rule, const char *format, struct err *err)
+refused_release(struct asked *asked, enum err_rule rule, const char *format, struct err *err)
 {
 	/* FORMAT is one of the two literals below. */
 	char text[512];
@@ -157,7 +157,7 @@ refused_release(struct asked *asked, const char *rule, const char *format, struc
 	(void)snprintf(text, sizeof(text), "%s %s %s", asked->application->name,
 		       asked->request->release, format);
 	r = err_set(err, ERR_REFUSED, "%s", text);
-	err_field(err, "rule", json_string(rule));
+	err_rule(err, rule);
 	return r;
 }
 
@@ -179,9 +179,9 @@ newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
 	if (ref->number > 0)
 		return 0;
 	if (asked->request->redeploy)
-		return refused_release(asked, "never-succeeded",
+		return refused_release(asked, ERR_RULE_NEVER_SUCCEEDED,
 				       "has never succeeded on this stage: use bmctl deploy", err);
-	return refused_release(asked, "rejected", "has only rejected builds: add a new one", err);
+	return refused_release(asked, ERR_RULE_REJECTED, "has only rejected builds: add a new one", err);
 }
 
 static int
@@ -280,7 +280,7 @@ check_succeeded(struct asked *asked, struct err *err)
 	r = err_set(err, ERR_REFUSED,
 		    "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s", application,
 		    build.s, stage, application, build.s, stage);
-	err_field(err, "rule", json_string("never-succeeded"));
+	err_rule(err, ERR_RULE_NEVER_SUCCEEDED);
 	return r;
 }
 

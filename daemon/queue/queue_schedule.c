@@ -24,9 +24,9 @@
 #define FOUND_MAX     10 /* schedules of one name that an error names */
 
 static int
-refused(struct err *err, const char *rule, int r)
+refused(struct err *err, enum err_rule rule, int r)
 {
-	err_field(err, "rule", json_string(rule));
+	err_rule(err, rule);
 	return r;
 }
 
@@ -271,7 +271,7 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 static int
 nothing_live(const struct job *job, struct err *err)
 {
-	return refused(err, "schedule",
+	return refused(err, ERR_RULE_SCHEDULE,
 		       err_set(err, ERR_REFUSED,
 			       "nothing is live on %s of %s: bmctl deploy %s BUILD --to %s --now",
 			       job->stage, job->application, job->application, job->stage));
@@ -288,7 +288,7 @@ newest_of(struct queue *queue, struct job *job, struct err *err)
 	if (r < 0)
 		return r;
 	if (active == 0)
-		return refused(err, "schedule",
+		return refused(err, ERR_RULE_SCHEDULE,
 			       err_set(err, ERR_REFUSED, "%s %s has %s: bmctl build add %s %s PATH",
 				       job->application, job->wanted,
 				       builds > 0 ? "only rejected builds" : "no build",
@@ -654,7 +654,7 @@ queue_schedule_remove(struct queue *queue, const struct store_schedule *schedule
 
 	if (schedule->name)
 		return refused(
-		    err, "configuration",
+		    err, ERR_RULE_CONFIGURATION,
 		    err_set(err, ERR_REFUSED,
 			    "schedule %s of %s stands in %s:%lld: take it away there, then bmctl "
 			    "reload; or bmctl schedule pause %lld",
