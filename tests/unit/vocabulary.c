@@ -11,7 +11,9 @@
 #include "ctl/ctl.h"
 #include "ctl/options.h"
 #include "ctl/verbs/verbs.h"
+#include "daemon/event.h"
 #include "daemon/job.h"
+#include "daemon/methods/methods.h"
 
 static void
 print_verbs(void)
@@ -39,6 +41,36 @@ print_exits(void)
 		printf("exit %d\n", others[i]);
 	for (int code = ERR_NONE + 1; code < ERR_MAX_; code++)
 		printf("exit %d\n", err_exit((enum err_code)code));
+	for (int code = ERR_NONE + 1; code < ERR_MAX_; code++)
+		printf("error %s %d\n", err_name((enum err_code)code),
+		       err_exit((enum err_code)code));
+#define X(symbol, name) printf("rule %s\n", name);
+	ERR_RULES(X)
+#undef X
+}
+
+/* Whom the text of the page names as those who may call it. */
+static void
+print_methods(void)
+{
+#define VIEWER	 "viewers"
+#define OPERATOR "operators"
+#define APPROVER "approvers"
+#define ROOT	 "root"
+#define X(name, role, kind, touches) printf("role %s %s\n", #name, role);
+	METHODS(X)
+#undef X
+}
+
+static void
+print_notices(void)
+{
+#define X(symbol, name) printf("notice %s\n", name);
+	CONF_NOTICES(X)
+#undef X
+#define X(symbol, name, id, priority) printf("event %s\n", name);
+	EVENTS(X)
+#undef X
 }
 
 static void
@@ -68,6 +100,8 @@ main(void)
 	print_verbs();
 	print_exits();
 	print_states();
+	print_methods();
+	print_notices();
 	print_section(conf_schema(CONF_MAIN));
 	print_section(conf_schema(CONF_APPLICATIONS));
 	print_section(conf_schema(CONF_PLANS));
