@@ -2,14 +2,9 @@
 # bmctl -H over a real sshd on loopback: requests, uploads, following, Ctrl-C, exit codes, and hosts that are none. The sshd, its keys and
 # the configuration of ssh are the test's own.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
-SSHD=$(command -v sshd || command -v /usr/sbin/sshd) || SKIP "sshd is missing (package openssh-server)"
-for program in ssh ssh-keygen socat; do command -v $program >/dev/null || SKIP "$program is missing"; done
+. "$top_srcdir/tests/it/ssh.sh"
 
-BMCTL=$(command -v bmctl)
-me=$(id -un)
-keys=$HOME_DIR/ssh
-mkdir -m 700 "$keys"
-for key in host plain forced strange lacking; do ssh-keygen -q -t ed25519 -N '' -f "$keys/$key" || FAIL "ssh-keygen"; done
+for key in forced strange lacking; do new_key $key; done
 {
     cat "$keys/plain.pub"
     printf 'restrict,command="%s -s %s bridge" ' "$BMCTL" "$BMD_SOCKET"
@@ -17,49 +12,7 @@ for key in host plain forced strange lacking; do ssh-keygen -q -t ed25519 -N '' 
     printf 'restrict,command="no-such-bmctl bridge" '
     cat "$keys/lacking.pub"
 } >"$keys/authorized"
-if [ "$(id -u)" = 0 ] && [ ! -d /run/sshd ]; then
-    mkdir -m 755 /run/sshd || SKIP "/run/sshd cannot be made, which sshd wants"
-fi
-# A port that is free now; another is taken if somebody was faster.
-serve() {
-    for port in 22022 22122 22222 22322; do
-        port=$((port + $$ % 97))
-        cat >"$keys/sshd_config" <<CONF
-ListenAddress 127.0.0.1
-Port $port
-HostKey $keys/host
-AuthorizedKeysFile $keys/authorized
-PidFile none
-StrictModes no
-UsePAM no
-PermitRootLogin yes
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-SetEnv PATH=${BMCTL%/*}:/usr/bin:/bin
-CONF
-        "$SSHD" -D -e -f "$keys/sshd_config" >"$keys/log" 2>&1 &
-        SERVER=$!
-        listens() { grep -q "listening on 127" "$keys/log" || ! kill -0 $SERVER 2>/dev/null; }
-        retry listens
-        kill -0 $SERVER 2>/dev/null && return
-    done
-    cat "$keys/log"
-    SKIP "sshd does not start"
-}
-SERVER=
-client=
-at_exit 'kill $SERVER $client 2>/dev/null'
-serve
-printf '[127.0.0.1]:%s %s\n' "$port" "$(cat "$keys/host.pub")" >"$keys/known"
 printf '[127.0.0.1]:%s %s\n' "$port" "$(cat "$keys/strange.pub")" >"$keys/known-other"
-# host NAME KEY [LINE…]
-host() {
-    printf 'Host %s\n HostName 127.0.0.1\n User %s\n IdentityFile %s\n' "$1" "$me" "$keys/$2"
-    printf ' IdentitiesOnly yes\n BatchMode yes\n StrictHostKeyChecking yes\n'
-    shift 2
-    for line; do printf ' %s\n' "$line"; done
-    printf ' Port %s\n' "$port" # of a key that stands twice ssh takes the first
-}
 {
     host web plain "UserKnownHostsFile $keys/known" "RemoteCommand echo no"
     host forced forced "UserKnownHostsFile $keys/known"
@@ -67,14 +20,7 @@ host() {
     host impostor plain "UserKnownHostsFile $keys/known-other"
     host nobody plain "UserKnownHostsFile $keys/known" "Port 1"
     host lacking lacking "UserKnownHostsFile $keys/known"
-    host bare plain "UserKnownHostsFile $keys/known"
-} >"$keys/config"
-# The user's configuration of ssh is found by the password database, not by $HOME: a wrapper names the test's own.
-mkdir "$HOME_DIR/bin"
-printf '#!/bin/sh\necho "$$ $*" >>%s\nexec %s -F %s "$@"\n' "$HOME_DIR/sshs" "$(command -v ssh)" "$keys/config" >"$HOME_DIR/bin/ssh"
-chmod +x "$HOME_DIR/bin/ssh"
-PATH=$HOME_DIR/bin:$PATH
-ssh bare true || { cat "$keys/log"; SKIP "ssh to this machine's own user does not work"; }
+} >>"$keys/config"
 
 application shop <<CONF
     stages = {"production"}
