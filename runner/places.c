@@ -37,6 +37,12 @@ places_real(const char *directory)
 
 	/* Take components off the end until what is left exists. */
 	while ((real = realpath(n ? head : "/", NULL)) == NULL) {
+		if (errno == ENOMEM)
+			xalloc_die(); /* what was not resolved may be a link, and another place */
+		if (n == 0) {
+			real = xstrdup("/");
+			break;
+		}
 		while (n > 0 && head[n - 1] == '/')
 			n--;
 		while (n > 0 && head[n - 1] != '/')

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /* What was made where: real paths of what is not there yet, and records that only grow by what is ours. */
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include "common/xalloc.h"
@@ -12,6 +16,21 @@
 
 static char home[PATH_MAX];
 static int fd;
+static int unresolved; /* errno of each realpath() from now on */
+
+/* Stands before that of libc at the link. */
+char *
+realpath(const char *path, char *to)
+{
+	char *(*real)(const char *, char *);
+
+	if (unresolved) {
+		errno = unresolved;
+		return NULL;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "realpath");
+	return real(path, to);
+}
 
 static void
 setup(void)
@@ -74,6 +93,30 @@ START_TEST(root_and_below)
 }
 END_TEST
 
+/* Not even "/": it ends all the same. */
+START_TEST(nothing_is_resolved)
+{
+	_cleanup_free_ char *real = NULL;
+	pid_t child;
+	int status;
+
+	unresolved = EACCES;
+	real = places_real("/srv/shop/");
+	ck_assert_str_eq(real, "/srv/shop");
+	unresolved = ENOMEM;
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		free(places_real("/srv/shop"));
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), EX_OSERR);
+	unresolved = 0;
+}
+END_TEST
+
 START_TEST(records)
 {
 	struct places places;
@@ -120,4 +163,4 @@ START_TEST(a_damaged_record_is_an_error)
 }
 END_TEST
 
-UNIT_MAIN("places", real_paths, root_and_below, records, a_damaged_record_is_an_error)
+UNIT_MAIN("places", real_paths, root_and_below, nothing_is_resolved, records, a_damaged_record_is_an_error)
