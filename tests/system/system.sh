@@ -2,7 +2,7 @@
 # bmd under a real systemd, from installation to power loss: `make check-system`.
 . "$(dirname "$0")/boot.sh"
 : "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}" "${prefix:=/usr/local}"
-: "${sysconfdir:=$prefix/etc}" "${libexecdir:=$prefix/libexec}" "${MAKE:=make}"
+: "${sysconfdir:=/etc}" "${libexecdir:=$prefix/libexec}" "${MAKE:=make}"
 export top_srcdir top_builddir prefix sysconfdir libexecdir
 case $prefix in /usr|/usr/local) ;; *) SKIP "systemd reads no units below $prefix: configure with --prefix=/usr or /usr/local" ;; esac
 boot_alone "$@"
