@@ -311,6 +311,24 @@ read_folder(struct conf_parse *parse, enum conf_place place, const char *path, c
 	free_entries(entries, n);
 }
 
+/* Whoever may write into the folder of the main file can put other files of a trusted owner in their place. In one with the
+ * sticky bit only the owners of its entries can, and those are looked at. */
+static void
+check_home(struct conf_parse *parse, const char *path, const char *shown)
+{
+	const char *slash = strrchr(shown, '/');
+	_cleanup_free_ char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+	_cleanup_free_ char *name = slash ? xstrndup(shown, (size_t)(slash - shown)) : xstrdup(folder);
+	struct stat st;
+
+	if (stat(folder[0] ? folder : "/", &st) < 0)
+		return; /* the file has told */
+	if (st.st_mode & S_ISVTX)
+		st.st_mode &= ~(mode_t)(S_IWGRP | S_IWOTH);
+	(void)check_trust(parse, add_source(parse, CONF_MAIN, folder, name[0] ? name : "/"), &st,
+			  "folder");
+}
+
 /* Beside FILE: "folder/applications.d", without a "./" that was not typed. */
 static char *
 beside(const char *file, const char *name)
@@ -662,6 +680,7 @@ conf_load_in(const struct conf_world *world, const char *file, unsigned flags,
 	struct conf_parse parse = {.world = world, .flags = flags, .conf = defaults(path)};
 	int r = read_file(&parse, add_source(&parse, CONF_MAIN, path, file));
 
+	check_home(&parse, path, file);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		_cleanup_free_ char *folder = beside(path, folders[i].name);
 		_cleanup_free_ char *shown = beside(file, folders[i].name);

@@ -10,6 +10,7 @@
 #include "common/conf/confparse.h"
 #include "common/digest.h"
 #include "common/scope.h"
+#include "common/xalloc.h"
 #include "tests/unit/unit.h"
 
 static char folder[] = "/tmp/bmd-test-conf-XXXXXX";
@@ -383,6 +384,33 @@ START_TEST(only_proper_folders_are_read)
 }
 END_TEST
 
+/* The folder of the main file: who owns it can put another file of root's in its place. */
+START_TEST(the_folder_of_the_main_file_is_judged)
+{
+	_cleanup_free_ char *written = NULL, *owned = NULL;
+
+	begin();
+	written = xasprintf("%s: group or others can write this folder: chmod go-w it", folder);
+	owned = xasprintf("%s: the folder belongs to another user (60001): chown root it", folder);
+	write_file("bmd.conf", "", 0);
+	chmod(folder, 0775);
+	expect(__LINE__, written, true);
+	chmod(folder, 0757);
+	expect(__LINE__, written, true);
+	chmod(folder, 01777); /* as /tmp: nobody else's files can be replaced there */
+	expect(__LINE__, NULL, false);
+	chmod(folder, 0755);
+	expect(__LINE__, NULL, false);
+	if (geteuid() == 0) {
+		ck_assert_int_eq(chown(folder, 60001, (gid_t)-1), 0);
+		expect(__LINE__, owned, true);
+		chmod(folder, 01755);
+		expect(__LINE__, owned, true);
+	}
+	end();
+}
+END_TEST
+
 static void
 expect_changed(int line, const struct conf *conf, size_t n, const char *last)
 {
@@ -493,5 +521,5 @@ END_TEST
 
 UNIT_MAIN("conf", names_are_replaced, an_expansion_is_bounded, the_narrowest_wins,
 	  jobs_set_only_what_is_open, a_digest_covers_what_a_run_depends_on,
-	  only_proper_files_are_read, only_proper_folders_are_read, changes_are_noticed,
+	  only_proper_files_are_read, only_proper_folders_are_read, the_folder_of_the_main_file_is_judged, changes_are_noticed,
 	  the_launcher_is_resolved, mistakes_are_bounded)
