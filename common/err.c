@@ -155,6 +155,14 @@ err_name(enum err_code code)
 	return table[code == ERR_NONE ? ERR_FAILED : code].name;
 }
 
+const char *
+err_word(enum err_code code)
+{
+	const char *name = err_name(code), *dot = strrchr(name, '.');
+
+	return dot ? dot + 1 : name;
+}
+
 int
 err_exit(enum err_code code)
 {

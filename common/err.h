@@ -93,6 +93,7 @@ void err_clear(struct err *err);
 void err_prefix(struct err *err, const char *format, ...) _printf_(2, 3);
 
 const char *err_name(enum err_code code);	    /* the name on the wire */
+const char *err_word(enum err_code code);	    /* its last part, as the audit has it */
 int err_exit(enum err_code code);		    /* bmctl's exit code */
 enum err_code err_from_name(const char *name);	    /* ERR_NONE if unknown */
 /* The protocol's error object: {"error": NAME, "parameters": {"message": …, fields…}}. New reference. */

@@ -21,6 +21,7 @@
  * in common is left out. */
 struct refusals {
 	int64_t uid;
+	bool shared;   /* by all others */
 	int64_t count; /* that no row tells of yet */
 	bool fresh;    /* its first one is in the open transaction */
 	char who[64], what[64], error[64];
@@ -222,14 +223,15 @@ counter(struct audit *audit, int64_t uid, bool *ret_new)
 
 	*ret_new = false;
 	for (size_t i = 0; i < audit->n; i++)
-		if (audit->refusals[i].uid == uid)
+		if (audit->refusals[i].uid == uid && !audit->refusals[i].shared)
 			return &audit->refusals[i];
 	if (audit->n > AUDIT_UIDS)
 		return &audit->refusals[AUDIT_UIDS];
 	*ret_new = true;
 	refusals = &audit->refusals[audit->n++];
 	memset(refusals, 0, sizeof(*refusals));
-	refusals->uid = audit->n > AUDIT_UIDS ? -1 : uid;
+	refusals->shared = audit->n > AUDIT_UIDS;
+	refusals->uid = refusals->shared ? -1 : uid;
 	return refusals;
 }
 
@@ -259,7 +261,7 @@ count(struct refusals *refusals, const struct store_audit *row)
 	else
 		refusals->job = row->job;
 	(void)snprintf(refusals->who, sizeof(refusals->who), "%s",
-		       refusals->uid < 0 ? "others" : row->who);
+		       refusals->shared ? "others" : row->who);
 	cut(refusals->text, row->text ? row->text : "");
 	refusals->count++;
 }

@@ -277,34 +277,51 @@ on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-/* By whom is not known: only root and bmd's own user can send it. */
+/* The row of the audit comes first: what it cannot tell of is not done. */
 static int
-audit_signal(struct daemon *daemon, struct err *err)
+reload_told(struct daemon *daemon, const struct store_audit *row, struct err *err)
 {
-	const struct store_audit row = {
+	_cleanup_json_ json_t *warnings = NULL;
+	int r = turn_begin(daemon->turn, err);
+
+	if (r >= 0)
+		r = store_refuse_low(daemon->store, err);
+	if (r >= 0)
+		r = store_savepoint(daemon->store, err);
+	if (r < 0)
+		return r;
+	r = audit_done(daemon->audit, row, err);
+	if (r >= 0)
+		r = reload(daemon, &warnings, err);
+	if (r >= 0)
+		return store_release(daemon->store, err);
+	store_rollback_savepoint(daemon->store);
+	return r;
+}
+
+/* By whom is not known: only root and bmd's own user can send it. */
+static void
+on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
+{
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct daemon *daemon = watcher->data;
+	struct store_audit row = {
 	    .at_us = clock_now_us(),
 	    .uid = -1,
 	    .who = "SIGHUP",
 	    .what = "Reload",
 	};
-	int r = turn_begin(daemon->turn, err);
-
-	return r < 0 ? r : audit_done(daemon->audit, &row, err);
-}
-
-static void
-on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
-{
-	_cleanup_err_ struct err err = ERR_INIT;
-	_cleanup_json_ json_t *warnings = NULL;
-	struct daemon *daemon = watcher->data;
 
 	(void)loop, (void)events;
 	notify_reloading();
-	if (reload(daemon, &warnings, &err) < 0 || audit_signal(daemon, &err) < 0)
+	if (reload_told(daemon, &row, &err) < 0) {
 		log_error("%s", err.text);
-	else
+		row.error = err_word(err.code);
+		row.text = err.text;
+		audit_refused(daemon->audit, &row, err.code == ERR_NO_SPACE);
+	} else {
 		say(EVENT_RELOADED, "configuration read again");
+	}
 	notify_ready();
 }
 

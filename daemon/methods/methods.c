@@ -112,12 +112,11 @@ done(const struct request *request, const struct row *row, const json_t *reply, 
 static void
 refused(const struct request *request, const struct row *row, const struct err *err)
 {
-	const char *name = err_name(err->code), *dot = strrchr(name, '.');
 	_cleanup_free_ char *text = NULL;
 	struct store_audit entry;
 
 	request_audit(request, row->name, NULL, &entry, &text);
-	entry.error = dot ? dot + 1 : name;
+	entry.error = err_word(err->code);
 	entry.text = err->text;
 	audit_refused(request->methods->audit, &entry,
 		      err->code == ERR_NO_SPACE || err->code == ERR_UNKNOWN_OUTCOME);

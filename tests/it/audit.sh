@@ -84,7 +84,26 @@ if [ -n "$AS_NOBODY" ]; then
     is "the first is a row at once" "1 PermissionDenied shop testing" \
         "$(row '.uid == 65534' '"\(.refused) \(.error) \(.application) \(.stage)"')"
 fi
+
+# ---- a signal is a change as well: a row if it was followed, and one if it was refused
+kill -HUP "$BMD_PID"
+hangups() { [ "$(row '.by == "SIGHUP"' .id | wc -l)" = "$1" ]; }
+retry hangups 1 || FAIL "a reload by SIGHUP is no row"
+is "who, of a signal" "SIGHUP Reload 0" "$(row '.by == "SIGHUP"' '"\(.by) \(.method) \(.refused)"')"
+echo nonsense >"$HOME_DIR/etc/applications.d/broken.conf"
+kill -HUP "$BMD_PID"
+retry hangups 2 || FAIL "a refused reload by SIGHUP is no row"
+is "a refused one" "Reload ConfigurationError" "$(row '.by == "SIGHUP" and .refused == 1' '"\(.method) \(.error)"')"
+row '.by == "SIGHUP" and .refused == 1' .text | grep -q 'broken.conf:1:' || FAIL "it does not say why"
+said=$(grep -c 'was not read again' "$HOME_DIR/bmd.log")
+again() { [ "$(grep -c 'was not read again' "$HOME_DIR/bmd.log")" -gt "$said" ]; }
+kill -HUP "$BMD_PID"
+retry again || FAIL "the second one is not refused"
+rm "$HOME_DIR/etc/applications.d/broken.conf"
+OK "reloads by SIGHUP"
 bmd_stop
+is "those of the same minute, counted" "SIGHUP 1" \
+    "$(sqlite3 "$db" "SELECT who || ' ' || refused FROM audit WHERE who IN ('SIGHUP', 'others') ORDER BY id DESC LIMIT 1")"
 grep -o 'audit head: row [0-9]* [0-9a-f]*' "$HOME_DIR/bmd.log" | tail -n 1 >"$HOME_DIR/noted"
 noted=$(sed 's/.* //' "$HOME_DIR/noted")
 total=$(sqlite3 "$db" 'SELECT count(*) FROM audit')

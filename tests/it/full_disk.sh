@@ -62,6 +62,17 @@ grep -qx io.bmd.Control.NoSpace "$HOME_DIR/changes" || FAIL "no change was refus
 ! grep -vx -e io.bmd.Control.NoSpace -e accepted "$HOME_DIR/changes" || FAIL "refused for another reason"
 OK "refused, and still answering"
 
+# A reload by SIGHUP as well: what the audit cannot tell of is not done.
+application other <<CONF
+    stages = {"production"}
+    stage "production" { plan = "one" }
+CONF
+kill -HUP "$BMD_PID"
+unread() { grep -q 'error: no space for new requests' "$HOME_DIR/bmd.log"; }
+retry unread || { cat "$HOME_DIR/bmd.log"; FAIL "a reload by SIGHUP is not refused"; }
+bmctl --json status other >"$HOME_DIR/out" 2>/dev/null && FAIL "it was read again without a row of the audit"
+OK "a reload that the audit could not tell of"
+
 # The run ends while the disk is full: its result waits in the run folder.
 rm "$HOME_DIR/gate"
 rm -f "$HOME_DIR/state/filler" "$HOME_DIR/state/filler2"
