@@ -11,7 +11,7 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define START_ATTEMPTS 8 /* the eighth start that did not happen in a row holds the job */
+#define START_ATTEMPTS 8 /* the eighth start that did not happen in a row holds the job, unless others run */
 
 static int
 stale(const struct job *job, struct err *err)
@@ -258,6 +258,7 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	    struct err *err)
 {
 	_cleanup_free_ char *by = NULL;
+	int64_t running;
 	int r;
 
 	forget_run(job);
@@ -274,7 +275,12 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 		    queue, job, err,
 		    "bmd was down for %s before it started, longer than its grace of %s",
 		    when_span(queue->down_us).s, when_span(job->grace_us).s);
-	if (job->attempts >= START_ATTEMPTS)
+	r = store_job_running_count(queue->store, &running, err);
+	if (r < 0)
+		return r;
+	/* Where others run, bmd-run can be started: what this one lacks, a connection of bmd-run.socket or memory, they may have,
+	 * and that passes. */
+	if (job->attempts >= START_ATTEMPTS && running == 0)
 		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s",
 				  job->attempts, reason);
 	job->not_before_us = now_us + backoff_us(job->attempts);

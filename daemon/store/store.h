@@ -225,9 +225,10 @@ int store_job_first_next(struct store *store, const char *application, const cha
    ID INT64_MAX: of one that is newer than all. */
 int store_job_ahead(struct store *store, const char *application, const char *stage, int64_t due_us, int64_t id, int limit,
 		    json_t **ret_ids, struct err *err);
-/* The job that is starting or running on a stage: 1 and the job, or 0. How many there are over all. */
+/* The job that is starting or running on a stage: 1 and the job, or 0. How many there are over all, and how many of these run. */
 int store_job_active(struct store *store, const char *application, const char *stage, struct job *ret_job, struct err *err);
 int store_job_active_count(struct store *store, int64_t *ret_count, struct err *err);
+int store_job_running_count(struct store *store, int64_t *ret_count, struct err *err);
 /* All jobs that are not final, application NULL: all; for listings, by (due, id), paged as above. */
 int store_job_each_waiting(struct store *store, const char *application, int64_t after_due_us, int64_t after_id, int limit,
 			   int (*back)(const struct job *job, void *arg), void *arg, struct err *err);

@@ -65,6 +65,7 @@
 			  " AND (state = 'queued' OR state = 'scheduled') ORDER BY due_us, id LIMIT 1") \
 	X(ACTIVE_ON,	  "SELECT " JOB_FIELDS " FROM jobs WHERE application = ?1 AND stage = ?2 AND " STORE_ACTIVE) \
 	X(ACTIVE_COUNT,	  "SELECT count(*) FROM jobs WHERE " STORE_ACTIVE) \
+	X(RUNNING_COUNT,  "SELECT count(*) FROM jobs WHERE " STORE_ACTIVE " AND state = 'running'") \
 	X(LIST_WAITING,	  "SELECT " JOB_FIELDS " FROM jobs WHERE final = 0 AND (due_us, id) > (?2, ?3)" \
 			  " AND coalesce(?1, application) = application ORDER BY due_us, id LIMIT ?4") \
 	X(LIST_FINAL,	  "SELECT " JOB_FIELDS " FROM jobs WHERE final = 1 AND coalesce(?5, stage) = stage " FINAL_PAGE) \
@@ -481,6 +482,12 @@ int
 store_job_active_count(struct store *store, int64_t *ret_count, struct err *err)
 {
 	return store_number(store, statement(store, S_ACTIVE_COUNT), 0, ret_count, err);
+}
+
+int
+store_job_running_count(struct store *store, int64_t *ret_count, struct err *err)
+{
+	return store_number(store, statement(store, S_RUNNING_COUNT), 0, ret_count, err);
 }
 
 int

@@ -971,6 +971,36 @@ START_TEST(test_back_off)
 }
 END_TEST
 
+/* As long as others run there is no reason to give up: they may have what it lacks. */
+START_TEST(test_back_off_beside_runs)
+{
+	struct queue_request wanted = request(false, "1.0/1", 0);
+	char run[RUN_ID_SIZE];
+	int64_t id, other;
+
+	set_up();
+	add_build("1.0/1");
+	wanted.stage = "testing";
+	other = send(&wanted);
+	look();
+	TEXT(state(other), "running");
+	id = ask(false, "1.0/1", 0);
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	for (int i = 0; i < 20; i++) {
+		OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+		OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
+		TEXT(state(id), "queued");
+		now += MIN;
+	}
+	end(other, "succeeded", true);
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "21 starts in a row did not happen: no answer");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_foreign_results)
 {
 	struct run_result result = {.state = "succeeded"};
@@ -1866,7 +1896,7 @@ UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_
 	  test_on_time, test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds,
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
-	  test_times, test_asked_for, test_settle, test_back_off, test_foreign_results,
+	  test_times, test_asked_for, test_settle, test_back_off, test_back_off_beside_runs, test_foreign_results,
 	  test_after_downtime, test_doubted_clock, test_doubted_line, test_elapsed,
 	  test_elapsed_other_boot, test_lapses, test_postponed_downtime, test_backoff_and_clock,
 	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
