@@ -56,7 +56,11 @@ has bmd-run.socket Accept=yes
 has bmd-run.socket SocketUser=bmd
 has bmd-run.socket SocketMode=0600
 has bmd-run.socket TriggerLimitIntervalSec=0   # else a burst makes it fail
-grep -qE '^MaxConnections=[0-9]{3}' "$folder/bmd-run.socket" || bad "bmd-run.socket: MaxConnections is too small"
+# Each run holds a connection: as many as bmd.conf may ask for, and some for notices and pruning.
+connections=$(sed -n 's/^MaxConnections=//p' "$folder/bmd-run.socket")
+running=$(sed -n 's/.*{"max-running",.*[( ]\([0-9]*\), "[0-9]*"},.*/\1/p' "$top_srcdir/common/conf/confread.c")
+[ "${connections:-0}" -ge $((${running:-1000000} + 20)) ] ||
+    bad "bmd-run.socket: MaxConnections=$connections, and max-running may be $running"
 has bmd-run.socket RemoveOnStop=yes            # launcher = "auto" looks for it
 has bmd-run@.service CollectMode=inactive-or-failed
 has bmd-run@.service StandardInput=socket
