@@ -31,6 +31,7 @@
 #include "daemon/patrol.h"
 #include "daemon/prune.h"
 #include "daemon/queue/queue.h"
+#include "daemon/records.h"
 #include "daemon/sched/sched.h"
 #include "daemon/store/store.h"
 #include "daemon/turn.h"
@@ -49,6 +50,7 @@ struct daemon {
 	struct patrol *patrol;
 	struct notices *notices;
 	struct prune *prune;
+	struct records *records;
 	struct audit *audit;
 	struct watchdog *watchdog;
 	struct methods *methods;
@@ -176,6 +178,7 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	patrol_reload(daemon->patrol);
 	notices_reload(daemon->notices);
 	prune_reload(daemon->prune);
+	records_reload(daemon->records);
 	*ret_warnings = json_array();
 	return 0;
 }
@@ -405,6 +408,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	methods_set_patrol(daemon->methods, daemon->patrol);
 	notices_begin(daemon->notices);
 	daemon->prune = prune_new(daemon->sched, daemon->queue);
+	daemon->records = records_new(daemon->sched, daemon->queue, daemon->turn);
 	methods_set_notices(daemon->methods, daemon->notices);
 	r = control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
 			methods_call, daemon->methods, &daemon->control, err);
@@ -439,6 +443,7 @@ stop(struct daemon *daemon)
 	patrol_free(daemon->patrol);
 	notices_free(daemon->notices);
 	prune_free(daemon->prune);
+	records_free(daemon->records);
 	audit_free(daemon->audit);
 	sched_free(daemon->sched);
 	watchdog_free(daemon->watchdog);

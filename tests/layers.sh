@@ -14,7 +14,7 @@ level() {
     daemon/methods/*) echo 70 ;;        # answers through control.h: the one agreed exception, below
     daemon/control/*) echo 80 ;;
     daemon/schedule|daemon/steady) echo 30 ;;         # rules of values, as job
-    daemon/patrol|daemon/notices|daemon/prune) echo 65 ;;
+    daemon/patrol|daemon/notices|daemon/prune|daemon/records) echo 65 ;;
     daemon/sched/*|daemon/tend/*) echo 60 ;;
     daemon/watchdog) echo 60 ;;
     daemon/turn) echo 55 ;;

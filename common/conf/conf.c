@@ -543,6 +543,7 @@ defaults(const char *path)
 	conf->user = xstrdup("");
 	conf->max_running = 4;
 	conf->keep_runs = 10000;
+	conf->keep_jobs = 10000;
 	conf->upload_bytes = conf->upload_file = INT64_C(64) << 30;
 	conf->upload_files = 1000000;
 	conf->verify_rate = INT64_C(256) << 20;

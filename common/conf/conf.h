@@ -85,6 +85,7 @@ struct conf_stage {
 	enum conf_on_failure on_failure;
 	enum conf_verify verify;	/* which files of a folder that was placed before are hashed again */
 	bool require_reason, confirm;
+	int keep_jobs;			/* as conf.keep_jobs, which holds where this is 0 */
 	struct conf_strings require_signature; /* public keys of minisign; none: unsigned builds are taken */
 	char *zone;			/* of windows and freezes, as written; NULL: this machine's */
 	struct windows *windows;	/* NULL: neither windows nor freezes */
@@ -168,6 +169,7 @@ struct conf {
 	int64_t keep_audit_us;		/* 0: for ever */
 	int64_t disk_reserve;		/* bytes that are kept for the results of runs */
 	int keep_runs;			/* the newest run folders that stay */
+	int keep_jobs;			/* the newest records of finished jobs of a stage that stay; 0: all */
 	int64_t verify_rate;		/* bytes that `build verify` reads in a second */
 	char *verify_every;		/* when all stored files are verified, for every_parse(); "": never */
 	char *default_application;	/* "" when none */

@@ -254,6 +254,10 @@ verb_history(struct ctl *ctl, struct err *err)
 		ctl_json(ctl, reply);
 	else
 		print_history(ctl, json_object_get(reply, "jobs"));
+	/* Whoever asks for the last few is not told of what was long ago. */
+	if (!ctl->json && json_is_null(json_object_get(reply, "next")) &&
+	    json_is_integer(json_object_get(reply, "pruned")))
+		table_line(stdout, "older jobs are not kept any more: keep-jobs in bmd.conf(5)");
 	return CTL_DONE;
 }
 

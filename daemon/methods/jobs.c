@@ -135,6 +135,7 @@ method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 				  .page = &page,
 				  .stage = request_text(request, "stage"),
 				  .by_finish = true};
+	int64_t pruned;
 	int r = 0;
 
 	if (looking.stage && request->application)
@@ -146,7 +147,13 @@ method_ListHistory(struct request *request, json_t **ret_reply, struct err *err)
 		r = request_time(request, "since", &looking.since_us, err);
 	if (r >= 0)
 		r = page_begin(request, 2, &page, err);
-	return r < 0 ? r : list(&looking, ret_reply, err);
+	if (r >= 0)
+		r = store_jobs_pruned(request->methods->store, &pruned, err);
+	if (r >= 0)
+		r = list(&looking, ret_reply, err);
+	if (r >= 0)
+		json_put(*ret_reply, "pruned", pruned > 0 ? json_integer(pruned) : json_null());
+	return r;
 }
 
 static json_t *

@@ -79,7 +79,7 @@ add_store(struct request *request, json_t *limits)
 	    usage.free_bytes < RESERVES * usage.reserve_bytes,
 	    "bytes of the disk of the state directory; near its end changes are refused");
 	add(limits, "database", usage.database_bytes, 0, false,
-	    "bytes of bmd.db: jobs and their history are kept for ever, the audit as keep-audit says");
+	    "bytes of bmd.db: jobs that are over are kept as keep-jobs says, the audit as keep-audit");
 	add(limits, "audit", usage.audit_rows, 0, false, "rows of the audit");
 }
 

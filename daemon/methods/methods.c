@@ -182,6 +182,7 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	_cleanup_json_ json_t *frame = NULL;
 	_cleanup_free_ char *text = NULL;
 	char digest[DIGEST_SIZE];
+	int64_t job;
 	size_t n;
 	int r;
 
@@ -201,11 +202,12 @@ change(struct request *request, const struct row *row, const char *key, char **r
 	r = done(request, row, reply, err);
 	if (r < 0)
 		return r;
+	job = json_get_int(json_object_get(reply, "job"), "id", 0);
 	frame = varlink_reply(TAKE(reply), false);
 	text = json_compact(frame, &n);
 	if (n > VARLINK_FRAME_MAX)
 		return too_large(row, err);
-	r = store_key_add(store, request->peer->uid, key, digest, text, request->now_us, err);
+	r = store_key_add(store, request->peer->uid, key, digest, text, job, request->now_us, err);
 	if (r < 0)
 		return r;
 	*ret_text = TAKE(text);

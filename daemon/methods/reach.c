@@ -211,7 +211,7 @@ reach_job(struct methods *methods, const struct control_peer *peer, int64_t id, 
 		return r;
 	if (!(reach_rights(peer, job.application, job.stage) & RIGHT_SEE)) {
 		job_clear(&job);
-		return store_job_missing(id, err);
+		return store_job_missing(methods->store, id, err);
 	}
 	*ret_job = job;
 	return 0;

@@ -227,6 +227,14 @@ int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_
 /* The database was restored from a backup (store_restored()): holds what waits or ran, pauses schedules, doubts what is live, leaves a gap in the
    ids, and draws a line under it, in this transaction. RUN_DIRECTORY: a run that goes on is left to be adopted. */
 int queue_restored(struct queue *queue, const char *run_directory, int64_t backup_us, int64_t now_us, struct err *err);
+/* Removes records of finished jobs that are more than keep-jobs and that nothing needs, a few of one stage a call, inside a savepoint of the
+   caller's: 1 while there may be more, 0 at the end. AT is where the walk is, {0} for its beginning. */
+struct queue_pruning {
+	char application[64], stage[64];
+	int64_t after[2]; /* finish and id */
+	bool inside;	  /* there is more of this stage */
+};
+int queue_prune(struct queue *queue, struct queue_pruning *at, int64_t now_us, struct err *err);
 /* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. POSTPONE: how long it was down is not
    known yet, those jobs wait until it is. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);

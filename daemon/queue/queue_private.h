@@ -4,7 +4,8 @@
  * queue_approval.c (first deployments), queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
  * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
  * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
- * changed), queue_clock.c (whether the clock is believed), queue_drain.c (nothing starts), queue_show.c (JSON).
+ * changed), queue_clock.c (whether the clock is believed), queue_drain.c (nothing starts), queue_prune.c (records of
+ * what is over), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
@@ -16,6 +17,7 @@
 #define QUEUE_UNDONE_MAX 64	 /* irreversible steps that an answer names */
 #define QUEUE_BACKOFF_US (60 * WHEN_SECOND) /* at most, after a start that did not happen */
 #define QUEUE_BATCH	 256	 /* jobs that one look moves */
+#define QUEUE_PRUNED_AT_ONCE 64	 /* records of finished jobs that a portion looks at */
 
 /* Numbers that the store keeps: new job ids are higher than the first; the backup that this database was restored from (µs). */
 #define QUEUE_FLOOR    "job_floor"

@@ -433,6 +433,22 @@ on_zones(void *arg)
 	sched_kick(sched);
 }
 
+void
+sched_on_final(struct sched *sched, void (*back)(void *arg), void *arg)
+{
+	sched->final = back;
+	sched->final_arg = arg;
+}
+
+static void
+final_committed(void *arg, const struct err *failure)
+{
+	struct sched *sched = arg;
+
+	if (!failure && sched->final)
+		sched->final(sched->final_arg);
+}
+
 static void
 say_committed(void *arg, const struct err *failure)
 {
@@ -452,6 +468,8 @@ say(const struct event *event, void *arg)
 	if (sched->event)
 		sched->event(event, sched->event_arg);
 	turn_after(sched->host.turn, say_committed, event_copy(event));
+	if (*event->result && sched->final)
+		turn_after(sched->host.turn, final_committed, sched);
 }
 
 void

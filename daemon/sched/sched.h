@@ -70,6 +70,8 @@ void sched_verify_stop(struct sched_verify *verify);
 
 /* BACK is called with each event in the transaction in which it happens, for what has to be written with it. */
 void sched_on_event(struct sched *sched, void (*back)(const struct event *event, void *arg), void *arg);
+/* BACK is called for each job that ended, with or without a run, when that is committed. */
+void sched_on_final(struct sched *sched, void (*back)(void *arg), void *arg);
 /* BACK is called when a run has ended and is recorded. */
 void sched_on_ended(struct sched *sched, void (*back)(void *arg), void *arg);
 /* A bmd-run for an errand (common/errand.h): DONE is called once, with why it was not done, or NULL; it frees the errand. How many

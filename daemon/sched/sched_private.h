@@ -78,6 +78,8 @@ struct sched {
 	void *event_arg;
 	void (*ended)(void *arg);
 	void *ended_arg;
+	void (*final)(void *arg);
+	void *final_arg;
 
 	json_t *problems; /* of the last look or recovery, array of sentences */
 	bool tells_status;

@@ -28,7 +28,7 @@
 	X(META_GET,	  "SELECT value FROM meta WHERE name = ?1") \
 	X(META_PUT,	  "INSERT OR REPLACE INTO meta VALUES (?1, ?2)") \
 	X(KEY_FIND,	  "SELECT digest, reply FROM keys WHERE uid = ?1 AND key = ?2") \
-	X(KEY_ADD,	  "INSERT INTO keys (uid, key, digest, reply, added_us) VALUES (?1, ?2, ?3, ?4, ?5)") \
+	X(KEY_ADD,	  "INSERT INTO keys (uid, key, digest, reply, added_us, job) VALUES (?1, ?2, ?3, ?4, ?5, ?6)") \
 	X(KEYS_SURPLUS,	  "DELETE FROM keys WHERE serial <= (SELECT max(serial) FROM keys) - ?1") \
 	X(KEYS_OLD,	  "DELETE FROM keys WHERE serial IN (SELECT serial FROM keys ORDER BY serial LIMIT 1024)" \
 			  " AND added_us < ?1")
@@ -252,7 +252,7 @@ store_key_find(struct store *store, int64_t uid, const char *key, const char *di
 
 int
 store_key_add(struct store *store, int64_t uid, const char *key, const char *digest,
-	      const char *reply, int64_t now_us, struct err *err)
+	      const char *reply, int64_t job, int64_t now_us, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_KEY_ADD);
 	int r;
@@ -262,6 +262,7 @@ store_key_add(struct store *store, int64_t uid, const char *key, const char *dig
 	store_bind_text(st, 3, digest);
 	store_bind_text(st, 4, reply);
 	store_bind_int(st, 5, now_us);
+	store_bind_int(st, 6, job);
 	r = store_run(store, st, err);
 	if (r == 0 && ++store->keys_added % KEYS_PRUNE_EVERY == 0)
 		r = store_keys_prune(store, now_us, err);

@@ -127,7 +127,9 @@ int store_audit_check(struct store *store, struct store_audit_check *check, int 
 
 /* Keys of requests: 1 and the answer given before (free()), 0 if KEY is new, -EEXIST (KEY_REUSED) when the body differs. */
 int store_key_find(struct store *store, int64_t uid, const char *key, const char *digest, char **ret_reply, struct err *err);
-int store_key_add(struct store *store, int64_t uid, const char *key, const char *digest, const char *reply, int64_t now_us, struct err *err);
+/* JOB: the one that the reply is about, whose record stays as long as the key does; 0: none. */
+int store_key_add(struct store *store, int64_t uid, const char *key, const char *digest, const char *reply, int64_t job, int64_t now_us,
+		  struct err *err);
 /* Drops keys older than 7 days and all but the newest 100,000. NOW of keys is a clock that nobody sets: see queue_steady_us(). */
 int store_keys_prune(struct store *store, int64_t now_us, struct err *err);
 
@@ -186,7 +188,7 @@ int store_releases(struct store *store, const char *application, int limit, json
 int store_job_highest(struct store *store, int64_t *ret_id, struct err *err);
 int store_job_add(struct store *store, const struct job *job, struct err *err); /* job->id is the caller's */
 int store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *err); /* -ENOENT (NO_SUCH_JOB) */
-int store_job_missing(int64_t id, struct err *err); /* what that says of a job that is not there */
+int store_job_missing(struct store *store, int64_t id, struct err *err); /* what that says of a job that is not there */
 /* Writes every column of JOB, if its state in the database is EXPECTED and its run id is RUN (NULL: any); else -ESTALE. */
 int store_job_update(struct store *store, const struct job *job, enum job_state expected, const char *run, struct err *err);
 /* Ids of the jobs that were written since the last call (also by what was rolled back), for those who watch them: how many, the
@@ -250,6 +252,18 @@ bool store_succeeded(struct store *store, const char *application, const char *s
 /* The last run of a build on a stage that began a step: id (0: none), plan digest, finish. */
 int store_last_run(struct store *store, const char *application, const char *stage, const struct build_ref *build,
 		   int64_t *ret_job, char ret_plan_digest[65], int64_t *ret_finished_us, struct err *err);
+
+/* Records of finished jobs that are too many, see queue_prune(). The next stage behind (APPLICATION, STAGE) that has any: 1, or 0. */
+int store_final_stage(struct store *store, char application[64], char stage[64], struct err *err);
+/* Ids of those beyond the newest KEEP of a stage, the oldest first, behind AT (finish, id; {INT64_MIN, 0}: from the first), which is moved. How many. */
+int store_surplus(struct store *store, const char *application, const char *stage, int keep, int64_t at[2], int limit, int64_t *ret_ids,
+		  struct err *err);
+/* Where the newest LIMIT irreversible steps of a stage begin; INT64_MIN: there are not so many. */
+int store_undone_from(struct store *store, const char *application, const char *stage, int limit, int64_t *ret_us, struct err *err);
+/* Does anything else name this finished job? Irreversible steps do from UNDONE_US on. */
+int store_job_needed(struct store *store, int64_t id, int64_t undone_us, bool *ret_needed, struct err *err);
+int store_job_remove(struct store *store, int64_t id, struct err *err); /* with its steps; the id is never given again */
+int store_jobs_pruned(struct store *store, int64_t *ret_highest, struct err *err); /* the highest id that was removed so; 0: none was */
 
 /* Steps of runs */
 struct store_step {

@@ -25,7 +25,7 @@
 #define FINAL_PAGE "AND finished_us >= ?1 AND (finished_us, id) < (?2, ?3) ORDER BY finished_us DESC, id DESC LIMIT ?4"
 
 #define STATEMENTS(X) \
-	X(JOB_HIGHEST,	  "SELECT coalesce(max(id), 0) FROM jobs") \
+	X(JOB_HIGHEST,	  "SELECT max(id) FROM jobs") \
 	X(JOB_ADD,	  "INSERT INTO jobs (" STORE_JOB_COLUMNS(COLUMN_NAME) "final, expires_us, id) VALUES (" \
 			  STORE_JOB_COLUMNS(COLUMN_PLACE) "?, ?, ?)") \
 	X(JOB_GET,	  "SELECT " JOB_FIELDS " FROM jobs WHERE id = ?1") \
@@ -167,7 +167,14 @@ read_job(sqlite3_stmt *st, struct job *job)
 int
 store_job_highest(struct store *store, int64_t *ret_id, struct err *err)
 {
-	return store_number(store, statement(store, S_JOB_HIGHEST), 0, ret_id, err);
+	int64_t there, pruned;
+	int r = store_number(store, statement(store, S_JOB_HIGHEST), 0, &there, err);
+
+	if (r == 0)
+		r = store_jobs_pruned(store, &pruned, err);
+	if (r == 0)
+		*ret_id = there > pruned ? there : pruned;
+	return r;
 }
 
 int
@@ -179,12 +186,22 @@ store_job_add(struct store *store, const struct job *job, struct err *err)
 	return store_run(store, st, err);
 }
 
+/* Ids are given once, in order: one that is not there and below those that were pruned was too. */
 int
-store_job_missing(int64_t id, struct err *err)
+store_job_missing(struct store *store, int64_t id, struct err *err)
 {
-	int r = err_set(err, ERR_NO_SUCH_JOB, "there is no job %lld: bmctl queue, or bmctl history",
-			(long long)id);
+	int64_t pruned = 0;
+	int r;
 
+	if (store_jobs_pruned(store, &pruned, NULL) == 0 && id > 0 && id <= pruned)
+		r = err_set(err, ERR_NO_SUCH_JOB,
+			    "the record of job %lld is not kept any more: of finished jobs the "
+			    "newest of each stage are (keep-jobs in bmd.conf); bmctl audit may "
+			    "tell of it",
+			    (long long)id);
+	else
+		r = err_set(err, ERR_NO_SUCH_JOB,
+			    "there is no job %lld: bmctl queue, or bmctl history", (long long)id);
 	err_field(err, "job", json_integer(id));
 	return r;
 }
@@ -200,7 +217,7 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return store_job_missing(id, err);
+		return store_job_missing(store, id, err);
 	read_job(st, ret_job);
 	(void)sqlite3_reset(st);
 	return 0;

@@ -17,7 +17,7 @@
 #include "common/xalloc.h"
 #include "daemon/store/store_private.h"
 
-#define SCHEMA		  14
+#define SCHEMA		  15
 #define SEALED		  12 /* from this version on rows have seals of this kind */
 #define LOCK_TRIES	  100 /* of 20 ms */
 #define CHECK_WHOLE_BYTES (INT64_C(256) * 1024 * 1024)
@@ -157,6 +157,15 @@ static const char *const migrations[SCHEMA + 1] = {
 	" tried_us INTEGER NOT NULL, error TEXT) STRICT;"
 	"CREATE INDEX notices_line ON notices (state, scope, name, next_us, id);"
 	"CREATE INDEX notices_state ON notices (state, id);",
+
+	/* What a record of a finished job is still needed for, before it is removed. */
+	[15] =
+	"ALTER TABLE keys ADD COLUMN job INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE keys SET job = coalesce(json_extract(reply, '$.parameters.job.id'), 0)"
+	" WHERE json_valid(reply) AND json_type(reply, '$.parameters.job.id') = 'integer';"
+	"CREATE INDEX keys_job ON keys (job) WHERE job > 0;"
+	"CREATE INDEX notices_job ON notices (job) WHERE state = 'waiting';"
+	"CREATE INDEX irreversible_job ON irreversible (job);",
 };
 // clang-format on
 

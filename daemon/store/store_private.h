@@ -102,7 +102,8 @@
 	X(history)     \
 	X(schedule)    \
 	X(zone)        \
-	X(notice)
+	X(notice)      \
+	X(prune)
 
 enum store_part {
 #define X(name) STORE_PART_##name,

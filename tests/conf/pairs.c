@@ -156,6 +156,8 @@ print_application(FILE *out, const struct conf_application *application)
 			stage->require_reason, stage->confirm);
 		if (stage->verify == CONF_VERIFY_ALWAYS)
 			fprintf(out, " verify=always");
+		if (stage->keep_jobs)
+			fprintf(out, " keep-jobs=%d", stage->keep_jobs);
 		if (stage->limits.memory_bytes || stage->limits.tasks || stage->limits.cpu_weight)
 			fprintf(out, " memory-max=%lld tasks-max=%d cpu-weight=%d",
 				(long long)stage->limits.memory_bytes, stage->limits.tasks,
@@ -213,6 +215,7 @@ print_conf(FILE *out, const struct conf *conf)
 	print_number(out, "keep-audit", conf->keep_audit_us, 0);
 	print_number(out, "disk-reserve", conf->disk_reserve, INT64_C(16) << 20);
 	print_number(out, "keep-runs", conf->keep_runs, 10000);
+	print_number(out, "keep-jobs", conf->keep_jobs, 10000);
 	print_number(out, "verify-rate", conf->verify_rate, INT64_C(256) << 20);
 	if (*conf->verify_every)
 		print_text(out, "verify-every", conf->verify_every);

@@ -1892,7 +1892,97 @@ START_TEST(test_collect_is_bounded)
 }
 END_TEST
 
-UNIT_MAIN("queue", test_back_and_further_back, test_names, test_release_without_number,
+/* ---- records of finished jobs */
+
+static void
+prune(void)
+{
+	struct queue_pruning at = {0};
+	int r;
+
+	while ((r = queue_prune(queue, &at, now, &err)) == 1)
+		;
+	ck_assert_msg(r == 0, "%s", err.text);
+}
+
+/* The ids whose records are there, up to LAST. */
+static const char *
+records(int64_t last)
+{
+	static char text[1024];
+	struct job job = {0};
+
+	text[0] = '\0';
+	for (int64_t id = 41; id <= last; id++)
+		if (store_job_get(store, id, &job, NULL) == 0) {
+			sprintf(text + strlen(text), "%d ", (int)id);
+			job_clear(&job);
+		}
+	return text;
+}
+
+static int
+pruned_text(const struct store_audit *row, void *arg)
+{
+	if (strcmp(row->what, "Prune") == 0)
+		sprintf((char *)arg + strlen(arg), "%s %s: %s; ", row->application, row->stage, row->text);
+	return 0;
+}
+
+START_TEST(test_prune)
+{
+	char path[128], text[512] = "";
+	struct job job = {0};
+	bool kill;
+	int64_t id;
+
+	set_up_with("keep-jobs = 2", "keep-jobs = 4\n");
+	three_builds();
+	for (int i = 0; i < 4; i++)
+		(void)play(true, "1.0/3", "succeeded");
+	snprintf(path, sizeof(path), "%s/runs", folder);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	strcat(path, "/44");
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+	/* 41 and 42 stand in the stack; of 44 there is the output. */
+	prune();
+	TEXT(records(47), "41 42 44 46 47 ");
+	ck_assert_int_eq(rmdir(path), 0);
+	prune();
+	prune();
+	TEXT(records(47), "41 42 46 47 ");
+	OK(store_audit_each(store, 0, 100, pruned_text, text, &err));
+	TEXT(text, "shop production: the record of job 44; "
+		   "shop production: the records of 2 jobs, from 43 to 45; ");
+	/* What answers are made of has not changed. */
+	TEXT(live(), "1.0/3");
+	ck_assert_int_eq(store_job_get(store, 45, &job, &err), -ENOENT);
+	HAS(err.text, "the record of job 45 is not kept any more");
+	err_clear(&err);
+	TEXT(said(play(true, NULL, "succeeded"), "mode"), "rollback");
+	TEXT(live(), "1.0/2");
+
+	/* A stage has its own number, or that of bmd.conf; 0 keeps all. */
+	load_conf("", "keep-jobs = 0\n");
+	for (int i = 0; i < 70; i++) {
+		now += MIN;
+		id = ask(false, "1.0/1", now + MIN);
+		OK(queue_cancel(queue, id, "no", &ana, now, &kill, &job, &err));
+		job_clear(&job);
+	}
+	prune();
+	ck_assert_ptr_nonnull(strstr(records(id), " 50 51 "));
+	load_conf("", "keep-jobs = 4\n");
+	prune(); /* more than a portion; 41 is in the stack, 47 the last run of 1.0/3 */
+	snprintf(text, sizeof(text), "41 47 48 %d %d %d %d ", (int)id - 3, (int)id - 2, (int)id - 1, (int)id);
+	TEXT(records(id), text);
+	TEXT(live(), "1.0/2");
+	ck_assert_int_eq(ask(false, "1.0/1", 0), id + 1);
+	tear_down();
+}
+END_TEST
+
+UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_release_without_number,
 	  test_on_time, test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds,
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,

@@ -155,7 +155,7 @@ START_TEST(test_refused)
 
 	sql("PRAGMA user_version = 99");
 	refused("newer bmd");
-	sql("PRAGMA user_version = 14; PRAGMA application_id = 7");
+	sql("PRAGMA user_version = 15; PRAGMA application_id = 7");
 	refused("another program");
 	sql("PRAGMA application_id = 1651336241");
 	store_close(open_store());
@@ -671,7 +671,7 @@ START_TEST(test_keys)
 	store = open_store();
 	OK(store_begin(store, &err));
 	ck_assert_int_eq(store_key_find(store, 1, "k", "d", &reply, &err), 0);
-	OK(store_key_add(store, 1, "k", "d", "answer", day, &err));
+	OK(store_key_add(store, 1, "k", "d", "answer", 0, day, &err));
 	ck_assert_int_eq(store_key_find(store, 1, "k", "d", &reply, &err), 1);
 	ck_assert_str_eq(reply, "answer");
 	ck_assert_int_eq(store_key_find(store, 2, "k", "d", &reply, &err), 0); /* another user's */
@@ -838,7 +838,7 @@ START_TEST(test_from_version_1)
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
-	ck_assert_str_eq(version, "14");
+	ck_assert_str_eq(version, "15");
 	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
 	ck_assert_str_eq(copied, "1");
 	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
@@ -924,20 +924,20 @@ START_TEST(test_mark)
 	store = open_store();
 	OK(store_begin(store, &err));
 	OK(store_mark(store, &err));
-	OK(store_key_add(store, 1, "a", "d", "{}", 1, &err));
+	OK(store_key_add(store, 1, "a", "d", "{}", 0, 1, &err));
 	OK(store_release(store, &err));
 	OK(store_mark(store, &err));
 	ck_assert(store_rollback_savepoint(store)); /* nothing was written */
 	OK(store_savepoint(store, &err));
-	OK(store_key_add(store, 1, "b", "d", "{}", 1, &err));
+	OK(store_key_add(store, 1, "b", "d", "{}", 0, 1, &err));
 	ck_assert(store_rollback_savepoint(store));
 	OK(store_commit(store, 1, &err));
 	OK(store_begin(store, &err));
-	OK(store_key_add(store, 1, "c", "d", "{}", 1, &err));
+	OK(store_key_add(store, 1, "c", "d", "{}", 0, 1, &err));
 	OK(store_mark(store, &err));
 	add_row(store, "x");
 	ck_assert(!store_rollback_savepoint(store));
-	ck_assert_int_eq(store_key_add(store, 1, "e", "d", "{}", 1, &err), -ENOSPC);
+	ck_assert_int_eq(store_key_add(store, 1, "e", "d", "{}", 0, 1, &err), -ENOSPC);
 	ck_assert_int_eq(store_commit(store, 2, &err), -ENOSPC);
 	ck_assert(!store_in_transaction(store));
 	ck_assert_int_eq(store_audit_head(store).id, 0);
@@ -948,7 +948,7 @@ START_TEST(test_mark)
 	ck_assert_int_eq(store_key_find(store, 1, "c", "d", &reply, &err), 0);
 	/* The next transaction is as any other, and every row has its seal. */
 	OK(store_begin(store, &err));
-	OK(store_key_add(store, 1, "f", "d", "{}", 1, &err));
+	OK(store_key_add(store, 1, "f", "d", "{}", 0, 1, &err));
 	OK(store_commit(store, 3, &err));
 	store_close(store);
 	store = open_store();
@@ -1244,6 +1244,173 @@ START_TEST(test_history)
 }
 END_TEST
 
+/* ---- records of finished jobs */
+
+/* JOB is needed by RULE, and by that alone. */
+#define NEEDED(job, what) ck_assert_msg(needed(store, job), "%s", what)
+#define FREE(job, what)	  ck_assert_msg(!needed(store, job), "%s", what)
+
+static bool
+needed(struct store *store, int64_t job)
+{
+	bool is;
+
+	OK(store_job_needed(store, job, 100, &is, &err));
+	return is;
+}
+
+static void
+add_final(struct store *store, int64_t id, enum job_state state, bool began, int64_t schedule)
+{
+	struct job job = new_job(id, state, id);
+
+	job.finished_us = id;
+	job.began = began;
+	job.schedule = schedule;
+	OK(store_job_add(store, &job, &err));
+}
+
+START_TEST(test_needed)
+{
+	struct store_build build = {.application = "shop", .build = {"1.0.2", 3}, .created_by = "ana"};
+	struct store_stage stage = {.application = "shop", .stage = "production", .dirty = true};
+	struct store_notice notice = {.job = 7, .uid = "u", .body = (char[]){"{}"}, .scope = "", .name = "all",
+				      .event = "failed", .application = "shop", .stage = "production"};
+	struct store_schedule schedule = {.application = "shop",
+					  .stage = "production",
+					  .wanted = (char[]){"live"},
+					  .calendar = (char[]){"02:00"},
+					  .zone = "UTC",
+					  .created_by = "ana"};
+	struct store_step step = {.index = 1, .name = "migrate", .state = "succeeded", .attempt = 1, .irreversible = true};
+	struct store *store;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_schedule_add(store, &schedule, &err));
+	for (int i = 1; i <= 9; i++)
+		add_final(store, i, JOB_SUCCEEDED, false, i == 8 || i == 9 ? schedule.id : 0);
+	FREE(1, "nothing names it");
+	succeed(store, 1, 2);
+	NEEDED(2, "in the stack");
+	stage.dirty_job = 3;
+	stage.occupied_job = 4;
+	OK(store_stage_put(store, &stage, &err));
+	NEEDED(3, "left its stage dirty");
+	NEEDED(4, "its processes may be there");
+	OK(store_key_add(store, 1, "k", "d", "{}", 5, 1, &err));
+	NEEDED(5, "a key answers with it");
+	notice.state = STORE_NOTICE_WAITING;
+	OK(store_notice_add(store, &notice, &err));
+	NEEDED(7, "somebody is to be told");
+	notice.state = STORE_NOTICE_DELIVERED;
+	OK(store_notice_put(store, &notice, &err));
+	FREE(7, "somebody was told");
+	FREE(8, "a later job of its schedule");
+	NEEDED(9, "the last job of its schedule");
+	OK(store_schedule_remove(store, schedule.id, &err));
+	FREE(9, "of a schedule that is gone");
+
+	add_final(store, 11, JOB_FAILED, true, 0);
+	add_final(store, 12, JOB_FAILED, true, 0);
+	NEEDED(12, "the last failure of its stage");
+	FREE(11, "an earlier failure");
+	add_final(store, 13, JOB_FAILED, false, 0);
+	FREE(12, "the last run, of a build that is not there");
+	OK(store_build_add(store, &build, &err));
+	NEEDED(12, "the last run of a build");
+	FREE(11, "an earlier run of it");
+
+	step.started_us = 99;
+	OK(store_step_put(store, 1, &step, &err));
+	FREE(1, "its irreversible step is older than what is named");
+	step.index = 2;
+	step.started_us = 100;
+	OK(store_step_put(store, 1, &step, &err));
+	NEEDED(1, "its irreversible step is named");
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+
+	/* A record that changed on disk, until a human has settled the stage. */
+	sql("UPDATE jobs SET message = 'rot' WHERE id = 6");
+	store = open_store();
+	OK(store_begin(store, &err));
+	NEEDED(6, "damaged");
+	OK(store_damage_settle(store, "shop", "production", &err));
+	FREE(6, "settled");
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
+/* The oldest beyond what is kept, each once; what goes leaves no row and no seal behind, and no id is given again. */
+START_TEST(test_surplus)
+{
+	struct store_step step = {.index = 1, .name = "one", .state = "succeeded", .started_us = 5, .attempt = 1, .irreversible = true};
+	struct store *store;
+	int64_t at[2] = {INT64_MIN, 0}, ids[4], highest, from_us;
+	char application[64] = "", stage[64] = "", *rows;
+	struct job job;
+
+	make_folder();
+	store = open_store();
+	OK(store_begin(store, &err));
+	ck_assert_int_eq(store_final_stage(store, application, stage, &err), 0);
+	for (int i = 1; i <= 9; i++) {
+		add_final(store, i, JOB_SUCCEEDED, true, 0);
+		step.started_us = i;
+		OK(store_step_put(store, i, &step, &err));
+	}
+	job = new_job(10, JOB_QUEUED, 1);
+	OK(store_job_add(store, &job, &err));
+	ck_assert_int_eq(store_final_stage(store, application, stage, &err), 1);
+	ck_assert_str_eq(stage, "production");
+	ck_assert_int_eq(store_surplus(store, "shop", "production", 9, at, 4, ids, &err), 0);
+	ck_assert_int_eq(store_surplus(store, "shop", "testing", 1, at, 4, ids, &err), 0);
+	ck_assert_int_eq(store_surplus(store, "shop", "production", 3, at, 4, ids, &err), 4);
+	ck_assert_int_eq(ids[0], 1);
+	ck_assert_int_eq(ids[3], 4);
+	ck_assert_int_eq(store_surplus(store, "shop", "production", 3, at, 4, ids, &err), 2);
+	ck_assert_int_eq(ids[1], 6);
+	ck_assert_int_eq(store_surplus(store, "shop", "production", 3, at, 4, ids, &err), 0);
+	ck_assert_int_eq(store_final_stage(store, application, stage, &err), 0);
+	OK(store_undone_from(store, "shop", "production", 9, &from_us, &err));
+	ck_assert_int_eq(from_us, 1);
+	OK(store_undone_from(store, "shop", "production", 10, &from_us, &err));
+	ck_assert_int_eq(from_us, INT64_MIN);
+
+	OK(store_jobs_pruned(store, &highest, &err));
+	ck_assert_int_eq(highest, 0);
+	OK(store_job_remove(store, 4, &err));
+	OK(store_job_remove(store, 2, &err));
+	OK(store_job_remove(store, 10, &err)); /* is not over: stays */
+	OK(store_job_get(store, 10, &job, &err));
+	job_clear(&job);
+	OK(store_jobs_pruned(store, &highest, &err));
+	ck_assert_int_eq(highest, 10);
+	ck_assert_int_eq(store_job_get(store, 4, &job, &err), -ENOENT);
+	ck_assert_msg(strstr(err.text, "record of job 4 is not kept any more"), "%s", err.text);
+	err_clear(&err);
+	memset(&err, 0, sizeof(err));
+	ck_assert_int_eq(store_job_get(store, 11, &job, &err), -ENOENT);
+	ck_assert_msg(strstr(err.text, "there is no job 11"), "%s", err.text);
+	OK(store_commit(store, 1, &err));
+	store_close(store);
+	rows = ask_sql("bmd.db", "SELECT (SELECT count(*) FROM steps WHERE job IN (2, 4)) || ' ' ||"
+				 " (SELECT count(*) FROM irreversible WHERE job IN (2, 4)) || ' ' || (SELECT count(*) FROM irreversible)");
+	ck_assert_str_eq(rows, "0 0 7");
+	free(rows);
+	sql("DELETE FROM steps; DELETE FROM irreversible; DELETE FROM jobs; DELETE FROM seals");
+	store = open_store();
+	OK(store_job_highest(store, &highest, &err));
+	ck_assert_int_eq(highest, 10);
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* ---- the n-th write fails: a VFS over the default one */
 
 static int writes_left = -1; /* -1: none fails */
@@ -1420,4 +1587,4 @@ END_TEST
 UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
 	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_audit_cut, test_failed_migration, test_same_schema,
-	  test_collected, test_irreversible, test_history, test_full_disk, test_broken_disk)
+	  test_collected, test_irreversible, test_history, test_needed, test_surplus, test_full_disk, test_broken_disk)
