@@ -149,7 +149,7 @@ running_committed(void *arg, const struct err *failure)
 		return;
 	}
 	tend->host->changed(tend->job, tend->host->arg);
-	if (tend->cancel_by) {
+	if (tend->cancel_by || tend->cancelling) {
 		never_mind(tend);
 		return;
 	}
@@ -369,7 +369,7 @@ starting_committed(void *arg, const struct err *failure)
 		host->over(tend, host->arg);
 		return;
 	}
-	if (tend->cancel_by) {
+	if (tend->cancel_by || tend->cancelling) {
 		never_mind(tend);
 		return;
 	}
@@ -488,27 +488,50 @@ tend_pid(const struct tend *tend)
 	return tend->own ? tend->pid : 0;
 }
 
-static void
-cancel_committed(void *arg, const struct err *failure)
-{
-	struct tend *tend = arg;
+/* ---- cancel */
 
-	if (!tend_effect_begins(tend))
-		return;
-	failpoint("cancel-before");
-	if (failure)
-		return;
+/* In force once it is committed: one that was refused for want of space was never there. */
+struct cancel {
+	struct tend *tend;
+	bool now;
+	char *by;
+};
+
+static void
+be_cancelled(struct tend *tend, struct cancel *cancel)
+{
+	free(tend->cancel_by);
+	tend->cancel_by = TAKE(cancel->by);
+	tend->cancel_now = cancel->now;
 	if (tend->phase == REQUESTED && ev_is_active(&tend->timer))
 		never_mind(tend);
 	else
 		tend_send_cancel(tend);
 }
 
+static void
+cancel_committed(void *arg, const struct err *failure)
+{
+	struct cancel *cancel = arg;
+	struct tend *tend = cancel->tend;
+
+	if (tend_effect_begins(tend)) {
+		failpoint("cancel-before");
+		tend->cancelling--;
+		if (!failure)
+			be_cancelled(tend, cancel);
+	}
+	free(cancel->by);
+	free(cancel);
+}
+
 void
 tend_cancel(struct tend *tend, bool now, const char *by)
 {
-	free(tend->cancel_by);
-	tend->cancel_by = xstrdup(by);
-	tend->cancel_now = now;
-	tend_after_commit(tend, cancel_committed);
+	struct cancel *cancel = xcalloc(1, sizeof(*cancel));
+
+	*cancel = (struct cancel){.tend = tend, .now = now, .by = xstrdup(by)};
+	tend->cancelling++;
+	tend->holds++;
+	turn_after(tend->host->turn, cancel_committed, cancel);
 }

@@ -48,7 +48,7 @@ int64_t tend_job(const struct tend *tend);
 /* Why nothing can be said of the run just now, as a sentence; NULL when all is well. Borrowed. */
 const char *tend_problem(const struct tend *tend);
 pid_t tend_pid(const struct tend *tend); /* of the bmd-run that this bmd forked; 0: none */
-/* Tells bmd-run to stop, now or as soon as it can be reached. */
+/* Tells bmd-run to stop, once this turn is committed, and as soon as it can be reached. */
 void tend_cancel(struct tend *tend, bool now, const char *by);
 /* bmd-run is gone and nothing that it left is there any more. */
 void tend_swept(struct tend *tend, int status);

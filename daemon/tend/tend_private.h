@@ -37,8 +37,9 @@ struct tend {
 	int pidfd;  /* of an adopted bmd-run; -1: none */
 	ev_io pid_end;
 
-	char *cancel_by; /* a cancel that bmd-run was or is to be told; NULL: none */
+	char *cancel_by; /* a cancel that bmd-run was or is to be told, committed; NULL: none */
 	bool cancel_now;
+	int cancelling; /* cancels that are being committed: meanwhile nothing begins */
 
 	enum end end;
 	struct run_result result;
