@@ -398,12 +398,15 @@ static int
 sign(struct request *request, const struct store_build *build, struct err *err)
 {
 	struct store *store = request->methods->store;
+	struct queue_eyes eyes = reach_eyes(request->peer);
 	struct store_build stored;
 	int r = store_build_get(store, build->application, &build->build, &stored, err);
 
 	if (r < 0)
 		return r;
-	r = store_build_sign(store, stored.id, build->signature, err);
+	r = queue_check_resign(request->application, &stored, build->signature, &eyes, err);
+	if (r >= 0)
+		r = store_build_sign(store, stored.id, build->signature, err);
 	store_build_clear(&stored);
 	return r;
 }

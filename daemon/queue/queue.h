@@ -22,6 +22,7 @@
 #define QUEUE_SCHEDULES_MAX 10000
 
 struct queue;
+struct queue_eyes;
 struct queue *queue_new(struct store *store, struct objects *objects);
 void queue_free(struct queue *queue);
 /* CONF is borrowed until the next call. */
@@ -106,6 +107,10 @@ int queue_reject(struct queue *queue, const char *application, const struct buil
 		 int64_t now_us, json_t **ret_warnings, struct err *err);
 /* Does the stage take this build, by its signature? REFUSED (rule signature) if not. */
 int queue_check_signature(const struct store_build *build, const struct conf_stage *stage, struct err *err);
+/* May SIGNATURE take the place of the one that BUILD has? REFUSED (rule signature) where that counts and this does not: who may add
+ * builds for one stage decides nothing for another. */
+int queue_check_resign(const struct conf_application *application, const struct store_build *build, const char *signature,
+		       const struct queue_eyes *eyes, struct err *err);
 /* Pins or unpins a build: nothing collects what is pinned. */
 int queue_pin(struct queue *queue, const char *application, const struct build_ref *ref, bool pin, const char *reason,
 	      const struct queue_who *who, int64_t now_us, struct err *err);

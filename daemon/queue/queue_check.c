@@ -154,6 +154,39 @@ queue_check_signature(const struct store_build *build, const struct conf_stage *
 			    name.s));
 }
 
+static bool
+counts(const struct store_build *build, const char *signature, const struct conf_stage *stage)
+{
+	struct store_build as = *build;
+
+	as.signature = (char *)(uintptr_t)signature;
+	return queue_check_signature(&as, stage, NULL) == 0;
+}
+
+int
+queue_check_resign(const struct conf_application *application, const struct store_build *build,
+		   const char *signature, const struct queue_eyes *eyes, struct err *err)
+{
+	const char *where = NULL;
+
+	for (size_t i = 0; i < application->nstages && !where; i++) {
+		const struct conf_stage *stage = &application->stages[i];
+
+		if (!counts(build, build->signature, stage) || counts(build, signature, stage))
+			continue;
+		where = queue_sees(eyes, application->name, stage->name) ? stage->name
+									 : "another stage";
+	}
+	if (!where)
+		return 0;
+	return rule(err, ERR_RULE_SIGNATURE,
+		    err_set(err, ERR_REFUSED,
+			    "%s %s has a signature that counts on %s, where this one does not: a "
+			    "build keeps it; add the same files without --number, as a build that "
+			    "has this one",
+			    application->name, names_build_text(&build->build).s, where));
+}
+
 /* ---- files ---- */
 
 static int

@@ -89,6 +89,27 @@ expect 2 bmctl build add shop 1.0 --signature nowhere site=site
 expect 2 bmctl --json call AddBuild '{"key":"k","application":"shop","release":"1.0","artifacts":[],"signature":"x"}'
 OK "not signed as it must be"
 
+# A signature that counts stays: who may add builds for testing alone could else keep production from going back. One that counts
+# nowhere makes way, the same one again changes nothing, and so does any where the old one counts no more.
+echo one >site/index.html
+expect 8 bmctl build add shop 1.0 --number 1 --signature foreign site=site
+says 'has a signature that counts on production, where this one does not'
+expect 8 bmctl --json build add shop 1.0 --number 1 --signature foreign site=site
+is "the rule" signature "$(jq -r .parameters.rule "$HOME_DIR/out")"
+expect 0 bmctl build add shop 1.0 --number 1 --signature good site=site
+expect 0 bmctl build add shop 1.0 --number 1 --signature legacy site=site
+expect 0 bmctl build add shop 1.0 --number 1 site=site
+expect 0 bmctl redeploy shop 1.0/1 --to production --now --wait
+expect 0 bmctl build add shop 2.0 site=site
+bmctl build manifest shop 2.0/1 >text
+sign ana newer
+expect 0 bmctl build add shop 2.0 --number 1 --signature foreign site=site
+expect 8 bmctl deploy shop 2.0/1 --to production --now
+expect 0 bmctl build add shop 2.0 --number 1 --signature newer site=site
+expect 0 bmctl deploy shop 2.0/1 --to production --now --wait
+expect 0 bmctl redeploy shop 1.0/2 --now --wait
+OK "what counts stays"
+
 # A bmd that was taken over says what it likes: the signature is not in its database, or it is another's. bmd-run reads the
 # configuration itself.
 stages
@@ -109,5 +130,7 @@ expect 0 bmctl reload
 expect 8 bmctl redeploy shop 1.0/1 --now
 says 'none of the stage'
 expect 0 bmctl deploy shop 1.0/3 --to production --now --wait
+expect 0 bmctl build add shop 1.0 --number 1 --signature foreign site=site
+expect 0 bmctl redeploy shop 1.0/1 --now --wait
 OK "by the configuration of the moment"
 bmd_stop
