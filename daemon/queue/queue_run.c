@@ -49,24 +49,34 @@ keep(struct run_request *request, const struct build_ref *build)
 	request->keep[request->nkeep++] = *build;
 }
 
-/* Live, previous good and where the run comes from: their release folders are never pruned. */
+static void
+keep_entry(struct run_request *request, const struct history_entry *entry)
+{
+	if (entry)
+		keep(request, &entry->build);
+}
+
+/* What the run leaves as it finds it, and, behind it, what the ways back would need: their release folders are never pruned.
+ * The previous good of before and that of after the run are two builds when it pops the stack. */
 static int
 fill_keep(struct queue *queue, const struct job *job, struct run_request *request, struct err *err)
 {
-	const struct history_entry *live, *good;
+	const struct history_entry after = {.build = job->build};
 	struct history history;
+	struct build_ref usual;
 	int r = queue_history_get(queue, job->application, job->stage, &history, err);
 
 	if (r < 0)
 		return r;
-	live = history_live(&history);
-	good = history_previous_good(&history);
-	if (live)
-		keep(request, &live->build);
-	if (good)
-		keep(request, &good->build);
+	history.busy = false; /* by this run, or not yet: the request is the same */
+	keep_entry(request, history_live(&history));
+	keep_entry(request, history_previous_good(&history));
+	if (history_default(&history, &usual, NULL) == 0)
+		keep(request, &usual);
 	if (job->from.release[0])
 		keep(request, &job->from);
+	history_succeed(&history, &after);
+	keep_entry(request, history_previous_good(&history));
 	history_clear(&history);
 	return 0;
 }

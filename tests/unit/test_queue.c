@@ -1838,6 +1838,49 @@ START_TEST(test_collect_dirty_and_popped)
 }
 END_TEST
 
+/* A run of BUILD begins: these release folders it may not prune, and its request stays the same. */
+static int64_t
+keeps(bool redeploy, const char *build, const char *folders)
+{
+	char text[512], digest[65];
+	struct run_request run;
+	struct job job;
+	int64_t id;
+
+	now += MIN;
+	id = ask(redeploy, build, 0);
+	look();
+	OK(store_job_get(store, id, &job, &err));
+	OK(queue_run_request(queue, &job, &run, &err));
+	text[0] = '\0';
+	for (size_t i = 0; i < run.nkeep && i < 4; i++)
+		strcat(strcat(text, i ? " " : ""), names_build_text(&run.keep[i]).s);
+	run_request_digest(&run, digest);
+	TEXT(digest, job.request_digest);
+	TEXT(text, folders);
+	run_request_clear(&run);
+	job_clear(&job);
+	return id;
+}
+
+/* Live and the previous good, of before and of behind the run, and the build that an unfinished rollback was going to. */
+START_TEST(test_kept_folders)
+{
+	set_up();
+	three_builds();
+	add_build("1.0/4");
+	end(keeps(false, "1.0/4", "1.0/3 1.0/2"), "succeeded", true);
+	end(keeps(true, NULL, "1.0/4 1.0/3 1.0/2"), "succeeded", true);
+	TEXT(live(), "1.0/3");
+	end(keeps(true, NULL, "1.0/3 1.0/2 1.0/1"), "succeeded", true);
+	play(false, "1.0/3", "succeeded");
+	play(false, "1.0/4", "succeeded");
+	play(true, "1.0/1", "failed");
+	end(keeps(false, "1.0/4", "1.0/4 1.0/3 1.0/1"), "succeeded", true);
+	tear_down();
+}
+END_TEST
+
 /* A release asked for without a number means one that is still there. */
 START_TEST(test_collect_and_releases)
 {
@@ -1992,4 +2035,4 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
-	  test_collect_and_releases, test_collect_is_bounded, test_bounded_looks)
+	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks)
