@@ -32,6 +32,20 @@
 #define WAL	 "../state/bmd.db-wal"
 #define WAL_MAX	 (20 << 20) /* bytes: bmd lets it keep 16 MiB, and a transaction lies above them */
 
+/* What a program is at when a fault comes: fault.c knows. Half of the faults are dealt to one of
+ * them. */
+#define PHASES 6
+static const struct phase {
+	const char *name, *programs[2];
+} phases[PHASES] = {
+    {"submitting", {"bmd", "bmd"}},
+    {"starting", {"bmd", "bmd-run"}},
+    {"finishing", {"bmd", "bmd-run"}},
+    {"recovering", {"bmd", "bmd"}},
+    {"importing", {"bmd-import", "bmd-import"}},
+    {"placing", {"bmd-run", "bmd-run"}},
+};
+
 struct pids {
 	pid_t v[PIDS_MAX];
 	int n;
@@ -46,10 +60,12 @@ struct campaign {
 	bool armed; /* bmd may die of a failpoint */
 	int64_t ready_us, ready_max_us;
 	int readies;
-	const char *power; /* the hook of power cuts; NULL: SIGKILL */
+	const char *power;  /* the hook of power cuts; NULL: SIGKILL */
 	const char *guests; /* the hook that lets hostile clients come; bmd is not killed then */
 	int cycles;
-	int cuts, faults, struck, ended; /* struck: a process came to it; ended: by itself, over a fault */
+	int cuts, faults, struck,
+	    ended; /* struck: a process came to it; ended: by itself, over a fault */
+	int struck_in[PHASES];
 	bool faulty;
 };
 
@@ -581,7 +597,8 @@ entries(const char *path)
 	return n;
 }
 
-/* After the last job bmd has no more open than one that has just begun, and its -wal has gone back to what it may keep. */
+/* After the last job bmd has no more open than one that has just begun, and its -wal has gone back
+ * to what it may keep. */
 static void
 nothing_kept(struct campaign *campaign)
 {
@@ -601,11 +618,13 @@ nothing_kept(struct campaign *campaign)
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
 	then = entries(path);
 	if (now > then) {
-		snprintf(text, sizeof(text), "I12: %d descriptors after the last job, %d after a start", now, then);
+		snprintf(text, sizeof(text),
+			 "I12: %d descriptors after the last job, %d after a start", now, then);
 		violation(campaign, text);
 	}
 	if (wal.st_size > WAL_MAX) {
-		snprintf(text, sizeof(text), "I12: the -wal is left with %lld bytes", (long long)wal.st_size);
+		snprintf(text, sizeof(text), "I12: the -wal is left with %lld bytes",
+			 (long long)wal.st_size);
 		violation(campaign, text);
 	}
 }
@@ -724,7 +743,8 @@ all_of(struct campaign *campaign, struct pids *ret)
 	steps_of(campaign, 0, ret);
 }
 
-/* Everything stands still, so that whatever was told was synced before; then the disk loses what was not, and all end. */
+/* Everything stands still, so that whatever was told was synced before; then the disk loses what
+ * was not, and all end. */
 static void
 cycle_power(struct campaign *campaign)
 {
@@ -765,8 +785,8 @@ cycle_power(struct campaign *campaign)
 	campaign->cuts++;
 }
 
-/* What can fail, with what, and how many of it a process may have done before: the n-th is dealt so that each order of
- * magnitude is as likely as another. Programs: bmd, bmd-run, bmd-import. */
+/* What can fail, with what, and how many of it a process may have done before: the n-th is dealt so
+ * that each order of magnitude is as likely as another. Programs: bmd, bmd-run, bmd-import. */
 static const struct fault {
 	const char *family;
 	int codes[4], ncodes, n;
@@ -802,43 +822,93 @@ order_of_magnitude(struct campaign *campaign, int most)
 	return 1 + below(&campaign->dice, 1 << (1 + below(&campaign->dice, orders)));
 }
 
+/* The kinds that PROGRAM has. */
+static const struct fault *
+a_kind(struct campaign *campaign, const char *program)
+{
+	const struct fault *kind;
+
+	do
+		kind = &fault_kinds[below(&campaign->dice, KINDS)];
+	while (kind->bmd_only && strcmp(program, "bmd") != 0);
+	return kind;
+}
+
+/* A helper does less than bmd, and anybody less in one phase. */
+static int
+how_many(struct campaign *campaign, const char *program, const struct phase *phase, int most)
+{
+	int less = (strcmp(program, "bmd") == 0 ? 1 : 4) * (phase ? 4 : 1);
+
+	return order_of_magnitude(campaign, (most + less - 1) / less);
+}
+
 static char *
 prepare_fault(struct campaign *campaign)
 {
 	static const char *const programs[] = {"bmd", "bmd", "bmd-run", "bmd-run", "bmd-import"};
-	const struct fault *kind = &fault_kinds[below(&campaign->dice, KINDS)];
-	const char *program = programs[below(&campaign->dice, 5)];
-	int code = kind->codes[below(&campaign->dice, kind->ncodes)], n;
+	int which = below(&campaign->dice, 2 * PHASES);
+	const struct phase *phase = which < PHASES ? &phases[which] : NULL;
+	const char *program = phase ? phase->programs[below(&campaign->dice, 2)]
+				    : programs[below(&campaign->dice, 5)];
+	const struct fault *kind = a_kind(campaign, program);
+	int code = kind->codes[below(&campaign->dice, kind->ncodes)];
+	int n = how_many(campaign, program, phase, kind->n);
 	bool on = below(&campaign->dice, 2);
-	char *path;
-	FILE *file;
+	char *path = beside(campaign, program, ".fault");
+	FILE *file = fopen(path, "we");
 
-	if (kind->bmd_only)
-		program = "bmd";
-	/* A helper does less than bmd. */
-	n = order_of_magnitude(campaign, strcmp(program, "bmd") == 0 ? kind->n : (kind->n + 3) / 4);
-	path = beside(campaign, program, ".fault");
-	file = fopen(path, "we");
-	if (!file || fprintf(file, "%s %d %d %s\n", kind->family, code, n, on ? "on" : "once") < 0 ||
+	if (!file ||
+	    fprintf(file, "%s %d %d %s %s\n", kind->family, code, n, on ? "on" : "once",
+		    phase ? phase->name : "") < 0 ||
 	    fclose(file) != 0)
 		err(99, "cannot write %s", path);
 	ledger_line(campaign->ledger,
-		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:b}", "did", "fault", "program", program,
-			      "call", kind->family, "code", code, "n", n, "on", on));
+		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:s}", "did", "fault", "program",
+			      program, "call", kind->family, "code", code, "n", n, "on", on,
+			      "phase", phase ? phase->name : "any"));
 	return path;
 }
 
-/* Did a process come to it? The file beside is for the next fault. */
+/* Did a process come to it, and at what was it? Lines "FAMILY ERRNO PID PHASE". The file beside is
+ * for the next fault. */
 static void
 note_struck(struct campaign *campaign, const char *path)
 {
-	char *struck = NULL;
+	bool in[PHASES] = {false};
+	char *struck = NULL, phase[16];
+	FILE *file;
 
 	if (asprintf(&struck, "%.*s.struck", (int)(strlen(path) - strlen(".fault")), path) < 0)
 		err(99, "no memory");
+	file = fopen(struck, "re");
+	while (file && fscanf(file, "%*s %*d %*d %15s", phase) == 1)
+		for (int i = 0; i < PHASES; i++)
+			in[i] |= strcmp(phase, phases[i].name) == 0;
+	if (file)
+		fclose(file);
+	for (int i = 0; i < PHASES; i++)
+		campaign->struck_in[i] += in[i];
 	if (unlink(struck) == 0)
 		campaign->struck++;
 	free(struck);
+}
+
+/* A campaign that hardly comes to a phase says nothing about it. */
+static void
+judge_phases(struct campaign *campaign)
+{
+	char text[96];
+
+	printf("faults come to while:");
+	for (int i = 0; i < PHASES; i++) {
+		printf(" %s %d%s", phases[i].name, campaign->struck_in[i],
+		       i + 1 < PHASES ? "," : "\n");
+		snprintf(text, sizeof(text), "of %d faults only %d were come to while %s",
+			 campaign->faults, campaign->struck_in[i], phases[i].name);
+		if (campaign->struck_in[i] < campaign->faults / 50)
+			violation(campaign, text);
+	}
 }
 
 /* The n-th call of a program, of each process of it, fails; then all is well again. */
@@ -1022,13 +1092,16 @@ main(int argc, char **argv)
 	nothing_left(&campaign);
 	nothing_kept(&campaign);
 	bmd_end(&campaign, SIGTERM);
-	printf(
-	    "cycles %d, faults %d (%d were come to, bmd ended over %d), power cuts %d, kills of bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
-	    "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
-	    "ms\n",
-	    cycles, campaign.faults, campaign.struck, campaign.ended, campaign.cuts, campaign.killed, campaign.recovering, campaign.points, campaign.runners,
-	    campaign.together, campaign.run_points, campaign.stopped,
-	    (double)campaign.ready_us / 1000 / campaign.readies,
-	    (double)campaign.ready_max_us / 1000);
+	if (campaign.faults)
+		judge_phases(&campaign);
+	printf("cycles %d, faults %d (%d were come to, bmd ended over %d), power cuts %d, kills of "
+	       "bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
+	       "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "
+	       "ms\n",
+	       cycles, campaign.faults, campaign.struck, campaign.ended, campaign.cuts,
+	       campaign.killed, campaign.recovering, campaign.points, campaign.runners,
+	       campaign.together, campaign.run_points, campaign.stopped,
+	       (double)campaign.ready_us / 1000 / campaign.readies,
+	       (double)campaign.ready_max_us / 1000);
 	return campaign.violations ? 1 : 0;
 }

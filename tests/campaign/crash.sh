@@ -129,7 +129,8 @@ integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || i
 violations=$(cat "$ledgers"/crash.out "$ledgers"/check.out "$ledgers"/more.out 2>/dev/null | grep -c '^VIOLATION')
 jobs=$(sed -n 's/^jobs \([0-9]*\) .*/\1 jobs/p' "$ledgers/check.out")
 ended=$(sed -n 's/.*, faults [1-9][0-9]* (\([0-9]* were come to, bmd ended over [0-9]*\)).*/, \1/p' "$ledgers/crash.out")
-record "$name" "$kind" "$N" "$unit" "$SEED" "$violations" $(($(date +%s) - begin)) "$jobs$ended${DETAIL:+; $DETAIL}"
+phases=$(sed -n 's/^faults come to while: /; while /p' "$ledgers/crash.out")
+record "$name" "$kind" "$N" "$unit" "$SEED" "$violations" $(($(date +%s) - begin)) "$jobs$ended$phases${DETAIL:+; $DETAIL}"
 [ -z "${KEEP:-}" ] || { mkdir -p "$KEEP" && cp -r "$ledgers"/. "$KEEP"; }
 if [ $drove != 0 ] || [ $checked != 0 ]; then
     keep_ledgers=yes

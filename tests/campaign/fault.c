@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Linked into the programs of the campaigns: the calls below stand before those of the C library, for the other libraries
- * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on", lets the N-th call of a FAMILY in a process fail with ERRNO,
- * once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
+ * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on [PHASE]", lets the N-th call of a FAMILY in a process, of those
+ * that it makes in PHASE, fail with ERRNO, once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
  * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
- * line to PROGRAM.struck: "FAMILY ERRNO PID". A child that is forked reads PROGRAM.child.fault anew, where that is there.
+ * line to PROGRAM.struck: "FAMILY ERRNO PID PHASE". A child that is forked reads PROGRAM.child.fault anew, where that is there.
  */
 #undef _FORTIFY_SOURCE /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
@@ -28,10 +28,57 @@
 #include "tests/campaign/fault.h"
 
 static struct {
-	char call[16], how[8];
+	char call[16], how[8], only[16];
 	int code, n, seen, known;
 	int caged; /* may open nothing: a child of bmd-import */
+	const char *phase;
 } fault;
+
+/* ---- what the process is at */
+
+/* Until a program says more: bmd comes up from whatever it was left in, the others do what they were started for. */
+static const char *
+first_phase(void)
+{
+	static const struct {
+		const char *program, *phase;
+	} firsts[] = {{"bmd", "recovering"}, {"bmd-run", "starting"}, {"bmd-import", "importing"}};
+
+	for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++)
+		if (strcmp(program_invocation_short_name, firsts[i].program) == 0)
+			return firsts[i].phase;
+	return "other";
+}
+
+const char *
+fault_phase(const char *phase)
+{
+	const char *before = fault.phase ? fault.phase : first_phase();
+
+	fault.phase = phase;
+	return before;
+}
+
+/* A commit stays in the phase of what was done before it. Requests are told of by fault_bmd.c, placing by fault_run.c. */
+void
+fault_passed(const char *point)
+{
+	static const struct {
+		const char *point, *phase;
+	} begins[] = {
+	    {"fork-before", "starting"},   {"request-sent", "starting"},
+	    {"ready-got", "starting"},	   {"go-before", "starting"},
+	    {"event-got", "running"},	   {"result-got", "finishing"},
+	    {"cancel-before", "running"},
+	    {"run-claimed", "running"},	   {"result-before", "finishing"},
+	};
+
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
+		if (strcmp(point, begins[i].point) == 0)
+			fault.phase = begins[i].phase;
+}
+
+/* ---- the fault */
 
 /* By system calls alone: whatever is called here must not come back here. */
 static void
@@ -51,7 +98,8 @@ learn(const char *suffix)
 	(void)syscall(SYS_close, fd);
 	fault.seen = 0;
 	text[n > 0 ? n : 0] = '\0';
-	if (sscanf(text, "%15s %d %d %7s", fault.call, &fault.code, &fault.n, fault.how) != 4)
+	fault.only[0] = '\0';
+	if (sscanf(text, "%15s %d %d %7s %15s", fault.call, &fault.code, &fault.n, fault.how, fault.only) < 4)
 		fault.n = 0;
 }
 
@@ -59,7 +107,7 @@ learn(const char *suffix)
 static void
 note(void)
 {
-	char path[4200], line[64];
+	char path[4200], line[96];
 	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 8), fd;
 
 	if (n <= 0)
@@ -68,7 +116,8 @@ note(void)
 	fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return;
-	n = snprintf(line, sizeof(line), "%s %d %d\n", fault.call, fault.code, (int)syscall(SYS_getpid));
+	n = snprintf(line, sizeof(line), "%s %d %d %s\n", fault.call, fault.code, (int)syscall(SYS_getpid),
+		     fault.phase);
 	(void)syscall(SYS_write, fd, line, n);
 	(void)syscall(SYS_close, fd);
 }
@@ -80,7 +129,11 @@ fault_strikes(const char *family)
 
 	if (!fault.known)
 		learn(".fault");
-	if (fault.n == 0 || strcmp(family, fault.call) != 0 || ++fault.seen < fault.n)
+	if (fault.n == 0 || strcmp(family, fault.call) != 0)
+		return 0;
+	if (!fault.phase)
+		fault.phase = first_phase();
+	if ((fault.only[0] && strcmp(fault.only, fault.phase) != 0) || ++fault.seen < fault.n)
 		return 0;
 	behind = fault.seen - fault.n;
 	if (behind > 0 && strcmp(fault.how, "on") != 0)

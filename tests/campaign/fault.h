@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* Whether this call of FAMILY is the one that is to fail, in this process; errno is set then. */
+/* The faults of the campaign's programs, fault.c, and what a process was at when one came to it. */
 #ifndef CAMPAIGN_FAULT_H
 #define CAMPAIGN_FAULT_H
 
+/* Whether this call of FAMILY is the one that is to fail, in this process; errno is set then. */
 int fault_strikes(const char *family);
+/* From here on this process is at PHASE; what it was at before. */
+const char *fault_phase(const char *phase);
+/* It passes a point of common/failpoint.h: some of them begin a phase. */
+void fault_passed(const char *point);
 
 #endif
