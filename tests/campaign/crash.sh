@@ -84,6 +84,7 @@ if [ -n "${GUESTS:-}" ]; then
     cat >"$HOME_DIR/guests" <<HOOK
 case \$1 in
 begin)
+    "$here/guest" "$BMD_SOCKET" fill || exit 1
     sleep 2
     "$here/pulse" "$BMD_SOCKET" \$2 >"$ledgers/pulse" &
     echo \$! >"$HOME_DIR/pulse" ;;

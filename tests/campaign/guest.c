@@ -31,6 +31,7 @@
 #define CLIENTS_MAX 512	  /* CONTROL_CLIENTS */
 #define CLIENTS_UID 128	  /* CONTROL_CLIENTS_UID */
 #define ROOT_PLACES 16	  /* CONTROL_RESERVE */
+#define CACHE_KIB   4000  /* PRAGMA cache_size */
 #define SERVED_MS   20000 /* how fast is what pulse measures */
 
 static struct {
@@ -490,6 +491,30 @@ attack_descriptors(void)
 	served(guest.operator, "after descriptors");
 }
 
+/* Not an attack: as many pages of the database as SQLite keeps in memory, so that what grows
+ * afterwards is not that. */
+static void
+fill_cache(void)
+{
+	char key[32], note[4001];
+
+	memset(note, 'x', sizeof(note) - 1);
+	note[sizeof(note) - 1] = '\0';
+	for (int i = 0; i < CACHE_KIB / 4 + 200; i++) {
+		json_t *reply, *build;
+
+		snprintf(key, sizeof(key), "fill-%d", i);
+		build = json_pack("{s:s, s:s, s:s, s:s, s:[]}", "key", key, "application", "app",
+				  "release", "fill", "note", note, "artifacts");
+		reply = ask(guest.to.sun_path, "AddBuild", build, SERVED_MS);
+		if (!reply || error_name(reply))
+			violation("the cache is not filled: %s",
+				  reply ? error_name(reply) : "no answer");
+		json_decref(reply);
+		json_decref(build);
+	}
+}
+
 static void
 find(const char *name, uid_t *ret_uid, gid_t *ret_gid)
 {
@@ -519,10 +544,15 @@ main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "count") == 0)
 		return printf("%zu\n", n) < 0;
-	if (argc != 4 && argc != 6)
-		errx(99, "usage: guest SOCKET SEED NTH [OPERATOR VIEWER]; guest count");
+	if (argc != 3 && argc != 4 && argc != 6)
+		errx(99, "usage: guest SOCKET SEED NTH [OPERATOR VIEWER]; guest count; guest "
+			 "SOCKET fill");
 	guest.to.sun_family = AF_UNIX;
 	snprintf(guest.to.sun_path, sizeof(guest.to.sun_path), "%s", argv[1]);
+	if (argc == 3) {
+		fill_cache();
+		return guest.violations ? 1 : 0;
+	}
 	nth = strtoul(argv[3], NULL, 10);
 	guest.dice = strtoull(argv[2], NULL, 10) * 1000003 + nth;
 	guest.root = geteuid() == 0 && argc == 6;

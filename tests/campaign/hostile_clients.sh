@@ -8,5 +8,4 @@
 GUESTS=1 N=${N:-$("$top_builddir/tests/campaign/guest" count)}
 export GUESTS N
 PULSE_FDS=12 # the polite ones and what they have running
-PULSE_KIB=5120 # the jobs of the polite fill SQLite's cache of pages, 4 MiB (PRAGMA cache_size)
 . "$top_srcdir/tests/campaign/crash.sh"
