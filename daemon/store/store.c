@@ -51,6 +51,8 @@ store_begin(struct store *store, struct err *err)
 	store->open = true;
 	store->changes_at_begin = sqlite3_total_changes(store->db);
 	store->audit_begin = store->audit;
+	store->alive_begin_us = store->alive_us;
+	store->highest_begin_us = store->highest_us;
 	return 0;
 }
 
@@ -107,6 +109,7 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 		return r;
 	}
 	store->open = false;
+	store_last_keep(store);
 	store_reserve_keep(store);
 	return 0;
 }
@@ -126,6 +129,8 @@ store_rollback(struct store *store)
 	store->open = false;
 	store->spoiled = false;
 	store->audit = store->audit_begin;
+	store->alive_us = store->alive_begin_us;
+	store->highest_us = store->highest_begin_us;
 	store_touch(store);
 }
 
@@ -197,8 +202,10 @@ store_highest(const struct store *store)
 int
 store_forget_highest(struct store *store, int64_t now_us, struct err *err)
 {
-	int r = set_alive(store, now_us, err);
+	int r = store_last_lower(store, now_us, err);
 
+	if (r == 0)
+		r = set_alive(store, now_us, err);
 	return r < 0 ? r : set_highest(store, 0, err);
 }
 

@@ -576,6 +576,7 @@ create(struct store *store, struct err *err)
 	int r;
 
 	(void)unlink(temporary);
+	store_last_forget(store);
 	r = connect_file(store, temporary, SQLITE_OPEN_CREATE, err);
 	if (r == 0)
 		r = migrate(store, 0, err);
@@ -769,6 +770,8 @@ open_database(struct store *store, struct err *err)
 		r = ask_number(store, "SELECT value FROM meta WHERE name = '" STORE_HIGHEST "'",
 			       &store->highest_us, err);
 	if (r == 0)
+		store_last_look(store);
+	if (r == 0)
 		r = store_audit_open(store, err);
 	return r;
 }
@@ -780,7 +783,7 @@ store_open(const char *state_directory, struct store **ret_store, struct err *er
 	mode_t mask = umask(077);
 	int r;
 
-	store->folder_fd = store->wal_fd = -1;
+	store->folder_fd = store->wal_fd = store->last_fd = -1;
 	store->generation = 1;
 	store->path = xasprintf("%s/bmd.db", state_directory);
 	(void)umask(066);
@@ -811,6 +814,8 @@ store_close(struct store *store)
 	free(store->cache);
 	if (store->wal_fd >= 0)
 		close(store->wal_fd);
+	if (store->last_fd >= 0)
+		close(store->last_fd);
 	if (store->folder_fd >= 0)
 		close(store->folder_fd);
 	free(store->path);

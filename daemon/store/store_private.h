@@ -151,7 +151,9 @@ struct store {
 	int reserve_errno;
 	sqlite3 *db;
 	sqlite3_stmt **statements[STORE_PART_MAX_];
-	int64_t lost_commits; /* behind a place of the -wal that changed on disk */
+	int64_t lost_commits; /* behind a place of the -wal that changed on disk, or at the end: at least so many */
+	int last_fd;	      /* store_last.c; -1: none */
+	int64_t last_us;      /* what that says; 0: not known */
 	bool restored; /* this file was a backup, and nobody has drawn the consequences yet */
 	bool open;    /* between store_begin and its end */
 	bool spoiled; /* SQLite rolled the open transaction back on its own */
@@ -162,6 +164,7 @@ struct store {
 	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
 	int64_t highest_us; /* of the wall clock, from before it was put back; 0: it was not */
+	int64_t alive_begin_us, highest_begin_us; /* these, when the transaction began */
 	/* Where the audit ends: now, when the transaction began, when the savepoint was set. */
 	struct store_audit_head audit, audit_begin, audit_savepoint;
 	bool audit_broken;
@@ -183,6 +186,12 @@ void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
 
 /* store_wal.c. Before the first write: notes what of the -wal changed on disk, if commits are lost by it. PAGE: bytes. */
 void store_wal_look(struct store *store, size_t page);
+
+/* store_last.c. Once it is read how far the database knows: notes it if it knew more. Then after each commit. */
+void store_last_look(struct store *store);
+void store_last_keep(struct store *store);
+int store_last_lower(struct store *store, int64_t at_us, struct err *err); /* before time falls to AT_US */
+void store_last_forget(const struct store *store);			   /* of a database that was here before */
 
 /* store_reserve.c. After each commit. */
 void store_reserve_keep(struct store *store);

@@ -7,7 +7,8 @@
  * the same generation: that frame was on disk, and changed. Then the database is behind the world,
  * as one that was restored is.
  *
- * Of the very last commit nobody can tell whether it rotted or was never written to its end.
+ * Of the very last commit the -wal does not tell whether it rotted or was never written to its end:
+ * that is store_last.c's matter.
  *
  * The checksum of a frame goes on from that of the frame before, as it was computed or, should that
  * one be the damaged one, as it stands there. File format: https://www.sqlite.org/fileformat2.html,

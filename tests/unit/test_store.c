@@ -131,6 +131,91 @@ START_TEST(test_fresh)
 }
 END_TEST
 
+/* A store that knows up to AT_US, as long as nothing is missed. */
+static void
+knows(int64_t at_us)
+{
+	struct store *store = open_store();
+
+	ck_assert_int_eq(store_highest(store), at_us);
+	ck_assert_int_eq(store_lost_commits(store), 0);
+	ck_assert_ptr_null(store_notes(store));
+	store_close(store);
+}
+
+static void
+commit_at(struct store *store, int64_t at_us)
+{
+	OK(store_begin(store, &err));
+	OK(store_number_put(store, "test", at_us, &err));
+	OK(store_commit(store, at_us, &err));
+}
+
+/* A clock that is put back takes nothing away, nor does one that is believed, nor a commit that is not made. */
+START_TEST(test_last_commit_by_the_clock)
+{
+	struct store *store;
+
+	make_folder();
+	store = open_store();
+	commit_at(store, 2000);
+	commit_at(store, 1000);
+	store_close(store);
+	knows(2000);
+
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_forget_highest(store, 1500, &err));
+	store_rollback(store);
+	ck_assert_int_eq(store_highest(store), 2000);
+	OK(store_begin(store, &err));
+	OK(store_commit(store, 1500, &err));
+	store_close(store);
+	knows(2000);
+
+	store = open_store();
+	OK(store_begin(store, &err));
+	OK(store_forget_highest(store, 1500, &err));
+	OK(store_commit(store, 1500, &err));
+	store_close(store);
+	knows(1500);
+	remove_folder();
+}
+END_TEST
+
+static void
+shell(const char *format)
+{
+	_cleanup_free_ char *command = xasprintf("cd %s && %s", folder, format);
+
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* An older copy is missed, a mark that rotted says nothing. */
+START_TEST(test_last_commit_missed)
+{
+	struct store *store;
+
+	make_folder();
+	store = open_store();
+	commit_at(store, 1000);
+	store_close(store);
+	shell("cp -p bmd.db older");
+	store = open_store();
+	commit_at(store, 2000);
+	store_close(store);
+	knows(2000);
+	shell("cp -p older bmd.db");
+	store = open_store();
+	ck_assert_int_eq(store_lost_commits(store), 1);
+	ck_assert_int_eq(store_restored(store), 1000);
+	store_close(store);
+	shell("printf x | dd of=bmd.db.last bs=1 seek=9 conv=notrunc status=none");
+	knows(1000);
+	remove_folder();
+}
+END_TEST
+
 static void
 overwrite(long offset, const char *bytes, size_t n)
 {
@@ -1584,7 +1669,7 @@ START_TEST(test_broken_disk)
 }
 END_TEST
 
-UNIT_MAIN("store", test_fresh, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
+UNIT_MAIN("store", test_fresh, test_last_commit_by_the_clock, test_last_commit_missed, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
 	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_audit_cut, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_needed, test_surplus, test_full_disk, test_broken_disk)
