@@ -838,7 +838,7 @@ a_kind(struct campaign *campaign, const char *program)
 static int
 how_many(struct campaign *campaign, const char *program, const struct phase *phase, int most)
 {
-	int less = (strcmp(program, "bmd") == 0 ? 1 : 4) * (phase ? 4 : 1);
+	int less = (strcmp(program, "bmd") == 0 ? 1 : 4) * (phase ? 16 : 1);
 
 	return order_of_magnitude(campaign, (most + less - 1) / less);
 }
