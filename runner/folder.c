@@ -18,6 +18,7 @@
 #include "common/failpoint.h"
 #include "common/run.h"
 #include "common/xalloc.h"
+#include "runner/begun.h"
 #include "runner/folder.h"
 
 #define RESULT_ROOM 16384
@@ -129,10 +130,11 @@ lock_take(struct folder *folder, struct err *err)
 }
 
 static int
-unclaimed(struct folder *folder, struct err *err)
+unclaimed(struct folder *folder, int64_t job, struct err *err)
 {
 	static const char *const names[] = {"started", "result"};
 	struct stat st;
+	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (fstatat(folder->fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0) {
@@ -144,6 +146,16 @@ unclaimed(struct folder *folder, struct err *err)
 		if (errno != ENOENT)
 			return err_errno(err, errno, "cannot look into the run folder of job %s",
 					 folder->name);
+	}
+	r = begun_is(folder->directory_fd, job);
+	if (r < 0)
+		return err_errno(err, -r, "cannot see whether job %s was begun before",
+				 folder->name);
+	if (r > 0) {
+		err_set(err, ERR_REFUSED,
+			"job %s was begun before, and its run folder was removed since (keep-runs)",
+			folder->name);
+		return -EEXIST;
 	}
 	return 0;
 }
@@ -165,7 +177,7 @@ folder_open(const char *run_directory, int64_t job, gid_t reader, struct folder 
 	if (r >= 0)
 		r = lock_take(folder, err);
 	if (r >= 0)
-		r = unclaimed(folder, err);
+		r = unclaimed(folder, job, err);
 	if (r < 0)
 		return r;
 	*ret_folder = TAKE(folder);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A folder is renamed first: from then on it is no run's, at once and whole. What is in it goes
- * then, now or, after a crash, with the next removal.
+ * That a job was begun is noted before its folder, which says so, goes (runner/begun.h). A folder
+ * is renamed first: from then on it is no run's, at once and whole. What is in it goes then, now
+ * or, after a crash, with the next removal.
  */
 #include "runner/prune.h"
 
@@ -18,6 +19,7 @@
 #include "common/failpoint.h"
 #include "common/run.h"
 #include "common/xalloc.h"
+#include "runner/begun.h"
 
 #define PREFIX "pruned."
 
@@ -113,6 +115,40 @@ remove_one(int at, int64_t job)
 	return remove_renamed(at, renamed);
 }
 
+/* Does the folder of JOB say that it was begun? 1, 0, or an error. */
+static int
+says_begun(int at, int64_t job)
+{
+	static const char *const names[] = {"started", "result"};
+	char path[40];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		(void)snprintf(path, sizeof(path), "%" PRId64 "/%s", job, names[i]);
+		if (faccessat(at, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return 1;
+		if (errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+static int
+note_begun(int at, const int64_t *jobs, size_t n)
+{
+	_cleanup_free_ int64_t *begun = xcalloc(n + 1, sizeof(*begun));
+	size_t found = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		r = says_begun(at, jobs[i]);
+		if (r > 0)
+			begun[found++] = jobs[i];
+	}
+	if (r >= 0 && found > 0)
+		r = begun_note(at, begun, found);
+	return r;
+}
+
 /* What a removal left that was broken off. */
 static int
 sweep(int at)
@@ -150,6 +186,12 @@ prune_folders(const char *directory, const int64_t *jobs, size_t n, struct err *
 	r = run_folder_highest(directory, &highest, err);
 	if (r < 0)
 		return r;
+	r = note_begun(at, jobs, n);
+	if (r < 0)
+		return err_errno(err, -r,
+				 "cannot note in the run directory %s which jobs were begun",
+				 directory);
+	failpoint("prune-noted");
 	r = sweep(at);
 	for (size_t i = 0; i < n; i++) {
 		int one = jobs[i] < highest ? remove_one(at, jobs[i]) : 0;

@@ -101,7 +101,7 @@ same refusal "bmd-run(8)" "$( (grep -ohE 'code = "[a-z]+"' runner/*.c; sed -n '/
     sed 's/"$//; s/.*"//' | sort -u)" "$(section man/bmd-run.8 'Runs that do not begin' | entries '')"
 same file "bmd-run(8)" "$( (grep -ohE '"(lock|started|events|result|control)"' runner/folder.c | sed 's/"\(.*\)"/JOB\/\1/'
     grep -ohE '"log"' common/runlog.c | sed 's/.*/JOB\/log/; p; s/$/.OFFSET/'
-    grep -ohE '"work"' runner/deploy.c | tr -d '"') | sort -u)" "$(section man/bmd-run.8 FILES | entries Pa)"
+    grep -ohE '"(work|begun)"' runner/deploy.c runner/begun.c | tr -d '"') | sort -u)" "$(section man/bmd-run.8 FILES | entries Pa)"
 
 # ---- bmd.conf(5) and bmd-plan(5): keys, section by section
 same key "bmd.conf(5), THE MAIN FILE" "$(of key main)" "$(section man/bmd.conf.5 'THE MAIN FILE' | entries Ic)"

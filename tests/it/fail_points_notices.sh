@@ -59,6 +59,14 @@ is "half removed" 1 "$(ls -d "$runs"/pruned.* | wc -l)"
 expect 0 bmctl reload
 few() { [ "$(folders)" = 10 ] && [ -z "$(ls -d "$runs"/pruned.* 2>/dev/null)" ]; }
 retry few || FAIL "folders: $(ls "$runs")"
+while [ "$(folders)" -lt 13 ]; do other; job=$(deploy "again-$(folders)"); whole "$job" again; done
+highest=$(ls "$runs" | grep -x '[0-9]*' | sort -n | tail -n 1)
+arm "$RUN" prune-noted
+expect 0 bmctl reload
+retry hit "$RUN" || FAIL "prune-noted was not passed"
+is "folders that are left" 13 "$(folders)"
+expect 0 bmctl reload
+retry few || FAIL "folders: $(ls "$runs")"
 other; next=$(deploy last)
 whole "$next" last
 is "the next id" $((highest + 1)) "$next"
