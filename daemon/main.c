@@ -290,15 +290,15 @@ reload_told(struct daemon *daemon, const struct store_audit *row, struct err *er
 	if (r >= 0)
 		r = store_refuse_low(daemon->store, err);
 	if (r >= 0)
-		r = store_savepoint(daemon->store, err);
+		r = turn_savepoint(daemon->turn, err);
 	if (r < 0)
 		return r;
 	r = audit_done(daemon->audit, row, err);
 	if (r >= 0)
 		r = reload(daemon, &warnings, err);
 	if (r >= 0)
-		return store_release(daemon->store, err);
-	store_rollback_savepoint(daemon->store);
+		return turn_release(daemon->turn, err);
+	turn_rollback_savepoint(daemon->turn);
 	return r;
 }
 

@@ -39,19 +39,18 @@ walk(struct records *records)
 static int
 portion(struct records *records, struct err *err)
 {
-	struct store *store = queue_store(records->queue);
 	int more, r = turn_begin(records->turn, err);
 
 	if (r >= 0)
-		r = store_savepoint(store, err);
+		r = turn_savepoint(records->turn, err);
 	if (r < 0)
 		return r;
 	more = queue_prune(records->queue, &records->at, clock_now_us(), err);
 	if (more < 0) {
-		(void)store_rollback_savepoint(store);
+		(void)turn_rollback_savepoint(records->turn);
 		return more;
 	}
-	r = store_release(store, err);
+	r = turn_release(records->turn, err);
 	return r < 0 ? r : more;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/turn.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "common/failpoint.h"
@@ -30,6 +31,7 @@ struct turn {
 	ev_idle awake;
 	struct effect *effects;
 	size_t neffects, room;
+	size_t before; /* so many of them were there at the savepoint */
 	bool ending; /* effects are being called: no second turn_end() inside */
 };
 
@@ -114,6 +116,46 @@ turn_after(struct turn *turn, void (*back)(void *arg, const struct err *failure)
 	XGROW(turn->effects, turn->neffects, turn->room);
 	turn->effects[turn->neffects++] =
 	    (struct effect){back, arg, store_in_transaction(turn->store)};
+}
+
+int
+turn_savepoint(struct turn *turn, struct err *err)
+{
+	turn->before = turn->neffects;
+	return store_savepoint(turn->store, err);
+}
+
+int
+turn_mark(struct turn *turn, struct err *err)
+{
+	turn->before = turn->neffects;
+	return store_mark(turn->store, err);
+}
+
+int
+turn_release(struct turn *turn, struct err *err)
+{
+	return store_release(turn->store, err);
+}
+
+/* At once, not at the end of the turn: whoever defers something once a turn may do so again. */
+bool
+turn_rollback_savepoint(struct turn *turn)
+{
+	_cleanup_free_ struct effect *undone = NULL;
+	_cleanup_err_ struct err failure = ERR_INIT;
+	size_t n = turn->neffects - turn->before;
+	bool alone = store_rollback_savepoint(turn->store);
+
+	if (n == 0)
+		return alone;
+	undone = xcalloc(n, sizeof(*undone));
+	memcpy(undone, turn->effects + turn->before, n * sizeof(*undone));
+	turn->neffects = turn->before;
+	(void)err_set(&failure, ERR_FAILED, "it was undone with what it belonged to");
+	for (size_t i = 0; i < n; i++)
+		undone[i].back(undone[i].arg, &failure);
+	return alone;
 }
 
 static bool

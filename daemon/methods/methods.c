@@ -242,19 +242,19 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	if (r >= 0 && !stops_something(row))
 		r = store_refuse_low(methods->store, err);
 	if (r >= 0)
-		r = row->kind == ADD_KIND ? store_mark(methods->store, err)
-					  : store_savepoint(methods->store, err);
+		r = row->kind == ADD_KIND ? turn_mark(methods->turn, err)
+					  : turn_savepoint(methods->turn, err);
 	if (r < 0)
 		return r;
 	r = change(request, row, key, &text, &done, err);
 	if (r < 0) {
-		if (!store_rollback_savepoint(methods->store) && r != -ENOSPC)
+		if (!turn_rollback_savepoint(methods->turn) && r != -ENOSPC)
 			log_error("%s was refused behind its first write, so that all that was asked "
 				  "with it is undone: %s",
 				  row->name, err->text);
 		return r;
 	}
-	r = store_release(methods->store, err);
+	r = turn_release(methods->turn, err);
 	if (r < 0)
 		return r;
 	if (request->kill_job)

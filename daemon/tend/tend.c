@@ -95,17 +95,17 @@ int
 tend_change(struct tend *tend, int (*what)(struct tend *tend, int64_t now_us, struct err *err),
 	    struct err *err)
 {
-	struct store *store = queue_store(tend->host->queue);
-	int r = turn_begin(tend->host->turn, err);
+	struct turn *turn = tend->host->turn;
+	int r = turn_begin(turn, err);
 
 	if (r >= 0)
-		r = store_savepoint(store, err);
+		r = turn_savepoint(turn, err);
 	if (r < 0)
 		return r;
 	r = what(tend, clock_now_us(), err);
 	if (r >= 0)
-		return store_release(store, err);
-	store_rollback_savepoint(store);
+		return turn_release(turn, err);
+	turn_rollback_savepoint(turn);
 	return r;
 }
 

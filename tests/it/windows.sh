@@ -109,6 +109,12 @@ is state queued "$(state "$id")"
 # One that waits can be let through as well.
 expect 0 bmctl reschedule "$id" --now --override-freeze "year end" --reason "after all"
 retry in_state "$id" succeeded || { expect 0 bmctl show "$id"; cat "$HOME_DIR/out"; FAIL "the override of a waiting job: $(state "$id")"; }
+# One that is refused behind it overrides nothing, and nothing says that it did.
+id=$(new bmctl deploy app 1.0/3 --to production --at +2h --no-follow)
+expect 8 bmctl reschedule "$id" --at +300d --override-freeze "year end" --reason "too far"
+is "no override" '{"windows":false,"freezes":[]}' "$(bmctl --json show "$id" | jq -c '.job.overrides // {windows:false,freezes:[]}')"
+! grep "job $id: .*overrid" "$HOME_DIR/bmd.log" || FAIL "the log tells of an override that was refused"
+expect 0 bmctl cancel "$id"
 bmd_stop
 [ "$(sqlite3 "$HOME_DIR/state/bmd.db" "SELECT count(*) FROM audit WHERE what = 'override' AND text LIKE '%year end%'")" = 2 ] ||
     FAIL "the overrides are not in the audit"

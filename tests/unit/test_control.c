@@ -60,6 +60,33 @@ store_in_transaction(const struct store *s)
 	return s->open;
 }
 
+/* ---- what turn.c parts its turns with; nobody here does ---- */
+
+int
+store_savepoint(struct store *s, struct err *err)
+{
+	(void)s;
+	return err_set(err, ERR_FAILED, "no savepoint here");
+}
+
+int
+store_mark(struct store *s, struct err *err)
+{
+	return store_savepoint(s, err);
+}
+
+int
+store_release(struct store *s, struct err *err)
+{
+	return store_savepoint(s, err);
+}
+
+bool
+store_rollback_savepoint(struct store *s)
+{
+	return store_savepoint(s, NULL) == 0;
+}
+
 /* ---- a clock that can be moved: libev asks this one ---- */
 
 static time_t moved;

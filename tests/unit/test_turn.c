@@ -14,7 +14,7 @@
 
 struct store {
 	bool open;
-	int begins, commits, rollbacks;
+	int begins, commits, rollbacks, parts;
 	int commit_result;
 };
 
@@ -54,11 +54,42 @@ store_in_transaction(const struct store *store)
 	return store->open;
 }
 
+int
+store_savepoint(struct store *store, struct err *err)
+{
+	(void)err;
+	ck_assert(store->open);
+	store->parts++;
+	return 0;
+}
+
+int
+store_mark(struct store *store, struct err *err)
+{
+	return store_savepoint(store, err);
+}
+
+int
+store_release(struct store *store, struct err *err)
+{
+	(void)err;
+	ck_assert_int_gt(store->parts--, 0);
+	return 0;
+}
+
+bool
+store_rollback_savepoint(struct store *store)
+{
+	ck_assert_int_gt(store->parts--, 0);
+	return true;
+}
+
 struct effect_log {
 	struct turn *turn;
 	struct store *store;
 	char said[4096];
 	int again; /* so many times more it begins a transaction and defers itself */
+	int undone;
 };
 
 static void
@@ -80,6 +111,17 @@ static void
 two(void *arg, const struct err *failure)
 {
 	say(arg, failure ? failure->text : "2 ");
+}
+
+/* Defers something else when it is undone, once. */
+static void
+undone(void *arg, const struct err *failure)
+{
+	struct effect_log *log = arg;
+
+	ck_assert_ptr_nonnull(failure);
+	if (log->undone++ == 0)
+		turn_after(log->turn, two, log);
 }
 
 static void
@@ -257,6 +299,34 @@ START_TEST(what_is_left_over_keeps_its_own)
 }
 END_TEST
 
+/* What was deferred since the savepoint goes with it, at once; what was there before waits for the commit as ever. */
+START_TEST(effects_go_with_their_part)
+{
+	struct store store = {0};
+	struct effect_log log = {0};
+
+	setup(&log, &store);
+	ck_assert_int_eq(turn_begin(log.turn, NULL), 0);
+	turn_after(log.turn, two, &log);
+	ck_assert_int_eq(turn_savepoint(log.turn, NULL), 0);
+	turn_after(log.turn, two, &log);
+	ck_assert_int_eq(turn_release(log.turn, NULL), 0);
+	ck_assert_int_eq(turn_savepoint(log.turn, NULL), 0);
+	ck_assert(turn_rollback_savepoint(log.turn));
+	ck_assert_int_eq(turn_mark(log.turn, NULL), 0);
+	for (int i = 0; i < 100; i++)
+		turn_after(log.turn, undone, &log);
+	ck_assert_str_eq(log.said, "");
+	ck_assert(turn_rollback_savepoint(log.turn));
+	ck_assert_int_eq(log.undone, 100);
+	ck_assert_str_eq(log.said, "");
+	turn_end(log.turn);
+	ck_assert_str_eq(log.said, "2 2 2 ");
+	ck_assert_int_eq(store.parts, 0);
+	turn_free(log.turn);
+}
+END_TEST
+
 /* No effect may leave and nothing may be tidied up: the process ends at once. */
 START_TEST(a_broken_database_ends_the_process)
 {
@@ -282,4 +352,5 @@ END_TEST
 
 UNIT_MAIN("turn", nothing_open_is_at_once, effects_leave_in_order_after_one_commit,
 	  an_effect_may_change_things_again, the_loop_never_sleeps_on_waiting_effects,
-	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs, what_is_left_over_keeps_its_own, a_broken_database_ends_the_process)
+	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs, what_is_left_over_keeps_its_own,
+	  effects_go_with_their_part, a_broken_database_ends_the_process)
