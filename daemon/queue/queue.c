@@ -21,6 +21,7 @@ queue_new(struct store *store, struct objects *objects)
 
 	queue->store = store;
 	queue->objects = objects;
+	queue->open = INT64_MAX;
 	return queue;
 }
 

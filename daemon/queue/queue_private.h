@@ -31,8 +31,7 @@ struct queue {
 	void (*tell)(const struct event *event, void *arg);
 	void *tell_arg;
 	int64_t highest; /* job id */
-	int64_t open;	 /* jobs that are not final, counted now and then */
-	int64_t added;	 /* since it was counted */
+	int64_t open;	 /* jobs that are not final, at the most; INT64_MAX: not counted yet */
 	struct queue_whole {
 		char digest[DIGEST_SIZE];
 		int64_t seen_us;

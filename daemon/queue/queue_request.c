@@ -14,7 +14,6 @@
 #define CLOCK_SLACK_US (60 * WHEN_SECOND) /* between the client's reading of a time and ours */
 #define GRACE_MIN_US   WHEN_SECOND /* no timer is exact: a grace of nothing would miss every time */
 #define GRACE_MAX_US   (INT64_C(3660) * 86400 * WHEN_SECOND)
-#define RECOUNT_EVERY  8192 /* added jobs */
 
 /* A request as it is understood, piece by piece. */
 struct asked {
@@ -535,14 +534,14 @@ queue_ahead(struct queue *queue, const struct job *job, const struct history *hi
 	return ahead_of(queue, job, job->id, history, ret_ahead, err);
 }
 
-/* No list grows without end: jobs that are not final are counted now and then. */
+/* No list grows without end. OPEN is never less than there are: what ended since it was counted shows when it matters. */
 static int
 check_room(struct queue *queue, struct err *err)
 {
 	int64_t counts[JOB_STATE_MAX_];
 	int r;
 
-	if (queue->added++ % RECOUNT_EVERY == 0) {
+	if (queue->open >= queue->conf->max_waiting) {
 		r = store_job_count(queue->store, counts, err);
 		if (r < 0)
 			return r;
@@ -550,7 +549,7 @@ check_room(struct queue *queue, struct err *err)
 		for (unsigned i = 0; i < JOB_STATE_MAX_; i++)
 			queue->open += counts[i];
 	}
-	if (queue->open + queue->added % RECOUNT_EVERY > queue->conf->max_waiting)
+	if (queue->open++ >= queue->conf->max_waiting)
 		return err_set(err, ERR_TOO_MANY,
 			       "%d jobs wait already (max-waiting): cancel some first",
 			       queue->conf->max_waiting);
@@ -562,7 +561,8 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	  struct err *err)
 {
 	const struct history_entry *live = history_live(history);
-	int r = job->schedule > 0 ? 0 : check_room(queue, err); /* schedules are counted themselves */
+	/* Schedules are counted themselves, and of a failed run there is one way back. */
+	int r = job->schedule > 0 || job->automatic ? 0 : check_room(queue, err);
 
 	if (r < 0)
 		return r;

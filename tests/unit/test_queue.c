@@ -1646,6 +1646,30 @@ START_TEST(test_many_waiting)
 }
 END_TEST
 
+/* What is over takes no room, whenever it was counted; and the way back of bmd's own needs none. */
+START_TEST(test_room)
+{
+	int64_t failed;
+
+	set_up_with("on-failure = \"redeploy\"", "max-waiting = 4\n");
+	three_builds();
+	for (int i = 0; i < 6; i++)
+		play(true, NULL, "succeeded"), play(false, "1.0/3", "succeeded");
+	add_build("1.1/1");
+	failed = ask(false, "1.1/1", 0);
+	look();
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_gt(ask(false, "1.0/1", now + 10 * MIN), 0);
+	refused(ask(false, "1.0/1", 0), ERR_TOO_MANY, "4 jobs wait already");
+	ck_assert_int_gt(ask(false, "1.0/1", now + 10 * MIN) > 0 ? 0 : 1, 0);
+	end(failed, "failed", true);
+	TEXT(state(failed), "failed");
+	look();
+	TEXT(said(started[nstarted - 1], "requested_by"), "bmd");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_bounded_looks)
 {
 	int looks = 0;
@@ -2035,4 +2059,4 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
-	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks)
+	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room)
