@@ -2,8 +2,8 @@
 /*
  * First deployments that somebody has to let go. A stage with approvers starts a build that never
  * succeeded on it only after one of them said so; what succeeded there needs nobody, for the way
- * back must not wait. An approval belongs to the job and outlives the rights of who gave it: it was
- * his to give.
+ * back must not wait. An approval belongs to the job and its build, and outlives the rights of who
+ * gave it: it was his to give.
  */
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
@@ -47,6 +47,15 @@ queue_approve(struct job *job, const struct queue_who *who, int64_t now_us)
 	free(job->approved_by);
 	job->approved_by = xstrdup(who->name);
 	job->approved_us = now_us;
+}
+
+void
+queue_approved_until(struct job *job, const struct build_ref *build)
+{
+	if (names_build_equal(&job->build, build))
+		return;
+	free(TAKE(job->approved_by));
+	job->approved_us = 0;
 }
 
 int

@@ -133,6 +133,8 @@ int queue_check_start(struct queue *queue, const struct job *job, int64_t now_us
 /* "1.0.2/3 never succeeded on production and needs the approval of members of ops: bmctl release 42" free() */
 char *queue_approval_text(struct queue *queue, const struct job *job);
 void queue_approve(struct job *job, const struct queue_who *who, int64_t now_us);
+/* JOB is going to deploy BUILD: what somebody let go was this one, or it is let go no more. */
+void queue_approved_until(struct job *job, const struct build_ref *build);
 int queue_check_approval(struct queue *queue, const struct job *job, struct err *err);
 /* May WHO say that BUILD is live on a stage, as settle and adopt do? */
 int queue_check_word(struct queue *queue, const char *application, const char *stage, const struct build_ref *build,

@@ -295,6 +295,7 @@ newest_of(struct queue *queue, struct job *job, struct err *err)
 				       job->application, job->wanted));
 	(void)snprintf(ref.release, sizeof(ref.release), "%s", job->wanted);
 	ref.number = active;
+	queue_approved_until(job, &ref);
 	job->build = ref;
 	return 0;
 }
@@ -311,6 +312,7 @@ queue_schedule_resolve(struct queue *queue, struct job *job, const struct histor
 		return newest_of(queue, job, err);
 	if (!live)
 		return nothing_live(job, err);
+	queue_approved_until(job, &live->build);
 	job->build = live->build;
 	return 0;
 }
@@ -320,6 +322,8 @@ queue_schedule_show(struct queue *queue, const struct job *job, struct build_ref
 {
 	struct history history = {0};
 	struct job now = *job; /* borrows what JOB owns */
+
+	now.approved_by = NULL; /* which is JOB's to forget */
 
 	if (!job->wanted || !waits(job->state) || job->state == JOB_STARTING)
 		return;

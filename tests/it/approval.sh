@@ -96,6 +96,26 @@ is "by himself" games "$(bmctl --json history -n 1 | jq -r '.jobs[0].approved.by
 expect 0 bmctl deploy shop 1.3/1 --to production --now --wait
 OK "an approver's own goes at once"
 
+# ---- an approval is of the build that was seen, not of one that took its place in the line
+expect 0 dev bmctl lock shop production --reason wait
+expect 0 dev bmctl build add shop 2.0
+expect 0 dev bmctl schedule add shop 2.0 --to production --on '*-*-* *:*:00/2'
+expect 0 dev bmctl unlock shop production
+held_for() { JOB=$(bmctl --json queue | jq ".jobs[] | select(.state == \"held\" and .release == \"2.0\") | .id") && [ -n "$JOB" ]; }
+retry held_for || FAIL "an occurrence with a build that nobody let go is not held"
+is "why" "2.0/1 never succeeded on production and needs the approval of members of bin, members of daemon: bmctl release $JOB" "$(job "$JOB" waits_for.text)"
+expect 0 dev bmctl lock shop production --reason wait
+expect 0 boss bmctl release "$JOB"
+expect 0 dev bmctl build add shop 2.0
+expect 0 dev bmctl unlock shop production
+retry in_state "$JOB" held || FAIL "2.0/2 starts, which nobody let go"
+is "why" "2.0/2 never succeeded on production and needs the approval of members of bin, members of daemon: bmctl release $JOB" "$(job "$JOB" waits_for.text)"
+expect 0 boss bmctl release "$JOB"
+retry in_state "$JOB" succeeded
+is "what ran" 2 "$(job "$JOB" build)"
+OK "an approval is of one build"
+expect 0 dev bmctl schedule remove 1
+
 # ---- approvers that came after the request
 application shop <<'CONF'
     stages = {"testing", "production"}
