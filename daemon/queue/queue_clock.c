@@ -44,6 +44,26 @@ queue_steady_us(const struct queue *queue, int64_t now_us)
 	return now_us - queue->clock.stepped_us;
 }
 
+int64_t
+queue_asked_us(const struct history *history, int64_t now_us)
+{
+	int64_t failed_us = history->dirty ? history->unfinished.since_us : 0;
+
+	return now_us > failed_us ? now_us : failed_us + 1;
+}
+
+int
+queue_failed_us(struct queue *queue, const char *application, const char *stage, int64_t now_us,
+		int64_t *ret_us, struct err *err)
+{
+	int64_t asked_us;
+	int r = store_job_last_asked(queue->store, application, stage, &asked_us, err);
+
+	if (r == 0)
+		*ret_us = now_us > asked_us ? now_us : asked_us;
+	return r;
+}
+
 bool
 queue_by_boot(const struct queue *queue, const struct job *job)
 {

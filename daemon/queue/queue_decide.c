@@ -109,6 +109,8 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 	_cleanup_json_ json_t *ahead = NULL;
 	struct history history = {0};
 	struct store_stage stage;
+	bool waited = job->timed;
+	int64_t asked_us;
 	enum job_state to;
 	int r;
 
@@ -126,12 +128,16 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 		r = queue_history_get(queue, job->application, job->stage, &history, err);
 	if (r == 0)
 		r = queue_ahead(queue, job, &history, &ahead, err);
+	asked_us = queue_asked_us(&history, now_us);
 	history_clear(&history);
 	if (r < 0)
 		return r;
 	add_ids(job->ahead, ahead);
+	/* From now on it waits for a time, and must not overwrite what goes live until then. */
+	if (!waited && job->timed && !job->redeploy && job->if_changed == JOB_RUN)
+		job->if_changed = JOB_HOLD;
 	job->grace_from_us = job->due_us;
-	job->asked_us = now_us;
+	job->asked_us = asked_us;
 	job->not_before_us = 0;
 	job->attempts = 0;
 	free(job->message);
@@ -231,7 +237,7 @@ let_go(struct queue *queue, struct job *job, const struct queue_who *who, int64_
 		json_decref(job->ahead);
 		job->ahead = ahead;
 		job->grace_from_us = job->due_us > now_us ? job->due_us : now_us;
-		job->asked_us = now_us;
+		job->asked_us = queue_asked_us(&history, now_us);
 		if (who->operates)
 			job->answers_uid = who->uid;
 		job->not_before_us = 0;
@@ -404,9 +410,9 @@ queue_settle(struct queue *queue, const char *application, const char *stage,
 		r = settle_build(queue, &history, &at, build, who, now_us, err);
 	} else if (!at.dirty) {
 		/* A run that left it dirty stays known: it tells the way back. */
+		r = queue_failed_us(queue, application, stage, now_us, &at.dirty_us, err);
 		at.dirty = true;
 		at.dirty_job = 0;
-		at.dirty_us = now_us;
 	}
 	if (r == 0)
 		r = store_stage_put(queue->store, &at, err);

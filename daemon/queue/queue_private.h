@@ -99,6 +99,10 @@ char *queue_lock_text(const struct store_stage *stage, int64_t now_us);
 /* Sets due, zone and texts of JOB from WHEN. BAD_TIME, INVALID_PARAMETER; horizon is not looked at.
  */
 int queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err);
+/* When something is asked for, and when a stage was left unfinished: NOW, but in the order in which it happened, whatever the clock says.
+ * What is asked for after a failure is never held by it. */
+int64_t queue_asked_us(const struct history *history, int64_t now_us);
+int queue_failed_us(struct queue *queue, const char *application, const char *stage, int64_t now_us, int64_t *ret_us, struct err *err);
 /* The jobs ahead of JOB (its own id left out), the running one first. New array. */
 int queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
 		json_t **ret_ahead, struct err *err);

@@ -567,7 +567,8 @@ queue_add(struct queue *queue, struct job *job, const struct history *history, i
 	if (r < 0)
 		return r;
 	job->id = ++queue->highest;
-	job->created_us = job->asked_us = now_us;
+	job->created_us = now_us;
+	job->asked_us = queue_asked_us(history, now_us);
 	job->answers_uid = job->uid;
 	job->grace_from_us = job->due_us;
 	job->expected = live ? live->build : (struct build_ref){0};

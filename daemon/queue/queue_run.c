@@ -556,10 +556,11 @@ unfinished(struct queue *queue, const struct job *job, bool occupied, int64_t no
 		return r;
 	stage.dirty = true;
 	stage.dirty_job = job->id;
-	stage.dirty_us = now_us;
+	r = queue_failed_us(queue, job->application, job->stage, now_us, &stage.dirty_us, err);
 	if (occupied)
 		stage.occupied_job = job->id;
-	r = store_stage_put(queue->store, &stage, err);
+	if (r == 0)
+		r = store_stage_put(queue->store, &stage, err);
 	store_stage_clear(&stage);
 	return r < 0 ? r : apply_policy(queue, job, now_us, err);
 }

@@ -246,6 +246,8 @@ int store_job_count(struct store *store, int64_t ret_counts[JOB_STATE_MAX_], str
 /* Of one stage: how many there are, and how many of them run. */
 int store_job_count_stage(struct store *store, const char *application, const char *stage, int64_t *ret_open, int64_t *ret_running,
 			  struct err *err);
+/* When the newest request of those that wait on a stage was made; 0: none waits. */
+int store_job_last_asked(struct store *store, const char *application, const char *stage, int64_t *ret_us, struct err *err);
 /* The job of a stage that ended last as failed or lost, whatever came after; 0 if none. */
 int store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
 bool store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build);

@@ -76,6 +76,7 @@
 	X(NEXT_DUE,	  "SELECT min(due_us) FROM jobs WHERE state = 'scheduled'") \
 	X(COUNT,	  "SELECT state, count(*) FROM jobs INDEXED BY jobs_waiting WHERE final = 0 GROUP BY state") \
 	X(COUNT_STAGE,	  "SELECT count(*), coalesce(sum(state = 'running'), 0) FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0") \
+	X(LAST_ASKED,	  "SELECT coalesce(max(asked_us), 0) FROM jobs WHERE application = ?1 AND stage = ?2 AND final = 0") \
 	X(LAST_FAILED,	  "SELECT id, finished_us FROM jobs WHERE application = ?1 AND stage = ?2 AND " STORE_FAILED \
 			  " ORDER BY finished_us DESC LIMIT 1") \
 	X(LAST_RUN,	  "SELECT id, plan_digest, finished_us FROM jobs WHERE began = 1 AND application = ?1" \
@@ -591,6 +592,16 @@ store_job_count_stage(struct store *store, const char *application, const char *
 	*ret_running = store_read_int(st, 1);
 	(void)sqlite3_reset(st);
 	return 0;
+}
+
+int
+store_job_last_asked(struct store *store, const char *application, const char *stage,
+		     int64_t *ret_us, struct err *err)
+{
+	sqlite3_stmt *st = statement(store, S_LAST_ASKED);
+
+	store_bind_stage(st, application, stage);
+	return store_number(store, st, 0, ret_us, err);
 }
 
 int

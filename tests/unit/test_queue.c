@@ -831,6 +831,18 @@ START_TEST(test_reschedule)
 	TEXT(state(id), "running");
 	ck_assert_int_lt(queue_reschedule(queue, id, &when, now, &job, &err), 0);
 	HAS(err.text, "cannot be moved");
+	end(id, "succeeded", true);
+	/* One that would have started at once, and now waits for a time, is guarded as one that did from the beginning. */
+	TEXT(live(), "1.0/2");
+	id = ask(false, "1.0/1", 0);
+	when = (struct queue_when){.at_us = now + 10 * MIN};
+	OK(queue_reschedule(queue, id, &when, now, &job, &err));
+	job_clear(&job);
+	play(false, "1.0/3", "succeeded");
+	now += 10 * MIN;
+	look();
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "1.0/3 went live on production meanwhile");
 	tear_down();
 }
 END_TEST
@@ -1646,6 +1658,33 @@ START_TEST(test_many_waiting)
 }
 END_TEST
 
+/* Which of the two came first is no matter of a clock that may be put back in between. */
+START_TEST(test_failure_and_clock)
+{
+	int64_t failed, before, after;
+
+	set_up();
+	three_builds();
+	add_build("1.1/1");
+	failed = ask(false, "1.1/1", 0);
+	look();
+	before = ask(false, "1.0/3", now + 30 * MIN);
+	now -= MIN;
+	end(failed, "failed", true);
+	now -= MIN;
+	after = ask(false, "1.0/2", now + 20 * MIN);
+	now += 20 * MIN;
+	look();
+	TEXT(state(after), "running");
+	end(after, "failed", true);
+	now += 20 * MIN;
+	look();
+	TEXT(state(before), "held");
+	HAS(said(before, "waits_for"), "left production unfinished");
+	tear_down();
+}
+END_TEST
+
 /* What is over takes no room, whenever it was counted; and the way back of bmd's own needs none. */
 START_TEST(test_room)
 {
@@ -2059,4 +2098,5 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
-	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room)
+	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room,
+	  test_failure_and_clock)
