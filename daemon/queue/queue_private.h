@@ -185,6 +185,10 @@ int queue_schedule_next(struct queue *queue, const struct store_schedule *schedu
 /* Cancels the job of SCHEDULE that waits; its occurrence is not done with. RET_JOB: 0 if there was none, or it is being started. */
 int queue_schedule_withdraw(struct queue *queue, int64_t schedule, const char *by, const char *why, int64_t now_us, int64_t *ret_job,
 			    struct err *err);
+/* Cancels JOB; its occurrence is not done with. */
+int queue_schedule_take_back(struct queue *queue, struct job *job, const char *by, const char *why, int64_t now_us, struct err *err);
+/* Was the schedule of JOB paused or removed since JOB is on its way? RET_WHY: free(). */
+bool queue_schedule_stopped(struct queue *queue, const struct job *job, char **ret_why);
 /* JOB has left the state FROM: when it waits no more, its occurrence is done with, and the next one comes. */
 int queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state from, struct err *err);
 /* JOB is due: of several occurrences that have passed, it stands for the last. 1: it is not due any more. */

@@ -232,6 +232,38 @@ queue_starting(struct queue *queue, struct job *job, const char *run, const char
 	return queue_move(queue, job, JOB_STARTING, err);
 }
 
+/* What was said while bmd-run was made ready counts as well: until now nothing of the job has begun. */
+static int
+check_still(struct queue *queue, const struct job *job, int64_t now_us, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	struct store_build build;
+	struct store_stage at;
+	int r;
+
+	if (queue_drained(queue)) {
+		text = queue_drain_text(queue, now_us);
+		return err_set(err, ERR_REFUSED, "%s", text);
+	}
+	r = store_stage_get(queue->store, job->application, job->stage, &at, err);
+	if (r < 0)
+		return r;
+	if (queue_locked_now(queue, &at, now_us)) {
+		text = queue_lock_text(&at, now_us);
+		r = err_set(err, ERR_REFUSED, "%s", text);
+	}
+	store_stage_clear(&at);
+	if (r == 0)
+		r = store_build_get(queue->store, job->application, &job->build, &build, err);
+	if (r < 0)
+		return r;
+	r = queue_check_rejected(&build, err);
+	store_build_clear(&build);
+	if (r == 0 && queue_schedule_stopped(queue, job, &text))
+		r = err_set(err, ERR_REFUSED, "%s", text);
+	return r;
+}
+
 int
 queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, struct err *err)
 {
@@ -240,11 +272,10 @@ queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, 
 
 	if (r < 0)
 		return r;
-	if (job.state != JOB_STARTING) {
-		r = stale(&job, err);
-	} else {
+	r = job.state == JOB_STARTING ? check_still(queue, &job, now_us, err) : stale(&job, err);
+	if (r == 0) {
+		/* Its attempts count on: that a run is told to begin is not that it did. */
 		job.started_us = now_us;
-		job.attempts = 0;
 		job.not_before_us = 0;
 		r = queue_move(queue, &job, JOB_RUNNING, err);
 		if (r == 0)
@@ -267,7 +298,7 @@ static int
 not_started(struct queue *queue, struct job *job, const char *reason, bool hold, int64_t now_us,
 	    struct err *err)
 {
-	_cleanup_free_ char *by = NULL;
+	_cleanup_free_ char *by = NULL, *why = NULL;
 	int64_t running;
 	int r;
 
@@ -277,6 +308,8 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 		return queue_end(queue, job, JOB_CANCELLED, by, now_us,
 				 "cancelled before it started", err);
 	}
+	if (queue_schedule_stopped(queue, job, &why))
+		return queue_schedule_take_back(queue, job, "bmd", why, now_us, err);
 	job->attempts++;
 	if (hold)
 		return queue_hold(queue, job, err, "%s", reason);

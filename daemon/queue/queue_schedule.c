@@ -173,6 +173,18 @@ done_with(struct queue *queue, const struct job *job, struct store_schedule *sch
 	return r < 0 ? r : queue_schedule_next(queue, schedule, NULL, moment_us, err);
 }
 
+int
+queue_schedule_take_back(struct queue *queue, struct job *job, const char *by, const char *why,
+			 int64_t now_us, struct err *err)
+{
+	int r;
+
+	queue->withdrawn = job->id;
+	r = queue_end(queue, job, JOB_CANCELLED, by, now_us, why, err);
+	queue->withdrawn = 0;
+	return r;
+}
+
 /* Its run turns out not to have begun: it waits again, and the next one must not wait beside it. */
 static int
 waits_again(struct queue *queue, const struct job *job, struct store_schedule *schedule,
@@ -191,11 +203,8 @@ waits_again(struct queue *queue, const struct job *job, struct store_schedule *s
 		return r;
 	schedule->after_us = job->occurrence_us;
 	r = store_schedule_put(queue->store, schedule, err);
-	if (r == 0 && other.state != JOB_STARTING) {
-		queue->withdrawn = other.id;
-		r = queue_end(queue, &other, JOB_CANCELLED, "bmd", other.created_us, why, err);
-		queue->withdrawn = 0;
-	}
+	if (r == 0 && other.state != JOB_STARTING)
+		r = queue_schedule_take_back(queue, &other, "bmd", why, other.created_us, err);
 	job_clear(&other);
 	return r;
 }
@@ -614,6 +623,25 @@ queue_schedule_find(struct queue *queue, const struct queue_eyes *eyes, int64_t 
 
 /* ---- removed, paused, resumed ---- */
 
+bool
+queue_schedule_stopped(struct queue *queue, const struct job *job, char **ret_why)
+{
+	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
+	int r = job->schedule > 0
+		    ? store_schedule_get(queue->store, job->schedule, &schedule, NULL)
+		    : 0;
+
+	if (r == -ENOENT)
+		*ret_why = xasprintf("schedule %lld was removed before it started",
+				     (long long)job->schedule);
+	else if (r == 0 && schedule.paused_by)
+		*ret_why = xasprintf("schedule %lld was paused by %s before it started",
+				     (long long)job->schedule, schedule.paused_by);
+	else
+		return false;
+	return true;
+}
+
 int
 queue_schedule_withdraw(struct queue *queue, int64_t schedule, const char *by, const char *why,
 			int64_t now_us, int64_t *ret_job, struct err *err)
@@ -631,9 +659,7 @@ queue_schedule_withdraw(struct queue *queue, int64_t schedule, const char *by, c
 	if (job.state == JOB_STARTING) {
 		id = 0;
 	} else {
-		queue->withdrawn = id;
-		r = queue_end(queue, &job, JOB_CANCELLED, by, now_us, why, err);
-		queue->withdrawn = 0;
+		r = queue_schedule_take_back(queue, &job, by, why, now_us, err);
 	}
 	job_clear(&job);
 	*ret_job = r == 0 ? id : 0;

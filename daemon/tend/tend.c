@@ -233,9 +233,16 @@ got_refused(struct tend *tend, const json_t *object)
 			     !strcmp(code, "artifact") || !strcmp(code, "signature") ||
 			     !strcmp(code, "permission"));
 
+	if (!message)
+		message = "bmd-run refused the run";
 	/* "locked" is a bmd-run of a moment ago that is just leaving: the back-off waits for it. */
-	if (tend->phase == REQUESTED)
-		tend_not_started(tend, message ? message : "bmd-run refused the run", hold);
+	if (tend->phase == REQUESTED) {
+		tend_not_started(tend, message, hold);
+	} else if (tend->phase == GOING) { /* its folder will say that it never began, and this is why */
+		free(tend->refusal);
+		tend->refusal = xstrdup(message);
+		tend->hold = hold;
+	}
 }
 
 /* After each commit with events: those who follow the job look again. */
@@ -467,6 +474,7 @@ tend_free(struct tend *tend)
 	free(tend->end_text);
 	free(tend->cancel_by);
 	free(tend->problem);
+	free(tend->refusal);
 	free(tend);
 }
 

@@ -250,7 +250,9 @@ tend_decide(struct tend *tend)
 		tend_ended(tend, &folder.result);
 		return;
 	case TEND_NEVER_BEGAN:
-		tend_not_started(tend, "bmd-run ended before the first step", false);
+		tend_not_started(tend,
+				 tend->refusal ? tend->refusal : "bmd-run ended before the first step",
+				 tend->refusal && tend->hold);
 		return;
 	case TEND_FOREIGN:
 		conflict(tend);

@@ -45,6 +45,7 @@ struct tend {
 	struct run_result result;
 	char *end_text;
 	bool hold, occupied;
+	char *refusal; /* what bmd-run said when it was told to go and could not claim the run; NULL: nothing */
 
 	char *problem; /* the folder could not be read, or the end not be committed; NULL: neither */
 	int holds;     /* effects of the turn that still point here */

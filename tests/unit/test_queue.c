@@ -1013,6 +1013,74 @@ START_TEST(test_back_off_beside_runs)
 }
 END_TEST
 
+/* That a run is told to begin is not that it did: starts that do not happen are counted on. */
+START_TEST(test_told_to_go)
+{
+	char run[RUN_ID_SIZE];
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	for (int i = 0; i < 8; i++) {
+		look();
+		TEXT(state(id), "running");
+		OK(queue_not_started(queue, id, run, "cannot make started", false, now, &err));
+		now += MIN;
+	}
+	TEXT(state(id), "held");
+	HAS(said(id, "waits_for"), "8 starts in a row did not happen: cannot make started");
+	tear_down();
+}
+END_TEST
+
+static void
+not_now(int64_t id, const char *why)
+{
+	char run[RUN_ID_SIZE];
+
+	snprintf(run, sizeof(run), "%032lld", (long long)id);
+	TEXT(state(id), "starting");
+	ck_assert_int_lt(queue_running(queue, id, run, now, &err), 0);
+	HAS(err.text, why);
+	OK(queue_not_started(queue, id, run, err.text, false, now, &err));
+	err_clear(&err);
+	TEXT(state(id), "queued");
+	now += MIN;
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+}
+
+/* What is said between the start of bmd-run and *go* counts. */
+START_TEST(test_stopped_while_starting)
+{
+	json_t *warnings = NULL;
+	struct build_ref build;
+	int64_t id;
+
+	set_up();
+	add_build("1.0/1");
+	id = ask(false, "1.0/1", 0);
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	OK(queue_lock(queue, "shop", "production", "freeze", 0, &ben, now, &err));
+	not_now(id, "production is locked by ben");
+	TEXT(state(id), "queued");
+	OK(queue_unlock(queue, "shop", "production", &err));
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	queue_drain(queue, NULL, &ben, now);
+	not_now(id, "drained by ben");
+	TEXT(state(id), "queued");
+	queue_undrain(queue, &ben);
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	build = ref("1.0/1");
+	OK(queue_reject(queue, "shop", &build, "bad", &ben, now, &warnings, &err));
+	json_decref(warnings);
+	not_now(id, "1.0/1 was rejected by ben");
+	TEXT(state(id), "held");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_foreign_results)
 {
 	struct run_result result = {.state = "succeeded"};
@@ -2092,11 +2160,12 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_on_time, test_missed, test_guard, test_two_timed_in_a_row, test_failure_holds,
 	  test_failure_continues, test_failure_goes_back, test_did_not_begin,
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
-	  test_times, test_asked_for, test_settle, test_back_off, test_back_off_beside_runs, test_foreign_results,
-	  test_after_downtime, test_doubted_clock, test_doubted_line, test_elapsed,
-	  test_elapsed_other_boot, test_lapses, test_postponed_downtime, test_backoff_and_clock,
-	  test_doubted_window, test_doubted_lock, test_started_before_downtime, test_no_grace,
+	  test_times, test_asked_for, test_settle, test_back_off, test_back_off_beside_runs,
+	  test_told_to_go, test_stopped_while_starting, test_foreign_results, test_after_downtime,
+	  test_doubted_clock, test_doubted_line, test_elapsed, test_elapsed_other_boot,
+	  test_lapses, test_postponed_downtime, test_backoff_and_clock, test_doubted_window,
+	  test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
-	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped,
-	  test_kept_folders, test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room,
+	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped, test_kept_folders,
+	  test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room,
 	  test_failure_and_clock)

@@ -813,6 +813,37 @@ START_TEST(test_start_that_did_not_happen)
 }
 END_TEST
 
+/* Paused while bmd-run gets ready: it is not told to go, and does not wait again. */
+START_TEST(test_paused_while_starting)
+{
+	struct store_schedule schedule;
+	char run[RUN_ID_SIZE];
+	int64_t id, job, cancelled;
+
+	set_up();
+	id = add("1.0", "*:0/10", NULL);
+	job = waiting(id);
+	now = T0 + 10 * MIN;
+	look_and(&now);
+	ck_assert_int_eq(starting, job);
+	schedule = get(id);
+	OK(queue_schedule_pause(queue, &schedule, "inventory", &ana, now, &cancelled, &err));
+	store_schedule_clear(&schedule);
+	snprintf(run, sizeof(run), "%032lld", (long long)job);
+	ck_assert_int_lt(queue_running(queue, job, run, now, &err), 0);
+	HAS(err.text, "schedule 1 was paused by ana");
+	OK(queue_not_started(queue, job, run, err.text, false, now, &err));
+	TEXT(of(job, "state"), "cancelled");
+	ck_assert_int_eq(open_jobs(), 0);
+	/* Its occurrence is not done with. */
+	schedule = get(id);
+	OK(queue_schedule_resume(queue, &schedule, now, &err));
+	store_schedule_clear(&schedule);
+	TEXT(of(waiting(id), "due"), "2026-11-22T23:10:00.000000Z");
+	tear_down();
+}
+END_TEST
+
 /* What a failed run holds: not the way back, which "live" is. */
 START_TEST(test_dirty_stage)
 {
@@ -1183,6 +1214,7 @@ main(void)
 	tcase_add_test(plays, test_pause_and_resume);
 	tcase_add_test(plays, test_remove);
 	tcase_add_test(plays, test_start_that_did_not_happen);
+	tcase_add_test(plays, test_paused_while_starting);
 	tcase_add_test(plays, test_dirty_stage);
 	tcase_add_test(plays, test_refused);
 	tcase_add_test(plays, test_sections);
