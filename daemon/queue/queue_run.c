@@ -322,8 +322,8 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	if (r < 0)
 		return r;
 	/* Where others run, bmd-run can be started: what this one lacks, a connection of bmd-run.socket or memory, they may have,
-	 * and that passes. */
-	if (job->attempts >= START_ATTEMPTS && running == 0)
+	 * and that passes. One that was told to go had both. */
+	if (job->attempts >= START_ATTEMPTS && (running == 0 || job->state == JOB_RUNNING))
 		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s",
 				  job->attempts, reason);
 	job->not_before_us = now_us + backoff_us(job->attempts);
