@@ -32,7 +32,7 @@
 #define CLIENTS_UID 128	  /* CONTROL_CLIENTS_UID */
 #define ROOT_PLACES 16	  /* CONTROL_RESERVE */
 #define CACHE_KIB   4000  /* PRAGMA cache_size */
-#define SERVED_MS   20000 /* how fast is what pulse measures */
+#define SERVED_MS   5000  /* how fast is what pulse measures */
 
 static struct {
 	struct sockaddr_un to;
