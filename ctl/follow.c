@@ -60,10 +60,17 @@ stream_again(struct stream *stream, int64_t deadline, struct err *err)
 	r = client_wait(NULL, 0, now + PAUSE_US < until ? now + PAUSE_US : until);
 	if (r == -EINTR)
 		return r;
-	if ((r = client_reconnect(stream->client, until, err)) < 0)
-		return r == -ECONNREFUSED && client_clock() >= deadline ? -ETIMEDOUT : r;
-	err_clear(err);
-	return client_start(stream->client, method, stream->parameters, true, err);
+	/* Who took the connection may be ending, and nobody be there for the question yet. */
+	do {
+		r = client_reconnect(stream->client, until, err);
+		if (r == -ECONNREFUSED && until == deadline)
+			return client_wait(NULL, 0, deadline); /* its last try is a little earlier */
+		if (r < 0)
+			return r;
+		err_clear(err);
+		r = client_start(stream->client, method, stream->parameters, true, err);
+	} while (r == -ECONNREFUSED && client_clock() < until);
+	return r;
 }
 
 static int
