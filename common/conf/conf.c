@@ -52,6 +52,8 @@ compare_problems(const void *a, const void *b)
 {
 	const struct conf_problem *x = a, *y = b;
 
+	if (x->cause != y->cause)
+		return x->cause ? -1 : 1;
 	if (x->order != y->order)
 		return x->order < y->order ? -1 : 1;
 	if (x->line != y->line)
@@ -650,6 +652,9 @@ finish(struct conf_parse *parse, int r, struct conf **ret_conf, struct conf_prob
 	r = asked < 0 ? asked : r;
 	settle(parse);
 	conf_check(parse);
+	/* First what could not be read: whoever has room for three of them wants these. */
+	for (size_t i = 0; i < parse->nproblems; i++)
+		parse->problems[i].cause = !parse->sources[parse->problems[i].order]->root;
 	if (parse->nproblems > 0)
 		qsort(parse->problems, parse->nproblems, sizeof(*parse->problems),
 		      compare_problems);

@@ -120,6 +120,7 @@ struct conf_origin {
 };
 
 struct conf_problem {
+	bool cause;	      /* its source could not be read: others may only follow from it */
 	size_t order, serial; /* of its source */
 	int line;
 	char *text;
