@@ -79,6 +79,8 @@ sed -n '/^CapabilityBoundingSet=/,/^SystemCallArch/p' "$folder/bmd.service" | gr
         case $key in AmbientCapabilities) continue ;; esac
         grep -q "^$key=" "$top_srcdir/systemd/fork.conf" || echo "$key"
     done >"$folder/left"
+grep -qx StateDirectory= "$top_srcdir/systemd/fork.conf" || bad "fork.conf: systemd gives the state to an owner at each start"
+! grep -n '^[a-zA-Z!+=~^-]* /var/lib/bmd ' "$top_srcdir/systemd/bmd.tmpfiles.conf" || bad "tmpfiles gives the state away at each boot"
 [ ! -s "$folder/left" ] || bad "fork.conf leaves of the sandbox:" $(cat "$folder/left")
 [ $failed = 0 ] && echo "units: systemd is content"
 exit $failed
