@@ -56,6 +56,32 @@ CONF
     echo '}'
 } >"$ETC/applications.d/many.conf"
 echo 'plan "short" { step "one" { run = "sleep 0.2" } }' >"$ETC/plans.d/short.conf"
+# A step that ends badly, one with a secret, and stages for requests that lie open.
+cat >"$ETC/applications.d/plays.conf" <<'CONF'
+application "ending" { user = "deploy"  stages = {"here"}  stage "here" { plan = "ending" } }
+plan "ending" { step "seven" { run = 'touch "/srv/test/ending.$BM_JOB"; while [ -e /srv/test/hold ]; do sleep 0.1; done; exit 7' } }
+application "secret" { user = "deploy"  secrets = {"TOKEN=credential:token"}  stages = {"here"}  stage "here" { plan = "secret" } }
+plan "secret" { step "use" { secrets = {"TOKEN"}
+    run = 'cat "$TOKEN_FILE"; tr a-z b-za <"$TOKEN_FILE"' } }
+application "calls" { stages = {"c1", "c2", "c3", "c4"}  user = "deploy"
+    stage "c1" { plan = "short" }  stage "c2" { plan = "short" }  stage "c3" { plan = "short" }  stage "c4" { plan = "short" } }
+CONF
+echo staple-of-the-house >"$ROOT/srv/token"
+chmod 600 "$ROOT/srv/token"
+# Client N: asks, requests and cancels by turns, until it has called 250 times and /srv/test/restarted is there.
+cat >"$ROOT/srv/calls" <<'SH'
+n=0
+while [ $n -lt 250 ] || [ ! -e /srv/test/restarted ]; do
+    n=$((n + 1))
+    case $((n % 4)) in
+    0) bmctl status >/dev/null ;;
+    3) bmctl cancel "$id" >/dev/null && echo "cancelled $id" ;;
+    *) job=$(bmctl --json deploy calls 1 --to "c$1" --at +20h --reason "call $1.$n") && id=$(echo "$job" | jq .job.id) &&
+        echo "accepted $id call $1.$n" ;;
+    esac || { echo "failed $n"; exit 1; }
+done
+echo "called $n"
+SH
 for release in 1.0.1 1.0.2 1.0.3; do
     mkdir -p "$ROOT/srv/builds/$release"
     echo "$release" >"$ROOT/srv/builds/$release/index"
@@ -151,6 +177,36 @@ retry inside test -e "/var/lib/bmd-run/$flight/result" || FAIL "the run did not 
 ends "$flight" succeeded # the socket starts bmd
 OK "a run in flight over restart, kill, daemon-reexec and stop: its true result is recorded"
 
+# Not every end is a good one: the step exits with 7 while bmd is stopped, is killed, or with somebody waiting over a restart.
+bm build add ending 1 >/dev/null || FAIL "build add"
+for end in stop kill restart; do
+    inside touch /srv/test/hold
+    flight=$(queue deploy ending 1 --to here --now --reason "$end")
+    retry inside test -e "/srv/test/ending.$flight" || { bm show "$flight"; FAIL "job $flight does not run"; }
+    case $end in
+    stop) inside systemctl stop bmd.service 2>/dev/null ;;
+    kill) inside systemctl kill -s KILL bmd.service ;;
+    restart)
+        bm wait "$flight" >"$WORK/waited" 2>&1 &
+        waiting=$!
+        bm log -f "$flight" >"$WORK/followed" 2>&1 &
+        following=$!
+        inside systemctl restart bmd && inside systemctl restart bmd || FAIL "restart"
+        ;;
+    esac
+    inside rm /srv/test/hold
+    retry inside test -e "/var/lib/bmd-run/$flight/result" || FAIL "the run does not end over a $end of bmd"
+    [ $end != stop ] || is "bmd meanwhile" inactive "$(inside systemctl is-active bmd)"
+    ends "$flight" failed
+    is "exit code of the step, over a $end" "7 seven" "$(job "$flight" exit_code) $(job "$flight" failed_step)"
+    [ $end = restart ] || continue
+    wait $waiting
+    is "exit code of bmctl wait over two restarts" "1 1" "$? $(grep -c "^job $flight failed" "$WORK/waited")"
+    wait $following
+    is "exit code of bmctl log -f over two restarts" "0 1" "$? $(grep -c "^job $flight failed" "$WORK/followed")"
+done
+OK "a step that exits with 7 while bmd is stopped, killed, restarted: failed, and its exit code"
+
 late=$(queue deploy shop 1.0.3 --to production --at +2s)
 inside systemctl stop bmd.service bmd.socket 2>/dev/null
 sleep 3
@@ -182,6 +238,16 @@ grep -q 'Status: "1 running' "$WORK/status" || { cat "$WORK/status"; FAIL "syste
 let_go
 ends "$flight" succeeded
 OK "systemctl status, systemd-cgls"
+
+# What is next, in the zone of who asked.
+later=$(queue deploy shop 1.0.3 --to testing --at +1h)
+due=$(job "$later" due)
+status_text() { case $(inside systemctl show -P StatusText bmd) in $1) ;; *) false ;; esac; }
+retry status_text "0 running, next job $later at ${due%T*} $(echo "${due#*T}" | cut -c1-8)*" ||
+    FAIL "what is next: $(inside systemctl show -P StatusText bmd), and job $later is due $due"
+bm cancel "$later" >/dev/null || FAIL "cancel"
+retry status_text "0 running" || FAIL "nothing is next: $(inside systemctl show -P StatusText bmd)"
+OK "the status line says what is next"
 
 # A bmd that hangs is started again by the watchdog, and the run does not notice.
 inside mkdir -p /run/systemd/system/bmd.service.d
@@ -221,6 +287,38 @@ inside systemctl daemon-reload
 ends "$broken" succeeded
 is "the run socket after that" active "$(inside systemctl is-active bmd-run.socket)"
 OK "a refused connection, a failed unit: started a little later"
+
+# bmd-run believes root alone: a file or a folder that bmd owns is refused, and nothing of it runs.
+bm build add many 1 >/dev/null || FAIL "build add"
+for path in plans.d/short.conf plans.d .; do
+    inside chown bmd "$sysconfdir/bmd/$path"
+    owned=$(queue deploy many 1 --to s1 --now --reason "$path")
+    ends "$owned" held
+    case $(job "$owned" waits_for.text) in *"belongs to another user"*"chown root it"*) ;;
+    *) FAIL "$path of bmd: $(job "$owned" waits_for.text)" ;; esac
+    inside test -e "/var/lib/bmd-run/$owned/started" && FAIL "a run began by a $path of bmd"
+    inside chown root "$sysconfdir/bmd/$path"
+    bm release "$owned" >/dev/null || FAIL "release"
+    ends "$owned" succeeded
+done
+OK "configuration that is not root's is refused by bmd-run"
+
+# A credential of the service manager: for the step that names it, and nowhere else.
+bm build add secret 1 >/dev/null || FAIL "build add"
+secret=$(queue deploy secret 1 --to here --now)
+ends "$secret" held
+case $(job "$secret" waits_for.text) in *"needs LoadCredential=token:"*) ;; *) FAIL "without a credential: $(job "$secret" waits_for.text)" ;; esac
+inside mkdir -p /run/systemd/system/bmd-run@.service.d
+printf '[Service]\nLoadCredential=token:/srv/token\n' | inside sh -c 'cat >/run/systemd/system/bmd-run@.service.d/token.conf'
+inside systemctl daemon-reload
+bm release "$secret" >/dev/null || FAIL "release"
+ends "$secret" succeeded
+bm log "$secret" >"$WORK/log"
+grep -q '| \*\*\*$' "$WORK/log" && grep -q '| tubqmf-pg-uif-ipvtf$' "$WORK/log" || { cat "$WORK/log"; FAIL "the log of a step with a credential"; }
+inside grep -rq staple-of-the-house /var/lib/bmd /var/lib/bmd-run && FAIL "a secret is on disk"
+inside rm -r /run/systemd/system/bmd-run@.service.d
+inside systemctl daemon-reload
+OK "a credential of bmd-run@.service, masked in the log"
 
 # Limits of a stage: kept, or the job is held.
 bm build add tight 1 >/dev/null || FAIL "build add"
@@ -278,21 +376,46 @@ sed -i 's/= nonsense/= 110/' "$ETC/bmd.conf"
 inside systemctl reload bmd && [ "$(inside systemctl is-active bmd)" = active ] || FAIL "reload after that"
 OK "systemctl reload"
 
-n=0
-while [ $n -lt 5 ]; do
-    n=$((n + 1))
-    inside sh -c 'i=0; while [ $i -lt 200 ]; do i=$((i + 1)); bmctl version >/dev/null || exit 1; done' &
-    calls=$!
-    inside systemctl restart bmd || FAIL "restart"
-    wait $calls || FAIL "a call failed over a restart"
+# Each client's requests are known to it, so that none can be lost or taken twice.
+bm build add calls 1 >/dev/null || FAIL "build add"
+clients=
+for n in 1 2 3 4; do
+    as ana sh /srv/calls $n >"$WORK/calls.$n" 2>&1 &
+    clients="$clients $!"
 done
-OK "1000 calls over five restarts"
+for n in 1 2 3 4 5; do
+    inside systemctl restart bmd || FAIL "restart"
+    inside sleep 0.5
+done
+inside touch /srv/test/restarted
+for client in $clients; do wait "$client" || { tail -n 3 "$WORK"/calls.?; FAIL "a call failed over a restart"; }; done
+{ bm --json queue calls; bm --json history calls -n 5000; } | jq -r '.jobs[] | "\(.id) \(.state) \(.reason)"' | sort >"$WORK/known"
+sed -n 's/^accepted //p' "$WORK"/calls.? | sort >"$WORK/accepted"
+sed -n 's/^cancelled //p' "$WORK"/calls.? | sort >"$WORK/cancelled"
+sed 's/ [a-z]* / /' "$WORK/known" | diff - "$WORK/accepted" || FAIL "what bmd knows is not what was accepted"
+is "jobs that are there twice" "" "$(cut -d' ' -f3- "$WORK/known" | sort | uniq -d)"
+sed -n 's/ cancelled .*//p' "$WORK/known" | diff - "$WORK/cancelled" || FAIL "what is cancelled is not what was"
+is "states of the others" scheduled "$(grep -v ' cancelled ' "$WORK/known" | cut -d' ' -f2 | sort -u)"
+called=$(sed -n 's/^called //p' "$WORK"/calls.? | paste -sd+ | bc)
+OK "$called calls of four clients over five restarts: $(wc -l <"$WORK/accepted") jobs accepted, each known once"
 
-bm build add many 1 >/dev/null
 inside sh -c 'n=0; while [ $n -lt 100 ]; do n=$((n + 1)); bmctl --json deploy many 1 --to s$n --now; done' >"$WORK/jobs" || FAIL "a hundred requests"
 inside bmctl wait $(jq -r .job.id "$WORK/jobs") >"$WORK/out" 2>&1 || { tail -n 5 "$WORK/out"; FAIL "of a hundred runs one failed"; }
 is "the run socket after a burst" active "$(inside systemctl is-active bmd-run.socket)"
 OK "a hundred runs at once"
+
+# Where the socket lets in only eight, the others come later.
+inside mkdir -p /run/systemd/system/bmd-run.socket.d
+printf '[Socket]\nMaxConnections=8\n' | inside sh -c 'cat >/run/systemd/system/bmd-run.socket.d/few.conf'
+inside systemctl daemon-reload
+inside sh -c 'n=0; while [ $n -lt 40 ]; do n=$((n + 1)); bmctl --json deploy many 1 --to s$n --now; done' >"$WORK/jobs" || FAIL "forty requests"
+inside bmctl wait $(jq -r .job.id "$WORK/jobs") >"$WORK/out" 2>&1 || { tail -n 5 "$WORK/out"; FAIL "of forty runs for eight connections one failed"; }
+refused=$(inside journalctl -b -o cat --no-pager UNIT=bmd-run.socket | grep -c 'Too many incoming connections')
+[ "$refused" -gt 0 ] || FAIL "MaxConnections= refused nothing"
+is "the run socket after that" active "$(inside systemctl is-active bmd-run.socket)"
+inside rm -r /run/systemd/system/bmd-run.socket.d
+inside systemctl daemon-reload
+OK "forty runs for eight connections: $refused refused, all succeeded"
 
 echo 'keep-runs = 30' >>"$ETC/bmd.conf"
 inside systemctl reload bmd || FAIL "reload"
@@ -323,11 +446,19 @@ let_go
 bm redeploy shop --now --wait --reason mend >/dev/null || FAIL "redeploy --now after a crash"
 OK "a crash with a run in flight: lost, and redeploy --now mends it"
 
+# Whose the files are, also after reboots: bmd's its own, and of the runs none.
+owners() { inside find "$1" -mindepth 1 -printf '%u\n' | sort -u | paste -sd' '; }
+is "owners of the state" bmd "$(owners /var/lib/bmd)"
+is "owner and mode of the state" "bmd bmd 711" "$(inside stat -c '%U %G %a' /var/lib/bmd)"
+is "owners of the run folders" root "$(owners /var/lib/bmd-run)"
+is "owner and mode of the run directory" "root bmd 751" "$(inside stat -c '%U %G %a' /var/lib/bmd-run)"
+OK "owners after reboots"
+
 # The example for launcher = "fork", as its head says.
 example=$(find "$ROOT$prefix/share/doc" -name fork.conf | head -n 1)
 inside mkdir -p /etc/systemd/system/bmd.service.d
 inside cp "${example#"$ROOT"}" /etc/systemd/system/bmd.service.d/ || FAIL "the example is not installed"
-inside systemctl disable --now bmd-run.socket 2>/dev/null
+inside systemctl mask --now bmd-run.socket 2>/dev/null
 echo 'launcher = "fork"' >>"$ETC/bmd.conf"
 inside chown -R root:root /var/lib/bmd
 inside systemctl daemon-reload
@@ -341,4 +472,17 @@ told "succeeded.$flight"
 bm log "$flight" >"$WORK/log"
 grep -q 'uid=[0-9]*(deploy)' "$WORK/log" || FAIL "the step did not run as deploy"
 OK "the example for the fork launcher: a run in flight over a restart"
+# At a boot nobody gives the state to another, nor touches each file of it.
+changed() { inside find /var/lib/bmd/store/objects -type f -printf '%p %U %C@\n' | sort; }
+is "owners of the state" root "$(owners /var/lib/bmd)"
+before=$(changed)
+boot_stop
+boot_start
+retry bm status || FAIL "no bmd after the reboot, with the fork launcher"
+is "owners of the state, after a reboot" root "$(owners /var/lib/bmd)"
+is "owner and mode of the state, after a reboot" "root root 711" "$(inside stat -c '%U %G %a' /var/lib/bmd)"
+[ -n "$before" ] && is "the files of builds" "$before" "$(changed)"
+is "the run socket, with the fork launcher" inactive "$(inside systemctl is-active bmd-run.socket)"
+bm redeploy shop --now --wait --reason reboot >/dev/null || FAIL "redeploy after a reboot, with the fork launcher"
+OK "the example for the fork launcher, after a reboot"
 boot_stop
