@@ -1,20 +1,23 @@
 # bash completion for bmctl                                     -*- shell-script -*-
 # The verbs and options are those of `bmctl --help`; a test compares. Names come from a bmd that answers.
 
+# _bmctl_ask VERB…: what bmd answers, if it does so soon; a bmd that hangs must not hang the shell.
+_bmctl_ask() { timeout 1 bmctl "${socket[@]}" --json "$@" 2>/dev/null; }
+
 _bmctl_names() { # _bmctl_names KEY: the values of KEY in the answer on standard input
     grep -o "\"$1\":\"[^\"]*\"" | cut -d'"' -f4 | sort -u
 }
 
-_bmctl_schedules() { # _bmctl_schedules OPTION…: numbers and names
-    bmctl "$@" --json schedule list 2>/dev/null | grep -o '"id":[0-9]*,"name":[^,]*' | sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//'
+_bmctl_schedules() { # numbers and names
+    _bmctl_ask schedule list | grep -o '"id":[0-9]*,"name":[^,]*' | sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//'
 }
 
 # _bmctl_artifacts APPLICATION [BUILD]: names of its artifacts; without BUILD those that its plans use.
 _bmctl_artifacts() {
     if [[ -n ${2-} ]]; then
-        timeout 1 bmctl "${socket[@]}" --json build show "$1" "$2" 2>/dev/null | grep -o '"artifacts":\[[^]]*\]' | _bmctl_names name
+        _bmctl_ask build show "$1" "$2" | grep -o '"artifacts":\[[^]]*\]' | _bmctl_names name
     else
-        timeout 1 bmctl "${socket[@]}" --json call ListArtifacts "{\"application\":\"$1\"}" 2>/dev/null |
+        _bmctl_ask call ListArtifacts "{\"application\":\"$1\"}" |
             grep -o '"artifacts":\[[^]]*\]' | sed 's/^"artifacts"://' | grep -o '"[^"]*"' | tr -d '"'
     fi
 }
@@ -72,9 +75,9 @@ _bmctl() {
     --color) COMPREPLY=($(compgen -W 'auto always never' -- "$cur")); return ;;
     --if-changed) COMPREPLY=($(compgen -W 'hold run skip' -- "$cur")); return ;;
     --application)
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")); return ;;
+        COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names application)" -- "$cur")); return ;;
     --to | --stage)
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur"))
+        COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names stage)" -- "$cur"))
         return ;;
     --on) COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")); return ;;
     --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
@@ -119,7 +122,7 @@ _bmctl() {
         return
     fi
     if [[ $verb == audit && -z $sub ]]; then
-        COMPREPLY=($(compgen -W "$audits $(bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur"))
+        COMPREPLY=($(compgen -W "$audits $(_bmctl_ask status | _bmctl_names application)" -- "$cur"))
         return
     fi
     if [[ $verb == notify && -z $sub ]]; then
@@ -131,11 +134,11 @@ _bmctl() {
         return
     fi
     case "$verb $sub $nth" in
-    'schedule preview 0') COMPREPLY=($(compgen -W "hourly daily weekly monthly $(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
+    'schedule preview 0') COMPREPLY=($(compgen -W "hourly daily weekly monthly $(_bmctl_schedules)" -- "$cur")) ;;
     'schedule remove 0' | 'schedule pause 0' | 'schedule resume 0')
-        COMPREPLY=($(compgen -W "$(_bmctl_schedules "${socket[@]}")" -- "$cur")) ;;
+        COMPREPLY=($(compgen -W "$(_bmctl_schedules)" -- "$cur")) ;;
     'notify test 0')
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json notify list -n 1 2>/dev/null |
+        COMPREPLY=($(compgen -W "$(_bmctl_ask notify list -n 1 |
             grep -o '"sections":.*' | _bmctl_names section)" -- "$cur")) ;;
     'metrics  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
@@ -144,17 +147,17 @@ _bmctl() {
     'build repair '[2-9]*) _bmctl_files "${names[0]}" "${names[1]}" ;;
     'build manifest 2') COMPREPLY=($(compgen -W "$(_bmctl_artifacts "${names[0]}" "${names[1]}")" -- "$cur")) ;;
     'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json queue 2>/dev/null |
+        COMPREPLY=($(compgen -W "$(_bmctl_ask queue |
             grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
     'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
         'lock  0' | 'unlock  0' | 'settle  0' | 'adopt  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names application)" -- "$cur")) ;;
+        COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names application)" -- "$cur")) ;;
     'lock  1' | 'unlock  1' | 'settle  1' | 'adopt  1')
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json status 2>/dev/null | _bmctl_names stage)" -- "$cur")) ;;
+        COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names stage)" -- "$cur")) ;;
     'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1' | 'schedule add 1')
         local application=${words[cword - 1]}
         [[ $nth == 2 ]] && application=${words[cword - 2]}
-        COMPREPLY=($(compgen -W "$(timeout 1 bmctl "${socket[@]}" --json build list "$application" 2>/dev/null |
+        COMPREPLY=($(compgen -W "$(_bmctl_ask build list "$application" |
             grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur"))
         [[ $verb == schedule ]] && COMPREPLY+=($(compgen -W live -- "$cur")) ;;
     esac
