@@ -56,7 +56,7 @@ struct daemon {
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
-	bool whole; /* every file of the configuration could be read */
+	bool whole; /* every file of CONF could be read */
 };
 
 static void
@@ -103,20 +103,18 @@ check_fixed(const struct conf *old, const struct conf *new, struct err *err)
 	return r;
 }
 
-/* The queue gets CONF and the schedules in it, or keeps what it has. By a clock that nobody believes no occurrence is reckoned:
- * the schedules follow when it has settled. */
+/* Makes the schedules of the database those of CONF, which the queue has for that alone: it is in force later. By a clock that
+ * nobody believes no occurrence is reckoned: they follow when it has settled. */
 static int
 sections(struct daemon *daemon, const struct conf *conf, bool whole, struct err *err)
 {
-	int r;
+	int r = turn_begin(daemon->turn, err);
 
+	if (r < 0 || queue_doubted(daemon->queue))
+		return r;
 	queue_set_conf(daemon->queue, conf);
-	daemon->whole = whole;
-	r = turn_begin(daemon->turn, err);
-	if (r >= 0 && !queue_doubted(daemon->queue))
-		r = queue_sections(daemon->queue, whole, clock_now_us(), err);
-	if (r < 0)
-		queue_set_conf(daemon->queue, daemon->conf);
+	r = queue_sections(daemon->queue, whole, clock_now_us(), err);
+	queue_set_conf(daemon->queue, daemon->conf);
 	return r;
 }
 
@@ -141,9 +139,8 @@ reserve(struct daemon *daemon)
 }
 
 static int
-reload(void *arg, json_t **ret_warnings, struct err *err)
+read_again(struct daemon *daemon, struct conf **ret_conf, struct err *err)
 {
-	struct daemon *daemon = arg;
 	struct conf_problems problems = {0};
 	struct conf *conf = NULL;
 	int r = conf_load(daemon->file, daemon->flags, &conf, &problems);
@@ -154,24 +151,26 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 			    problems.n ? problems.v[0] : strerror(-r),
 			    problems.n > 1 ? " (and more: bmctl check)" : "");
 		err_field(err, "problems", texts_of(&problems));
-		conf_problems_clear(&problems);
-		return r;
+	} else {
+		r = check_fixed(daemon->conf, conf, err);
 	}
 	conf_problems_clear(&problems);
-	r = check_fixed(daemon->conf, conf, err);
-	if (r < 0) {
+	if (r < 0)
 		conf_free(conf);
-		return r;
-	}
-	r = sections(daemon, conf, true, err);
-	if (r < 0) {
-		conf_free(conf);
-		return r;
-	}
+	else
+		*ret_conf = conf;
+	return r;
+}
+
+static void
+put_in_force(struct daemon *daemon, struct conf *conf)
+{
+	queue_set_conf(daemon->queue, conf);
 	control_reload(daemon->control, conf);
 	methods_set_problems(daemon->methods, NULL);
 	conf_free(daemon->conf);
 	daemon->conf = conf;
+	daemon->whole = true;
 	reserve(daemon);
 	audit_keep(daemon->audit, conf->keep_audit_us);
 	sched_reload(daemon->sched);
@@ -179,7 +178,50 @@ reload(void *arg, json_t **ret_warnings, struct err *err)
 	notices_reload(daemon->notices);
 	prune_reload(daemon->prune);
 	records_reload(daemon->records);
-	*ret_warnings = json_array();
+}
+
+/* A configuration that waits for the commit of its schedules and of its row of the audit. */
+struct reloading {
+	struct daemon *daemon;
+	struct conf *conf;
+	struct event *told;
+};
+
+static void
+reload_committed(void *arg, const struct err *failure)
+{
+	struct reloading *reloading = arg;
+
+	if (failure) {
+		conf_free(reloading->conf);
+	} else {
+		put_in_force(reloading->daemon, reloading->conf);
+		log_event(reloading->told);
+	}
+	event_free(reloading->told);
+	free(reloading);
+}
+
+/* All or nothing, also when the disk is full: what was refused is not in force. */
+static int
+reload(void *arg, const struct event *told, const struct conf **ret_conf, struct err *err)
+{
+	struct daemon *daemon = arg;
+	struct reloading *reloading;
+	struct conf *conf;
+	int r = read_again(daemon, &conf, err);
+
+	if (r < 0)
+		return r;
+	r = sections(daemon, conf, true, err);
+	if (r < 0) {
+		conf_free(conf);
+		return r;
+	}
+	reloading = xcalloc(1, sizeof(*reloading));
+	*reloading = (struct reloading){daemon, conf, event_copy(told)};
+	turn_after(daemon->turn, reload_committed, reloading);
+	*ret_conf = conf;
 	return 0;
 }
 
@@ -284,7 +326,9 @@ on_stop(struct ev_loop *loop, ev_signal *watcher, int events)
 static int
 reload_told(struct daemon *daemon, const struct store_audit *row, struct err *err)
 {
-	_cleanup_json_ json_t *warnings = NULL;
+	char text[] = "configuration read again";
+	const struct event told = {.kind = EVENT_RELOADED, .text = text};
+	const struct conf *conf;
 	int r = turn_begin(daemon->turn, err);
 
 	if (r >= 0)
@@ -295,10 +339,17 @@ reload_told(struct daemon *daemon, const struct store_audit *row, struct err *er
 		return r;
 	r = audit_done(daemon->audit, row, err);
 	if (r >= 0)
-		r = reload(daemon, &warnings, err);
-	if (r >= 0)
-		return turn_release(daemon->turn, err);
-	turn_rollback_savepoint(daemon->turn);
+		r = reload(daemon, &told, &conf, err);
+	if (r < 0) {
+		turn_rollback_savepoint(daemon->turn);
+		return r;
+	}
+	r = turn_release(daemon->turn, err);
+	turn_end(daemon->turn);
+	if (r >= 0 && daemon->conf != conf)
+		r = err_set(err, ERR_NO_SPACE,
+			    "the configuration was not read again and the running one stays: no "
+			    "room on disk to write that down");
 	return r;
 }
 
@@ -322,8 +373,6 @@ on_hangup(struct ev_loop *loop, ev_signal *watcher, int events)
 		row.error = err_word(err.code);
 		row.text = err.text;
 		audit_refused(daemon->audit, &row, err.code == ERR_NO_SPACE);
-	} else {
-		say(EVENT_RELOADED, "configuration read again");
 	}
 	notify_ready();
 }
@@ -382,6 +431,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	daemon->turn = turn_new(daemon->loop, daemon->store);
 	daemon->queue = queue_new(daemon->store, daemon->objects);
 	queue_set_conf(daemon->queue, daemon->conf);
+	daemon->whole = json_array_size(problems) == 0;
 	daemon->watchdog = watchdog_new(daemon->loop, daemon->turn);
 	daemon->sched = sched_new(daemon->loop, daemon->queue, daemon->turn);
 	sched_on_settled(daemon->sched, on_settled, daemon);
@@ -389,7 +439,7 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	raise_files();
 	r = sched_recover(daemon->sched, err);
 	if (r >= 0)
-		r = sections(daemon, daemon->conf, json_array_size(problems) == 0, err);
+		r = sections(daemon, daemon->conf, daemon->whole, err);
 	if (r == -ENOSPC) { /* what runs and what waits goes on without them */
 		log_error("the schedules of the configuration were not read: %s", err->text);
 		r = 0;

@@ -414,7 +414,7 @@ interface_of(const char *text)
 
 struct methods *
 methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects,
-	    struct audit *audit, int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg)
+	    struct audit *audit, methods_reload *reload, void *arg)
 {
 	struct methods *methods = xcalloc(1, sizeof(*methods));
 

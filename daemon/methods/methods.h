@@ -71,9 +71,11 @@
 	X(VerifyAudit,     VIEWER,   STREAM,  NONE)
 
 struct methods;
-/* RELOAD swaps the configuration: it returns the new value's warnings or fails with CONFIGURATION and field "problems". */
+/* Reads the configuration again: the new value, which is in force once this turn is committed; TOLD is logged then. Or fails with CONFIGURATION and
+   field "problems". */
+typedef int methods_reload(void *arg, const struct event *told, const struct conf **ret_conf, struct err *err);
 struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects, struct audit *audit,
-			    int (*reload)(void *arg, json_t **ret_warnings, struct err *err), void *arg);
+			    methods_reload *reload, void *arg);
 void methods_free(struct methods *methods);
 /* What GetStatus says of timed verification; without it, nothing. */
 void methods_set_patrol(struct methods *methods, const struct patrol *patrol);

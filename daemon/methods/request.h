@@ -28,7 +28,7 @@ struct methods {
 	bool backup; /* one is being made */
 	json_t *problems; /* of the configuration at start; NULL: none */
 	char boot[40]; /* this boot's id */
-	int (*reload)(void *arg, json_t **ret_warnings, struct err *err);
+	methods_reload *reload;
 	void *arg;
 };
 

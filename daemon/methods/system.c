@@ -33,24 +33,22 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 {
 	struct methods *methods = request->methods;
 	struct event told = {.kind = EVENT_RELOADED};
-	json_t *warnings = NULL;
 	const struct conf *conf;
 	const char *reason;
 	int r = request_words(request, "reason", true, &reason, err);
 
-	if (r >= 0)
-		r = methods->reload(methods->arg, &warnings, err);
 	if (r < 0)
 		return r;
-	conf = queue_conf(methods->queue);
 	told.text = xasprintf("configuration read again, asked by %s%s%s", request->who.name,
 			      reason ? ": " : "", reason ? reason : "");
 	(void)snprintf(told.requester, sizeof(told.requester), "%s", request->who.name);
-	log_event(&told);
+	r = methods->reload(methods->arg, &told, &conf, err);
 	free(told.text);
+	if (r < 0)
+		return r;
 	*ret_reply =
-	    json_pack("{s:I, s:I, s:o}", "applications", (json_int_t)conf->napplications, "plans",
-		      (json_int_t)conf->nplans, "warnings", warnings ? warnings : json_array());
+	    json_pack("{s:I, s:I, s:[]}", "applications", (json_int_t)conf->napplications, "plans",
+		      (json_int_t)conf->nplans, "warnings");
 	return 0;
 }
 
