@@ -75,7 +75,7 @@ same option "bmd(8)" "$(sed -n 's/.*getopt(argc, argv, "\(.*\)").*/\1/p' daemon/
 read_by() { grep -ohE '(getenv|variable)\("[A-Z_]+"' "$@" | cut -d'"' -f2; }
 exits() {
     echo 0
-    grep -ohE '\bEX_[A-Z]+|\bEXIT_FAILURE|^	return [12];' "$@" | sort -u | sed 's/EX_USAGE/64/; s/EX_OSERR/71/; s/EX_IOERR/74/; s/EXIT_FAILURE/1/; s/.*return \(.\);/\1/'
+    grep -ohE '\bEX_[A-Z]+|\bEXIT_FAILURE' "$@" | sort -u | sed 's/EX_USAGE/64/; s/EX_OSERR/71/; s/EX_IOERR/74/; s/EXIT_FAILURE/1/'
 }
 same "environment variable" "bmd(8)" \
     "$( (read_by daemon/*.c daemon/*/*.c common/notify.c common/time/*.c
@@ -94,7 +94,8 @@ done
 same option "bmd-run(8)" "$( (sed -n 's/.*getopt(argc, argv, "\(.*\)").*/\1/p' runner/main.c | tr -d : | fold -w 1
     sed -n '/struct option options/,/{0}/p' import/main.c | grep -oE '\{"[a-z]+"' | tr -d '{"') | sort -u)" \
     "$(sed -n 's/^\.It Fl \(Fl \)*\([a-z-]*\).*/\2/p' man/bmd-run.8 | sort -u)"
-same "exit code" "bmd-run(8)" "$(exits runner/*.c import/main.c common/xalloc.c common/loop.c | sort -u)" "$(section man/bmd-run.8 'EXIT STATUS' | entries '')"
+same "exit code" "bmd-run(8)" \
+    "$( (exits runner/*.c common/xalloc.c common/loop.c; sed -n 's/^	return \([1-9][0-9]*\);/\1/p' runner/main.c import/main.c) | sort -u)" "$(section man/bmd-run.8 'EXIT STATUS' | entries '')"
 same "environment variable" "bmd-run(8)" "$( (read_by runner/*.c; ! grep -q 'notify_status(' runner/*.c || echo NOTIFY_SOCKET) | sort -u)" \
     "$(section man/bmd-run.8 ENVIRONMENT | entries Ev)"
 same refusal "bmd-run(8)" "$( (grep -ohE 'code = "[a-z]+"' runner/*.c; sed -n '/^folder_code/,/^}/p' runner/main.c | grep -oE '"[a-z]+"') |
