@@ -56,7 +56,7 @@ _bmctl() {
         -s | --socket) socket=(-s "${words[++i]}") ;;
         -H | --host) host=${words[++i]} ;;
         --at | --on | --to | --reason | --var | --timeout | --grace | --if-changed | --override-freeze | --number | --note | --signature | --current | \
-            --release | --stage | --since | --until | --head | --limit | -n | --color) ((i++)) ;;
+            --release | --stage | --since | --until | --head | --application | --limit | -n | --color) ((i++)) ;;
         -*) ;;
         *) if [[ -z $verb ]]; then verb=${words[i]}
            elif [[ $verb == @(build|schedule|audit|notify) && -z $sub ]]; then sub=${words[i]}
@@ -81,7 +81,10 @@ _bmctl() {
         return ;;
     --on) COMPREPLY=($(compgen -W 'hourly daily weekly monthly' -- "$cur")); return ;;
     --at | --until) COMPREPLY=($(compgen -W '02:00 +1h tomorrow today' -- "$cur")); return ;;
-    --reason | --var | --timeout | --grace | --override-freeze | --number | --note | --release | --since | --limit | -n) return ;;
+    --release)
+        [[ -z ${names-} ]] || COMPREPLY=($(compgen -W "$(_bmctl_ask build list "${names[0]}" | _bmctl_names release)" -- "$cur"))
+        return ;;
+    --reason | --var | --timeout | --grace | --override-freeze | --number | --note | --since | --head | --limit | -n) return ;;
     esac
 
     if [[ $cur == -* ]]; then
@@ -140,6 +143,10 @@ _bmctl() {
     'notify test 0')
         COMPREPLY=($(compgen -W "$(_bmctl_ask notify list -n 1 |
             grep -o '"sections":.*' | _bmctl_names section)" -- "$cur")) ;;
+    'call  0')
+        COMPREPLY=($(compgen -W "$(_bmctl_ask call org.varlink.service.GetInterfaceDescription '{"interface":"io.bmd.Control"}' |
+            grep -oE 'method [A-Z][A-Za-z]*' | cut -d' ' -f2)" -- "$cur")) ;;
+    'adopt  '[2-9]* | 'build add 1') ;;
     'metrics  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
     'help  0') COMPREPLY=($(compgen -W "$verbs" -- "$cur")) ;;
     'check  0') COMPREPLY=($(compgen -f -- "$cur")) ;;
@@ -154,10 +161,9 @@ _bmctl() {
         COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names application)" -- "$cur")) ;;
     'lock  1' | 'unlock  1' | 'settle  1' | 'adopt  1')
         COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names stage)" -- "$cur")) ;;
+    'build list 1') ;;
     'redeploy  1' | 'rollback  1' | 'deploy  1' | 'diff  '[12] | 'settle  2' | 'build '*' 1' | 'schedule add 1')
-        local application=${words[cword - 1]}
-        [[ $nth == 2 ]] && application=${words[cword - 2]}
-        COMPREPLY=($(compgen -W "$(_bmctl_ask build list "$application" |
+        COMPREPLY=($(compgen -W "$(_bmctl_ask build list "${names[0]}" |
             grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)" -- "$cur"))
         [[ $verb == schedule ]] && COMPREPLY+=($(compgen -W live -- "$cur")) ;;
     esac

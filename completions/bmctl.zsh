@@ -17,21 +17,47 @@ _bmctl_jobs() {
     names=(${(f)"$(_bmctl_ask queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
     compadd -a names
 }
+# Of the application, which is the first word behind the verb.
 _bmctl_builds() {
     local -a names
-    names=(${(f)"$(_bmctl_ask build list ${words[CURRENT-1]} 2>/dev/null |
+    names=(${(f)"$(_bmctl_ask build list "$line[1]" 2>/dev/null |
         grep -o '"release":"[^"]*","build":[0-9]*' | sed 's/"release":"\(.*\)","build":/\1\//' | sort -u)"})
     compadd -a names
+}
+
+_bmctl_releases() {
+    local -a names
+    names=(${(f)"$(_bmctl_ask build list "$line[1]" 2>/dev/null | grep -o '"release":"[^"]*"' | cut -d'"' -f4 | sort -u)"})
+    compadd -a names
+}
+_bmctl_sections() {
+    local -a names
+    names=(${(f)"$(_bmctl_ask notify list -n 1 2>/dev/null | grep -o '"sections":.*' | grep -o '"section":"[^"]*"' | cut -d'"' -f4 | sort -u)"})
+    compadd -a names
+}
+_bmctl_methods() {
+    local -a names
+    names=(${(f)"$(_bmctl_ask call org.varlink.service.GetInterfaceDescription '{"interface":"io.bmd.Control"}' 2>/dev/null |
+        grep -oE 'method [A-Z][A-Za-z]*' | cut -d' ' -f2)"})
+    compadd -a names
+}
+_bmctl_audited() {
+    compadd verify
+    _bmctl_applications
+}
+_bmctl_calendars() {
+    compadd hourly daily weekly monthly
+    _bmctl_schedules
 }
 
 # Of the build that stands before the cursor; of one that is added, those that the plans use.
 _bmctl_artifacts() {
     local -a names
     if [[ $words[1] = add ]]; then
-        names=(${(f)"$(_bmctl_ask call ListArtifacts "{\"application\":\"$words[2]\"}" 2>/dev/null |
+        names=(${(f)"$(_bmctl_ask call ListArtifacts "{\"application\":\"$line[1]\"}" 2>/dev/null |
             grep -o '"artifacts":\[[^]]*\]' | sed 's/^"artifacts"://' | grep -o '"[^"]*"' | tr -d '"')"})
     else
-        names=(${(f)"$(_bmctl_ask build show $words[2] $words[3] 2>/dev/null |
+        names=(${(f)"$(_bmctl_ask build show "$line[1]" "$line[2]" 2>/dev/null |
             grep -o '"artifacts":\[[^]]*\]' | grep -o '"name":"[^"]*"' | cut -d'"' -f4 | sort -u)"})
     fi
     compadd "$@" -a names
@@ -55,6 +81,8 @@ _bmctl_schedules() {
         sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//')"}})
     compadd -a names
 }
+
+_bmctl_verbs() { _describe verb verbs }
 
 _bmctl() {
     local -a always request verbs builds schedules typed
@@ -87,7 +115,7 @@ _bmctl() {
         queue) _arguments $always '1:application:_bmctl_applications' ;;
         redeploy | rollback) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         deploy) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
-        diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:' ;;
+        diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:_bmctl_builds' ;;
         gc) _arguments $always '--dry-run[only show]' '--reason[why]:text:' '1:application:_bmctl_applications' ;;
         show) _arguments $always '1:job:_bmctl_jobs' ;;
         history) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
@@ -99,23 +127,30 @@ _bmctl() {
         lock) _arguments $always '--reason[why]:text:' '--until[its end]:time:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         unlock) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         settle) _arguments $always '--unknown[nobody knows]' '--reason[why]:text:' '1:application:_bmctl_applications' \
-            '2:stage:_bmctl_stages' '3:build:' ;;
+            '2:stage:_bmctl_stages' '3:build:_bmctl_builds' ;;
         adopt) _arguments $always '--current[the link to what is live]:link:_files' '--dry-run[only show]' '--reason[why]:text:' \
             '1:application:_bmctl_applications' '2:stage:_bmctl_stages' '*:release:' ;;
         check) _arguments $always '1:file:_files' ;;
-        audit) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
-            '--since[only since]:time:' '--refused[only what was refused]' '--head[noted elsewhere]:hash:' '1:verify or application:_bmctl_applications' ;;
+        audit)
+            if [[ -n ${words[(r)verify]} ]]; then
+                _arguments $always '--head[noted elsewhere]:hash:' '1:verify:(verify)'
+            else
+                _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
+                    '--since[only since]:time:' '--refused[only what was refused]' '1:verify or application:_bmctl_audited'
+            fi ;;
         metrics) _arguments $always '1:file:_files' ;;
         notify)
             _arguments -C $always '1:verb:((list\:"who is told, and what waits" test\:"send a trial"))' '*::argument:->argument' && return
             case $words[1] in
             list) _arguments $always '(-n --limit)'{-n,--limit}'[at most]:n:' ;;
-            test) _arguments $always '--application[whose section]:application:_bmctl_applications' '--timeout[no longer]:span:' '--reason[why]:text:' '1:section:' ;;
+            test) _arguments $always '--application[whose section]:application:_bmctl_applications' '--timeout[no longer]:span:' '--reason[why]:text:' '1:section:_bmctl_sections' ;;
             esac ;;
         drain) _arguments $always '--wait[until nothing runs]' '--undo[take it back]' '--timeout[no longer]:span:' '--reason[why]:text:' ;;
         reload) _arguments $always '--reason[why]:text:' ;;
-        call) _arguments $always '--more[a stream]' '1:method:' '2:json:' ;;
-        help) _describe verb verbs ;;
+        call) _arguments $always '--more[a stream]' '1:method:_bmctl_methods' '2:json:' ;;
+        help) _arguments $always '1:verb:_bmctl_verbs' ;;
+        at) _arguments $always '*:time:' ;;
+        backup | bridge | version) _arguments $always ;;
         schedule)
             _arguments -C $always '1:verb:->verb' '*::argument:->argument' && return
             case $state in
@@ -128,7 +163,7 @@ _bmctl() {
                     '2:build:_bmctl_builds_live' ;;
                 list) _arguments $always '1:application:_bmctl_applications' ;;
                 remove | pause | resume) _arguments $always '--reason[why]:text:' '1:schedule:_bmctl_schedules' ;;
-                preview) _arguments $always '(-n --limit)'{-n,--limit}'[so many]:n:' '1:calendar:(hourly daily weekly monthly)' ;;
+                preview) _arguments $always '(-n --limit)'{-n,--limit}'[so many]:n:' '1:calendar:_bmctl_calendars' ;;
                 esac ;;
             esac ;;
         build)
@@ -139,7 +174,7 @@ _bmctl() {
                 case $words[1] in
                 add) _arguments $always '--number[its number]:n:' '*--var[a variable]:K=V:' '--note[a note]:text:' '--signature[by minisign]:file:_files' '--reason[why]:text:' \
                     '1:application:_bmctl_applications' '2:release:' '*:path:_bmctl_paths' ;;
-                list) _arguments $always '--release[only of this release]:release:' '1:application:_bmctl_applications' ;;
+                list) _arguments $always '--release[only of this release]:release:_bmctl_releases' '1:application:_bmctl_applications' ;;
                 reject | restore | pin | unpin) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
                 repair) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '*:path:_bmctl_paths' ;;
                 manifest) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:artifact:_bmctl_artifacts' ;;

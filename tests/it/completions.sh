@@ -18,8 +18,9 @@ ask_bash() {
         printf "%s\n" "${COMPREPLY[@]}"' bash "$completions/bmctl.bash" "$1" | sed 's/ *$//' | sort -u
 }
 ask_fish() { fish --no-config -c "source $completions/bmctl.fish; complete -C '$1'" | cut -f1 | sort -u; }
-# A zsh on a terminal of its own; what is offered is printed by its own `compadd`, in the order of calls.
-ask_zsh() {
+# A zsh on a terminal of its own; what is offered is printed by its own `compadd`, in the order of calls. zsh_offers FILE: for each of its
+# lines; <end> stands behind the offers of each.
+zsh_offers() {
     mkdir -p "$HOME_DIR/zsh"
     cp "$completions/bmctl.zsh" "$HOME_DIR/zsh/_bmctl"
     cat >"$HOME_DIR/offer.zsh" <<'ZSH'
@@ -38,14 +39,25 @@ zpty -w shell 'compadd() {
 }'
 zpty -w shell 'after() { print -r -- "<end>" >>'"$2"'; zle kill-whole-line; }; zle -N after; bindkey "^X^A" after; bindkey "^I" complete-word; print ready >>'"$2"
 while ! grep -q ready $2 2>/dev/null; do sleep 0.05; done
-zpty -n -w shell "$3"$'\t\x18\x01'
-integer n=0
-while ! grep -q "<end>" $2 && (( n++ < 300 )); do sleep 0.05; done
+integer asked=0
+while IFS= read -r line; do
+    (( asked++ ))
+    zpty -n -w shell "$line"$'\t\x18\x01'
+    integer n=0
+    while (( $(grep -c "<end>" $2) < asked && n++ < 600 )); do
+        sleep 0.02
+        while zpty -rt shell shown; do :; done # what it writes is read, or it stops
+    done
+done <$3
 zpty -d shell
 ZSH
     rm -f "$HOME_DIR/offered"
-    timeout 60 zsh -f "$HOME_DIR/offer.zsh" "$HOME_DIR/zsh" "$HOME_DIR/offered" "$1" >/dev/null 2>&1 </dev/null
-    sed -n 's/^<offer>//p' "$HOME_DIR/offered" | sort -u
+    timeout 300 zsh -f "$HOME_DIR/offer.zsh" "$HOME_DIR/zsh" "$HOME_DIR/offered" "$1" >/dev/null 2>&1 </dev/null
+    sed -n 's/^<offer>//p; /^<end>/p' "$HOME_DIR/offered"
+}
+ask_zsh() {
+    printf '%s|\n' "$1" | sed 's/|$//' >"$HOME_DIR/line"
+    zsh_offers "$HOME_DIR/line" | grep -v '^<end>' | sort -u
 }
 
 # offers LINE WORD…: each shell offers at least these words for LINE.
@@ -64,28 +76,33 @@ for shell in bash zsh fish; do
     if command -v $shell >/dev/null; then SHELLS="$SHELLS $shell"; else echo "left out: $shell is not here"; fi
 done
 
-# All verbs and all options, from the tables that bmctl is made of. bash is asked for each verb's options, and offers these and no others;
-# of the files for the other two it is enough that they have the words.
+# All verbs and all options, from the tables that bmctl is made of: each shell offers for each verb its options and no others.
 words=$("$top_builddir/tests/unit/vocabulary") || FAIL "no vocabulary"
 echo "$words" | sed -n 's/^verb //p' >"$HOME_DIR/verbs"
 [ "$(wc -l <"$HOME_DIR/verbs")" -ge 40 ] || FAIL "hardly any verbs"
+sed 's/.*/bmctl & -/' "$HOME_DIR/verbs" >"$HOME_DIR/lines"
+case $SHELLS in *zsh*) zsh_offers "$HOME_DIR/lines" >"$HOME_DIR/by_zsh" ;; esac
+nth_zsh() { awk -v n="$1" '/^<end>/{i++; next} i == n - 1' "$HOME_DIR/by_zsh"; }
+n=0
 while read -r verb; do
+    n=$((n + 1))
     word=${verb##* }
     group=${verb% *}
     [ "$group" != "$verb" ] || group=
-    case $SHELLS in *bash*)
-        ask_bash "bmctl ${group:+$group }$word" </dev/null | grep -qx -- "$word" || FAIL "bash offers no ${group:+$group }$word"
-        want=$(echo "$words" | sed -n "s/^takes \([a-z-]*\) $verb\$/--\1/p" | sort -u)
-        got=$(ask_bash "bmctl $verb -" </dev/null)
-        [ "$want" = "$got" ] || FAIL "bash offers for $verb:" $got "instead of" $want ;;
-    esac
-    for file in zsh fish; do
-        grep -qw -- "$word" "$completions/bmctl.$file" || FAIL "bmctl.$file does not know $verb"
+    want=$(echo "$words" | sed -n "s/^takes \([a-z-]*\) $verb\$/--\1/p" | sort -u)
+    for shell in $SHELLS; do
+        [ $shell = zsh ] || "ask_$shell" "bmctl ${group:+$group }$word" </dev/null | grep -qx -- "$word" || FAIL "$shell offers no ${group:+$group }$word"
+        if [ $shell = zsh ]; then got=$(nth_zsh $n); else got=$("ask_$shell" "bmctl $verb -" </dev/null); fi
+        got=$(echo "$got" | grep '^--' | sort -u)
+        [ "$want" = "$got" ] || FAIL "$shell offers for $verb:" $got "instead of" $want
     done
+    grep -qw -- "$word" "$completions/bmctl.zsh" || FAIL "bmctl.zsh does not know $verb"
 done <"$HOME_DIR/verbs"
-for option in $(echo "$words" | sed -n 's/^option //p'); do
-    grep -qE -- "--$option\b" "$completions/bmctl.zsh" || FAIL "bmctl.zsh does not know --$option"
-    grep -qE -- "-l $option\b" "$completions/bmctl.fish" || FAIL "bmctl.fish does not know --$option"
+# The word behind an option that has a value is no argument of the verb: bash and fish count them.
+for option in $(echo "$words" | sed -n 's/^value \([a-z-]*\) .*/\1/p'); do
+    for file in bash fish; do
+        grep -qE -- "^ +(case )?(-.*[| ])?--$option( |\)|\$)" "$completions/bmctl.$file" || FAIL "bmctl.$file does not know that --$option has a value"
+    done
 done
 OK "$(wc -l <"$HOME_DIR/verbs") verbs and their options"
 
@@ -93,10 +110,26 @@ application shop <<CONF
     stages = {"testing", "production"}
     stage "testing" { plan = "one" }
     stage "production" { plan = "one" }
+    schedule "nightly" { on = "03:00 UTC"  build = "live"  to = "testing" }
+    notify "oncall" { exec = {"true"} }
 CONF
 plan one <<'CONF'
     step "note" { run = 'true'  artifacts = {"site", "tools"} }
 CONF
+
+# quick LINE MS: the best of three is at most so much longer than a line for which nobody is asked, with the start of the shell in both.
+spent() { begun=$(date +%s%3N); "ask_$1" "$2" >/dev/null; echo $(($(date +%s%3N) - begun)); }
+quick() {
+    for shell in $SHELLS; do
+        best=999999
+        for _ in 1 2 3; do
+            more=$(($(spent $shell "$1") - $(spent $shell 'bmctl lo')))
+            [ $more -ge $best ] || best=$more
+        done
+        [ $best -le "$2" ] || FAIL "$shell takes $best ms longer for '$1'"
+        echo "$shell: $best ms for '$1'"
+    done
+}
 
 # Without a bmd: words that are known, and nothing that hangs.
 offers 'bmctl re' redeploy reschedule release reload
@@ -110,6 +143,7 @@ offers 'bmctl drain --un' --undo
 for shell in $SHELLS; do
     [ -z "$("ask_$shell" 'bmctl status sh')" ] || FAIL "$shell offers applications of nobody"
 done
+for line in 'bmctl status ' 'bmctl notify test '; do quick "$line" 500; done
 OK "without a bmd:$SHELLS"
 
 bmd_start
@@ -142,6 +176,54 @@ done
 [ ! -e "$HOME_DIR/asked" ] || FAIL "ssh was started"
 offers 'bmctl -H web lo' log lock
 OK "live names:$SHELLS"
+
+# Each kind of argument that the tables have, of each verb that has it, and of each option. What is only text is offered nothing.
+value_of() { # value_of KIND: what must be offered; to type: what stands for it
+    case $1 in
+    APP | '[APP') echo shop ;;
+    BUILD | A | B | 'BUILD|RELEASE|live') echo 1.0/1 ;;
+    STAGE | S) echo testing ;;
+    JOB) echo "$job" ;;
+    'ID|NAME' | 'CALENDAR|ID|NAME') echo nightly ;;
+    SECTION) echo oncall ;;
+    METHOD) echo GetStatus ;;
+    VERB) echo redeploy ;;
+    R) echo 1.0 ;;
+    '') ;;
+    *) echo - ;;
+    esac
+}
+echo "$words" | sed -n 's/^synopsis //p' >"$HOME_DIR/synopses"
+: >"$HOME_DIR/wanted"
+while IFS=: read -r verb synopsis; do
+    line="bmctl $verb"
+    # Options are looked at below; several of a kind are one.
+    for kind in $(echo "$synopsis" | sed 's/\[*--[a-z-]*\( [A-Z=a-z]*\)*\(|--[a-z]*\( TIME\)*\)*\]*\(\.\.\.\)*//g; s/\[-[a-z]\( N\)*\]//g; s/\[OPTION\.\.\.\]//; s/\.\.\.//g; s/|--unknown.*//; s/|\( \|$\)/ /g' | tr -d '[]'); do
+        value=$(value_of "$kind")
+        [ "$value" = - ] || echo "$value $line " >>"$HOME_DIR/wanted"
+        [ "$value" != - ] || value=x
+        line="$line $value"
+    done
+done <"$HOME_DIR/synopses"
+for option in to:STAGE stage:STAGE application:APP release:R if-changed:hold color:never; do
+    verb=$(echo "$words" | sed -n "s/^takes ${option%:*} //p" | grep -v '^schedule' | head -n 1)
+    value=$(value_of "${option#*:}")
+    [ "$value" != - ] || value=${option#*:}
+    echo "$value bmctl $verb shop --${option%:*} " >>"$HOME_DIR/wanted"
+done
+[ "$(wc -l <"$HOME_DIR/wanted")" -ge 60 ] || { cat "$HOME_DIR/wanted"; FAIL "hardly any arguments"; }
+sed 's/^[^ ]* //' "$HOME_DIR/wanted" >"$HOME_DIR/lines"
+case $SHELLS in *zsh*) zsh_offers "$HOME_DIR/lines" >"$HOME_DIR/by_zsh" ;; esac
+n=0
+while IFS= read -r wanted; do
+    n=$((n + 1))
+    for shell in $SHELLS; do
+        if [ $shell = zsh ]; then got=$(nth_zsh $n); else got=$("ask_$shell" "${wanted#* }" </dev/null); fi
+        echo "$got" | grep -qxF -- "${wanted%% *}" || echo "$shell offers no ${wanted%% *} for '${wanted#* }': $(echo $got)"
+    done
+done <"$HOME_DIR/wanted" >"$HOME_DIR/lacks"
+[ ! -s "$HOME_DIR/lacks" ] || { cat "$HOME_DIR/lacks"; FAIL "arguments are not offered"; }
+OK "$n arguments"
 
 # NAME= of what is added: of the plans; of what is repaired: of the build; and files, also behind it.
 offers_name() { # offers_name LINE NAME…: as `site=` or, where the shell sets the = behind it itself, as `site`
@@ -182,6 +264,7 @@ for shell in $SHELLS; do
         [ "$line" != 'status sh' ] || [ -z "$(cat "$HOME_DIR/stuck")" ] || FAIL "$shell has names from nowhere"
     done
 done
+for line in 'bmctl audit '; do quick "$line" 2500; done
 kill -CONT "$BMD_PID"
 OK "a bmd that is stuck:$SHELLS"
 bmd_stop

@@ -20,12 +20,15 @@ print_verbs(void)
 {
 	for (size_t i = 0; i < verbs_count; i++) {
 		printf("verb %s\n", verbs[i].name);
+		printf("synopsis %s: %s\n", verbs[i].name, verbs[i].synopsis);
 		for (int j = 0; j < OPTION_MAX_; j++)
 			if ((verbs[i].options | OPTIONS_ALWAYS) >> j & 1)
 				printf("takes %s %s\n", option_specs[j].name, verbs[i].name);
 	}
 	for (int i = 0; i < OPTION_MAX_; i++) {
 		printf("option %s\n", option_specs[i].name);
+		if (option_specs[i].value != NULL)
+			printf("value %s %s\n", option_specs[i].name, option_specs[i].value);
 		if (option_specs[i].letter != 0)
 			printf("letter %c %s\n", option_specs[i].letter, option_specs[i].name);
 	}
