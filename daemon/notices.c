@@ -32,6 +32,10 @@
 #define DISK_SECONDS 5.0
 #define SHOWN_US     (INT64_C(86400) * WHEN_SECOND) /* so long status tells of what was given up */
 #define TEST	     "test"
+#define TESTS_MAX    10 /* of one user within a minute, each of which runs a command … */
+#define TESTS_ALL    40 /* … and of all together */
+#define TESTS_US     (60 * WHEN_SECOND)
+#define LOOK_SECONDS 60.0 /* at most so long until the next look: timers do not go on in sleep */
 
 struct attempt {
 	struct attempt *next;
@@ -48,11 +52,15 @@ struct notices {
 	struct queue *queue;
 	struct turn *turn;
 	struct attempt *attempts;
-	ev_periodic due;
+	ev_timer due;
 	ev_timer disk; /* outcomes that could not be written are, a little later */
 	bool begun, looks;
 	int outcomes;
 	int64_t waiting; /* at most so many: counted again when it seems too many */
+	int64_t base_us; /* see steady_us() */
+	struct {
+		int64_t uid, at_us; /* CLOCK_BOOTTIME; 0: none yet */
+	} tests[TESTS_ALL];	    /* the last ones, in no order */
 };
 
 static struct ev_loop *
@@ -65,6 +73,15 @@ static struct store *
 store_of(const struct notices *notices)
 {
 	return queue_store(notices->queue);
+}
+
+/* Pauses between attempts go by a clock that nobody sets: what the wall clock said when bmd
+ * started, and what has passed since. It is what `next_us` of a row means, and the wall clock
+ * itself to the next bmd. */
+static int64_t
+steady_us(const struct notices *notices)
+{
+	return notices->base_us + clock_boottime_us();
 }
 
 static void look(struct notices *notices);
@@ -128,7 +145,7 @@ add(struct notices *notices, const char *scope, const char *section, const struc
 	    .job = event->job,
 	    .created_us = now_us,
 	    .state = STORE_NOTICE_WAITING,
-	    .next_us = now_us,
+	    .next_us = steady_us(notices),
 	};
 	int r;
 
@@ -180,6 +197,35 @@ on_event(const struct event *event, void *arg)
 			   application->nnotifies, event);
 }
 
+/* Notes a trial of UID, unless there were too many. */
+static int
+count_test(struct notices *notices, int64_t uid, struct err *err)
+{
+	int64_t now_us = clock_boottime_us(), his_us = INT64_MAX;
+	size_t his = 0, oldest = 0;
+
+	for (size_t i = 0; i < TESTS_ALL; i++) {
+		if (notices->tests[i].at_us < notices->tests[oldest].at_us)
+			oldest = i;
+		if (notices->tests[i].uid != uid || notices->tests[i].at_us == 0 ||
+		    notices->tests[i].at_us <= now_us - TESTS_US)
+			continue;
+		his++;
+		if (notices->tests[i].at_us < his_us)
+			his_us = notices->tests[i].at_us;
+	}
+	if (his < TESTS_MAX) /* else his own bound tells when */
+		his_us = notices->tests[oldest].at_us;
+	if (his >= TESTS_MAX || (his_us > 0 && his_us > now_us - TESTS_US))
+		return err_set(err, ERR_TOO_MANY,
+			       "%d notices were tested within a minute: try again in %s",
+			       his >= TESTS_MAX ? TESTS_MAX : TESTS_ALL,
+			       when_span(his_us + TESTS_US - now_us).s);
+	notices->tests[oldest].uid = uid;
+	notices->tests[oldest].at_us = now_us;
+	return 0;
+}
+
 int
 notices_test(struct notices *notices, const char *application, const char *name,
 	     const struct queue_who *who, int64_t now_us, struct store_notice *ret_notice,
@@ -195,6 +241,9 @@ notices_test(struct notices *notices, const char *application, const char *name,
 			       "no notify section \"%s\"%s%s is configured: bmctl notify list "
 			       "names those that are",
 			       name, *application ? " of " : "", application);
+	r = count_test(notices, who->uid, err);
+	if (r < 0)
+		return r;
 	(void)snprintf(event.application, sizeof(event.application), "%s",
 		       *application		    ? application
 		       : notify->applications.n > 0 ? notify->applications.v[0]
@@ -258,16 +307,16 @@ fail(struct notices *notices, struct store_notice *notice, const char *error, in
 	const struct conf_notify *notify =
 	    conf_notify(queue_conf(notices->queue), notice->scope, notice->name);
 	int64_t until_us = notice->created_us + (notify ? notify->give_up_us : 0);
+	int64_t pause = pause_us(notice->attempts);
 	char name[160];
 
 	free(notice->error);
 	notice->error = xstrdup(error);
-	notice->next_us = now_us + pause_us(notice->attempts);
-	if (notify && notice->next_us <= until_us && strcmp(notice->event, TEST) != 0) {
+	notice->next_us = steady_us(notices) + pause;
+	if (notify && now_us + pause <= until_us && strcmp(notice->event, TEST) != 0) {
 		log_warning("notice to %s of \"%s\"%s%s, attempt %d: %s; again in %s",
 			    whom(notice, name), notice->event, *notice->application ? " of " : "",
-			    notice->application, notice->attempts, error,
-			    when_span(notice->next_us - now_us).s);
+			    notice->application, notice->attempts, error, when_span(pause).s);
 		return;
 	}
 	notice->state = STORE_NOTICE_GIVEN_UP;
@@ -439,17 +488,19 @@ bound(struct notices *notices)
 			  dropped, NOTICES_WAITING_MAX);
 }
 
-/* When the first of a section is due; a clock that was set back must not silence it. */
+/* When the first of a section is due. What an earlier bmd wrote is by the wall clock of then: if
+ * that was set back meanwhile, it is not waited for longer than the pause was. */
 static int64_t
 due_us(const struct store_notice *notice, int64_t now_us)
 {
-	return notice->next_us > now_us + PAUSE_LAST ? now_us : notice->next_us;
+	return notice->next_us > now_us + pause_us(notice->attempts) ? now_us : notice->next_us;
 }
 
 static void
 look(struct notices *notices)
 {
-	int64_t now_us = clock_now_us(), next_us = INT64_MAX;
+	int64_t now_us = steady_us(notices), next_us = INT64_MAX;
+	double seconds;
 	char scope[64] = "", name[64] = "";
 	size_t n = 0;
 
@@ -471,15 +522,17 @@ look(struct notices *notices)
 			next_us = notice.next_us;
 		store_notice_clear(&notice);
 	}
-	ev_periodic_stop(loop_of(notices), &notices->due);
+	ev_timer_stop(loop_of(notices), &notices->due);
 	if (next_us == INT64_MAX)
 		return;
-	ev_periodic_set(&notices->due, (double)next_us / 1e6, 0., NULL);
-	ev_periodic_start(loop_of(notices), &notices->due);
+	seconds = (double)(next_us - now_us) / 1e6;
+	ev_now_update(loop_of(notices));
+	ev_timer_set(&notices->due, seconds < LOOK_SECONDS ? seconds : LOOK_SECONDS, 0.);
+	ev_timer_start(loop_of(notices), &notices->due);
 }
 
 static void
-on_due(struct ev_loop *loop, ev_periodic *watcher, int events)
+on_due(struct ev_loop *loop, ev_timer *watcher, int events)
 {
 	(void)loop, (void)events;
 	look_later(watcher->data);
@@ -492,11 +545,14 @@ notices_new(struct sched *sched, struct queue *queue, struct turn *turn)
 {
 	struct notices *notices = xcalloc(1, sizeof(*notices));
 	struct store_notice_counts counts;
+	int64_t now_us = 0, boot_us = 0;
 
 	notices->sched = sched;
 	notices->queue = queue;
 	notices->turn = turn;
-	ev_periodic_init(&notices->due, on_due, 0., 0., NULL);
+	clock_read(&now_us, &boot_us);
+	notices->base_us = now_us - boot_us;
+	ev_init(&notices->due, on_due);
 	ev_init(&notices->disk, on_disk);
 	notices->due.data = notices->disk.data = notices;
 	if (store_notice_count(store_of(notices), 0, &counts, NULL) >= 0)
@@ -524,7 +580,7 @@ notices_free(struct notices *notices)
 	if (!notices)
 		return;
 	sched_on_event(notices->sched, NULL, NULL);
-	ev_periodic_stop(loop_of(notices), &notices->due);
+	ev_timer_stop(loop_of(notices), &notices->due);
 	ev_timer_stop(loop_of(notices), &notices->disk);
 	while (notices->attempts)
 		attempt_free(notices->attempts);
@@ -534,8 +590,11 @@ notices_free(struct notices *notices)
 /* ---- shown */
 
 json_t *
-notices_json(const struct store_notice *notice)
+notices_json(const struct notices *notices, const struct store_notice *notice)
 {
+	/* By the wall clock as it is now. */
+	int64_t next_us = notice->next_us - steady_us(notices) + clock_now_us();
+
 	return json_pack("{s:I, s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:i, s:o, s:o, s:o}",
 			 "id", (json_int_t)notice->id, "notice", notice->uid, "section",
 			 notice->name, "of", json_text(*notice->scope ? notice->scope : NULL),
@@ -545,8 +604,8 @@ notices_json(const struct store_notice *notice)
 			 number_json(notice->job), "created", json_time(notice->created_us),
 			 "state", store_notice_state_name(notice->state), "attempts",
 			 notice->attempts, "tried", json_time(notice->tried_us), "next",
-			 json_time(notice->state == STORE_NOTICE_WAITING ? notice->next_us : 0),
-			 "error", json_text(notice->error));
+			 json_time(notice->state == STORE_NOTICE_WAITING ? next_us : 0), "error",
+			 json_text(notice->error));
 }
 
 json_t *

@@ -21,11 +21,12 @@ void notices_begin(struct notices *notices);
 /* The queue's configuration was swapped. */
 void notices_reload(struct notices *notices);
 
-/* A notice to the section NAME of APPLICATION ("": of bmd.conf) that somebody asked for: tried once, within the open transaction. */
+/* A notice to the section NAME of APPLICATION ("": of bmd.conf) that somebody asked for: tried once, within the open transaction.
+ * TOO_MANY: he, or all together, asked for too many within a minute. */
 int notices_test(struct notices *notices, const char *application, const char *name, const struct queue_who *who, int64_t now_us,
 		 struct store_notice *ret_notice, struct err *err);
 /* As `notices` of GetStatus, and as a Notice of the interface file. New references. */
 json_t *notices_status(struct notices *notices, int64_t now_us);
-json_t *notices_json(const struct store_notice *notice);
+json_t *notices_json(const struct notices *notices, const struct store_notice *notice);
 
 #endif

@@ -67,7 +67,10 @@ add_notice(const struct store_notice *notice, void *arg)
 	listed->last = notice->id;
 	if (!seen(listed->request, notice))
 		return 0;
-	return page_add(&listed->page, notices_json(notice), notice->id, -1) ? 0 : 1;
+	return page_add(&listed->page, notices_json(listed->request->methods->notices, notice),
+			notice->id, -1)
+		   ? 0
+		   : 1;
 }
 
 int
@@ -105,7 +108,7 @@ method_TestNotice(struct request *request, json_t **ret_reply, struct err *err)
 				 &notice, err);
 	if (r < 0)
 		return r;
-	*ret_reply = json_pack("{s:o}", "notice", notices_json(&notice));
+	*ret_reply = json_pack("{s:o}", "notice", notices_json(request->methods->notices, &notice));
 	store_notice_clear(&notice);
 	return 0;
 }

@@ -18,7 +18,7 @@ if [ -e $HOME_DIR/slow ]; then sleep 1000 & echo \$! >$HOME_DIR/got/sleeper; wai
 if [ -e $HOME_DIR/down ]; then echo "first line" >&2; echo "the receiver is down" >&2; exit 7; fi
 CONF
 chmod 755 "$HOME_DIR/receive"
-configure "notify \"all\" { exec = {\"$HOME_DIR/receive\", \"all\", '\$BM_EVENT of \$BM_APPLICATION'}  $AS
+configure 'operators = {"user:daemon"}' "notify \"all\" { exec = {\"$HOME_DIR/receive\", \"all\", '\$BM_EVENT of \$BM_APPLICATION'}  $AS
     on = {\"failed\", \"lost\", \"missed\", \"held\", \"recovered\", \"succeeded\"} environment = {\"CHANNEL=ops\"} }" \
     "notify \"brief\" { exec = {\"$HOME_DIR/receive\", \"brief\"}  $AS  on = {\"failed\"}  applications = {\"app\"}
     stages = {\"production\"}  give-up = \"1s\"  timeout = \"1s\" }" \
@@ -184,6 +184,16 @@ says "the receiver is down"
 is "a test that failed is not repeated" given_up "$(bmctl --json notify list -n 1 | jq -r '.notices[0].state')"
 rm "$HOME_DIR/down"
 [ -z "$NOBODY" ] || expect 4 setpriv --reuid nobody --regid nogroup --clear-groups bmctl -s "$BMD_SOCKET" notify test all
+# Each runs a command: a user has ten of them in a minute, and another user his own.
+n=0
+while bmctl notify test all >/dev/null 2>"$HOME_DIR/err"; do
+    n=$((n + 1))
+    [ $n -le 10 ] || FAIL "trials without end"
+done
+is "trials of this minute that were left" 6 $n
+says "10 notices were tested within a minute: try again in "
+is "of these, rows" 0 "$(bmctl --json notify list | jq '[.notices[] | select(.event == "test" and .state == "waiting")] | length')"
+[ -z "$NOBODY" ] || expect 0 setpriv --reuid daemon --regid daemon --clear-groups "$(command -v bmctl)" -s "$BMD_SOCKET" notify test all
 is "in the audit" "TestNotice" "$(bmctl --json audit -n 30 | jq -r '[.rows[] | select(.method == "TestNotice" and .refused == 0)][0].method')"
 OK "a trial"
 
