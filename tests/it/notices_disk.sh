@@ -56,10 +56,10 @@ is "the second run" succeeded "$(ended "$job")"
 retry test -e "$HOME_DIR/got/$job.1" || FAIL "nobody is told"
 fill
 rm "$HOME_DIR/slow"
-full() { [ "$(notice '\(.state) \(.attempts)')" = "waiting 0" ]; }
-sleep_until_left() { ! pgrep -f "$HOME_DIR/receive" >/dev/null; }
-retry sleep_until_left || FAIL "the command does not end"
-full || FAIL "an outcome was written on a full disk: $(notice '\(.state) \(.attempts)')"
+left() { ! pgrep -f "$HOME_DIR/receive" >/dev/null; }
+retry left || FAIL "the command does not end"
+# What is reserved for results of runs may do for the outcome; else it is written when there is room.
+case $(notice '\(.state) \(.attempts)') in "waiting 0" | "delivered 1") ;; *) FAIL "the outcome on a full disk: $(notice '\(.state) \(.attempts)')" ;; esac
 room
 retry delivered || FAIL "the outcome: $(notice '\(.state) \(.attempts)')"
 [ ! -e "$HOME_DIR/got/$job.2" ] || FAIL "what was delivered is delivered again"
