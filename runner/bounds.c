@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -133,4 +134,23 @@ bounds_set(const char *steps, const struct conf_limits *limits, struct err *err)
 			return unkept(i, strerror(-r), err);
 	}
 	return 0;
+}
+
+/* pids.events counts what any limit refused, also one further up: only beside a limit of our own is
+ * it that one's. */
+int64_t
+bounds_refused(const char *steps)
+{
+	_cleanup_free_ char *path = xasprintf("%s/pids.events", steps);
+	bool limited = *steps && !has_word(steps, "pids.max", "max");
+	FILE *file = limited ? fopen(path, "re") : NULL;
+	char line[256];
+	int64_t n = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		if (strncmp(line, "max ", 4) == 0)
+			n = strtoll(line + 4, NULL, 10);
+	if (file)
+		fclose(file);
+	return n;
 }

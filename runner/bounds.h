@@ -17,5 +17,7 @@ bool bounds_any(const struct conf_limits *limits);
 int bounds_prepare(const char *own, const struct conf_limits *limits, struct err *err);
 /* STEPS: a new child of that. */
 int bounds_set(const char *steps, const struct conf_limits *limits, struct err *err);
+/* How often a process was refused to the steps in the cgroup STEPS since it was made, where it has a tasks-max; 0 where it has none. */
+int64_t bounds_refused(const char *steps);
 
 #endif

@@ -18,6 +18,7 @@
 #include "common/json.h"
 #include "common/notify.h"
 #include "common/xalloc.h"
+#include "runner/bounds.h"
 #include "runner/child.h"
 #include "runner/deploy.h"
 #include "runner/environ.h"
@@ -45,7 +46,7 @@ struct attempt {
 	json_t *environment;
 	ev_timer timer;
 	bool timed_out;
-	int64_t memory_kills; /* of memory_kills(), before it began */
+	int64_t memory_kills, refused; /* of memory_kills() and bounds_refused(), before it began */
 	struct report report;
 	/* The outcome. */
 	bool failed;
@@ -183,6 +184,15 @@ leftovers(struct attempt *attempt, struct output *output)
 	tree_end(run->tree, RUNNER_LEFTOVER_S, &run->stop_now, stuck, attempt);
 }
 
+/* A program that gets no process more often says only that something failed. */
+static const char *
+crowded(const struct attempt *attempt)
+{
+	return bounds_refused(tree_cgroup(attempt->run->tree)) > attempt->refused
+		   ? ", and tasks-max of the stage refused it a process meanwhile"
+		   : "";
+}
+
 /* A process of a step that exits by itself may have been another's, if several runs share our
  * cgroup. */
 static void
@@ -195,15 +205,17 @@ judge_status(struct attempt *attempt, int status)
 		attempt->exit_code = WEXITSTATUS(status);
 		if (attempt->exit_code != 0)
 			attempt_fail(
-			    attempt, "exited with %d%s", attempt->exit_code,
+			    attempt, "exited with %d%s%s", attempt->exit_code,
 			    starved ? ", and the kernel killed a process meanwhile: out of memory"
-				    : "");
+				    : "",
+			    crowded(attempt));
 		return;
 	}
 	attempt->signal = WTERMSIG(status);
 	name = sigabbrev_np(attempt->signal);
-	attempt_fail(attempt, "killed by signal %d (%s)%s", attempt->signal, name ? name : "?",
-		     starved && attempt->signal == SIGKILL ? ": out of memory" : "");
+	attempt_fail(attempt, "killed by signal %d (%s)%s%s", attempt->signal, name ? name : "?",
+		     starved && attempt->signal == SIGKILL ? ": out of memory" : "",
+		     crowded(attempt));
 }
 
 /* A child that never came to execute, or whose placing failed, says why. */
@@ -233,7 +245,7 @@ judge_stop(struct attempt *attempt)
 
 	if (attempt->timed_out) {
 		steps_span(attempt->step->timeout_us, span);
-		attempt_fail(attempt, "timed out after %s", span);
+		attempt_fail(attempt, "timed out after %s%s", span, crowded(attempt));
 		return;
 	}
 	attempt->stopped = true;
@@ -256,7 +268,8 @@ attempt_child(struct attempt *attempt, struct child *child, const char *stream)
 
 	child->user = &attempt->user;
 	child->cgroup_fd = tree_cgroup_fd(run->tree);
-	attempt->memory_kills = memory_kills(tree_cgroup(attempt->run->tree));
+	attempt->memory_kills = memory_kills(tree_cgroup(run->tree));
+	attempt->refused = bounds_refused(tree_cgroup(run->tree));
 	failpoint("step-before");
 	if (child_start(child, &started, &err) < 0) {
 		attempt_fail(attempt, "%s", err.text);

@@ -139,6 +139,37 @@ START_TEST(a_file_that_is_not_there)
 }
 END_TEST
 
+/* Only beside a limit of one's own is what the kernel counts that limit's. */
+START_TEST(what_was_refused_is_counted)
+{
+	static const struct {
+		int line;
+		const char *max, *events;
+		int64_t refused;
+	} counts[] = {
+	    {__LINE__, "20\n", "max 7\n", 7},
+	    {__LINE__, "20\n", "max 0\n", 0},
+	    {__LINE__, "max\n", "max 7\n", 0},
+	    {__LINE__, "20\n", "", 0},
+	    {__LINE__, "20\n", NULL, 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
+		_cleanup_free_ char *steps = NULL;
+
+		setup();
+		steps = path("steps");
+		put("steps/pids.max", counts[i].max);
+		if (counts[i].events)
+			put("steps/pids.events", counts[i].events);
+		ck_assert_msg(bounds_refused(steps) == counts[i].refused, "line %d",
+			      counts[i].line);
+		teardown();
+	}
+	ck_assert_int_eq(bounds_refused(""), 0); /* no cgroup of the steps */
+}
+END_TEST
+
 START_TEST(nothing_given)
 {
 	const struct conf_limits none = {0};
@@ -148,4 +179,4 @@ START_TEST(nothing_given)
 END_TEST
 
 UNIT_MAIN("bounds", what_is_given_is_written, what_cannot_be_kept_is_refused,
-	  a_file_that_is_not_there, nothing_given)
+	  a_file_that_is_not_there, what_was_refused_is_counted, nothing_given)
