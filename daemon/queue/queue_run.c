@@ -264,6 +264,21 @@ check_still(struct queue *queue, const struct job *job, int64_t now_us, struct e
 	return r;
 }
 
+/* Who reads of a late start asks what was in its way. */
+static void
+tell_started(struct queue *queue, const struct job *job)
+{
+	int64_t late_us = job->started_us - job->due_us;
+	_cleanup_free_ char *lapse =
+	    late_us >= WHEN_SECOND
+		? queue_lapse_text(queue, job->due_us, job->started_us, job->zone)
+		: NULL;
+
+	queue_tell(queue, EVENT_STARTED, job, "running as %s%s%s%s%s", job_mode_name(job->mode),
+		   lapse ? ", " : "", lapse ? when_span(late_us).s : "", lapse ? " late: " : "",
+		   lapse ? lapse : "");
+}
+
 int
 queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, struct err *err)
 {
@@ -279,8 +294,7 @@ queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, 
 		job.not_before_us = 0;
 		r = queue_move(queue, &job, JOB_RUNNING, err);
 		if (r == 0)
-			queue_tell(queue, EVENT_STARTED, &job, "running as %s",
-				   job_mode_name(job.mode));
+			tell_started(queue, &job);
 	}
 	job_clear(&job);
 	return r;

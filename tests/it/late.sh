@@ -1,7 +1,7 @@
 #!/bin/sh
 # What could not start at its time: within its grace it starts and says how late it was; beyond it, it is missed, and a plain sentence
 # says what was in its way: bmd was down, a run, a lock, no free slot, or a clock that was set (tests/it/clock.sh). The machine asleep:
-# tests/unit/test_queue.c, as no test can put it to sleep.
+# tests/system/machine.sh, which has one that it can put to sleep.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
 configure 'max-running = 1'
@@ -93,6 +93,7 @@ bmd_start
 missed "$short" "bmd was not running from "
 late "$long" 1000000
 grep -q "job $short: .*missed: its time passed by .*: bmd was not running from 20" "$HOME_DIR/bmd.log" || FAIL "the log does not say so"
+grep -q "job $long: .*: running as redeploy, [1-9].* late: bmd was not running from 20" "$HOME_DIR/bmd.log" || FAIL "the log does not say why job $long started late"
 expect 0 bmctl history
 prints "bmd was not running from "
 OK "bmd down"
