@@ -46,14 +46,16 @@ fi
 # ---- the RPM. Requirements to build it have other names here; the places of systemd are told by macros that may not be here.
 if command -v rpmbuild >/dev/null; then
     for n in 1 2; do
-        mkdir "$WORK/rpm" # as builders of RPMs have it, one folder for all
-        $clean SOURCE_DATE_EPOCH=1795392000 rpmbuild -tb --nodeps --define "_topdir $WORK/rpm" --define 'debug_package %{nil}' \
+        top=$WORK/rpm$n/folder-$n
+        mkdir -p "$top"
+        [ $n = 1 ] || { umask 027; export TZ=Asia/Tokyo LC_ALL=C.UTF-8; }
+        $clean SOURCE_DATE_EPOCH=1795392000 rpmbuild -tb --nodeps --define "_topdir $top" --define 'debug_package %{nil}' \
             --define '_buildhost build' --define 'use_source_date_epoch_as_buildtime 1' --define 'clamp_mtime_to_source_date_epoch 1' \
             --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' \
             --define '_tmpfilesdir /usr/lib/tmpfiles.d' --define '_journalcatalogdir /usr/lib/systemd/catalog' \
-            --define '_smp_mflags -j2' "$WORK/one/$name.tar.gz" >"$WORK/log" 2>&1 || { tail -n 30 "$WORK/log"; FAIL "rpmbuild"; }
-        rm -rf "$WORK/rpm/BUILD"
-        mv "$WORK/rpm" "$WORK/rpm$n"
+            --define "_smp_mflags -j$n" "$WORK/one/$name.tar.gz" >"$WORK/log" 2>&1 || { tail -n 30 "$WORK/log"; FAIL "rpmbuild"; }
+        mv "$top/RPMS" "$WORK/rpm$n/"
+        rm -rf "$top"
     done
     rpm=$(echo "$WORK"/rpm1/RPMS/*/*.rpm)
     same "$rpm" "$(echo "$WORK"/rpm2/RPMS/*/*.rpm)" "${rpm##*/}"
