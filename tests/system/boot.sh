@@ -1,108 +1,39 @@
-# A whole system to test in: systemd-nspawn boots the host's own root, under an overlay that keeps every write in memory, with
-# its own network (none), /run and processes. Needs root and systemd-container; says so and skips (77) where it cannot.
+# A whole system to test in, of one of two kinds:
 #
-#   . boot.sh; boot_prepare; …change files under $ROOT…; boot_start; inside COMMAND…; boot_stop; boot_start; …
+#   BMD_SYSTEM=container (default)  systemd-nspawn on this host's own kernel: boot_container.sh, `make check-system`
+#   BMD_SYSTEM=machine              qemu with a kernel, a disk and a clock of its own: boot_machine.sh, `make check-machine`
 #
-# `inside` runs a command in the system as its root, `as USER` as one of its users. What is waited for is asked again.
+#   . boot.sh; boot_alone; boot_prepare; …files of the system under $ROOT…; boot_start; inside COMMAND…; boot_stop; boot_start; …
+#
+# `inside` runs a command in the system as its root, `as USER` as one of its users; once it runs, its files are changed inside.
+# boot_stop is an orderly shutdown, boot_crash is none. What is waited for is asked again. Where there is no such system here, a test
+# says so and skips (77).
 set -u
+: "${BMD_SYSTEM:=container}"
+: "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}"
+export top_srcdir top_builddir BMD_SYSTEM
 WORK=
 ROOT=
-NSPAWN=
-LEADER=
+UP=
+PATIENCE_S=30
 
 SKIP() { echo "skipped: $*"; exit 77; }
 FAIL() {
     echo "FAIL: $*"
-    [ -z "$LEADER" ] || { echo "--- journal"; inside journalctl --no-pager -n 25 -o short-monotonic; } 2>&1
+    [ -z "$UP" ] || { echo "--- journal"; inside journalctl --no-pager -n 25 -o short-monotonic; } 2>&1
     exit 1
 }
 OK() { echo "ok: $*"; }
 retry() {
-    tries=0
+    until=$(($(date +%s) + PATIENCE_S))
     until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ $tries -lt 400 ] || return 1
+        [ "$(date +%s)" -lt "$until" ] || return 1
         sleep 0.05
     done
 }
 is() { [ "$2" = "$3" ] || FAIL "$1: expected '$2', got '$3'"; }
-
-# All mounts are made in a mount namespace of this script, and go with it.
-boot_alone() {
-    [ -z "${BMD_ALONE:-}" ] || return 0
-    [ "$(id -u)" = 0 ] || SKIP "booting a system needs root"
-    for program in systemd-nspawn unshare nsenter; do
-        command -v $program >/dev/null || SKIP "$program is missing (package systemd-container, util-linux)"
-    done
-    [ -x /lib/systemd/systemd ] || SKIP "this system has no systemd to boot"
-    unshare -m true 2>/dev/null || SKIP "no mount namespace can be made here"
-    BMD_ALONE=1 exec unshare -m --propagation private -- sh "$0" "$@"
-}
-
-boot_prepare() {
-    WORK=$(mktemp -d "${TMPDIR:-/tmp}/bmd-system.XXXXXX") || exit 99
-    trap boot_finish EXIT
-    trap 'exit 130' INT TERM
-    mount -t tmpfs -o size=1g,mode=755 tmpfs "$WORK" || SKIP "no tmpfs can be mounted here"
-    mkdir "$WORK/upper" "$WORK/work" "$WORK/root"
-    ROOT=$WORK/root
-    mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/upper,workdir=$WORK/work" "$ROOT" 2>"$WORK/err" ||
-        SKIP "no overlay of / can be mounted here: $(cat "$WORK/err")"
-    mount -t tmpfs tmpfs /run
-    : >"$ROOT/etc/machine-id"
-    # Nothing of the host's own services, and nothing of a bmd that it may have.
-    rm -f "$ROOT"/etc/systemd/system/*.wants/* "$ROOT"/etc/rc?.d/S*
-    # A machine image may forbid packages to start services; this system is there for that.
-    rm -f "$ROOT/usr/sbin/policy-rc.d" "$ROOT"/etc/apt/apt.conf.d/20packagekit
-    rm -rf "$ROOT/var/lib/bmd" "$ROOT/var/lib/bmd-run" "$ROOT/etc/bmd" "$ROOT/usr/local/etc/bmd"
-    ln -sf /lib/systemd/system/multi-user.target "$ROOT/etc/systemd/system/default.target"
-}
-
-find_leader() {
-    for child in $(cat "/proc/$NSPAWN/task/$NSPAWN/children" 2>/dev/null); do
-        case $(cat "/proc/$child/comm") in
-        systemd) LEADER=$child; return 0 ;;
-        systemd-nspawn)
-            LEADER=$(cat "/proc/$child/task/$child/children" | tr -d ' ')
-            [ -n "$LEADER" ] && return 0 ;;
-        esac
-    done
-    return 1
-}
-inside() { nsenter -t "$LEADER" -m -u -i -n -p -r -w -- env -u NOTIFY_SOCKET TZ=UTC "$@"; }
 as() { user=$1; shift; inside runuser -u "$user" -- "$@"; }
 booted() {
     case $(inside systemctl is-system-running 2>/dev/null) in running|degraded) ;; *) false ;; esac
 }
-
-boot_start() {
-    systemd-nspawn -q --register=no --keep-unit --private-network --kill-signal=SIGRTMIN+3 --console=pipe \
-        -D "$ROOT" -b </dev/null >"$WORK/console" 2>&1 &
-    NSPAWN=$!
-    retry find_leader && retry booted || {
-        tail -n 20 "$WORK/console"
-        SKIP "systemd does not boot in systemd-nspawn here"
-    }
-}
-# An orderly shutdown, and one that nobody was told of.
-boot_stop() {
-    inside systemctl poweroff --no-block
-    wait "$NSPAWN"
-    NSPAWN= LEADER=
-}
-boot_crash() {
-    kill -KILL "$LEADER"
-    wait "$NSPAWN" 2>/dev/null
-    NSPAWN= LEADER=
-}
-
-boot_finish() {
-    status=$?
-    trap - EXIT
-    [ -z "$LEADER" ] || kill -KILL "$LEADER" 2>/dev/null
-    [ -z "$NSPAWN" ] || { kill -TERM "$NSPAWN" 2>/dev/null; wait "$NSPAWN" 2>/dev/null; }
-    [ -z "$ROOT" ] || umount -l "$ROOT" 2>/dev/null
-    umount -l "$WORK" 2>/dev/null
-    rmdir "$WORK"
-    exit "$status"
-}
+. "$top_srcdir/tests/system/boot_$BMD_SYSTEM.sh"

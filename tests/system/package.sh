@@ -1,15 +1,21 @@
 #!/bin/sh
 # The Debian package: built from what `make dist` ships, looked at by lintian, and its life on a booted system: installed with
-# apt, used, upgraded under a run, removed, installed again, purged. Part of `make check-system`.
+# apt, used, upgraded under a run, removed, installed again, purged; upgraded from the first package that there was; and its own tests
+# by autopkgtest, where the system has that. Part of `make check-system` and `make check-machine`.
 . "$(dirname "$0")/boot.sh"
-: "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}" "${MAKE:=make}"
-export top_srcdir top_builddir MAKE
+: "${MAKE:=make}"
+export MAKE
 for program in dpkg-buildpackage dh apt-get; do
     command -v $program >/dev/null || SKIP "$program is missing (packages dpkg-dev, debhelper, apt)"
 done
 boot_alone "$@"
 boot_prepare
 
+# clean COMMAND…: with nothing of the make that called us.
+clean() {
+    env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u top_srcdir -u top_builddir -u prefix -u sysconfdir -u libexecdir \
+        DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2" "$@"
+}
 # BMD_PACKAGE: such a package that was built before.
 if [ -n "${BMD_PACKAGE:-}" ]; then
     cp "$BMD_PACKAGE" "$WORK/" || exit 99
@@ -17,8 +23,7 @@ else
     shipped=bmd-shipped.$$ # automake wants it below the build folder
     $MAKE -s -C "$top_builddir" distdir distdir=$shipped >"$WORK/dist" 2>&1 || { tail -n 20 "$WORK/dist"; FAIL "make distdir"; }
     mv "$top_builddir/$shipped" "$WORK/bmd"
-    (cd "$WORK/bmd" && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u top_srcdir -u top_builddir \
-        DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2" dpkg-buildpackage -us -uc -b) >"$WORK/build" 2>&1 ||
+    (cd "$WORK/bmd" && clean dpkg-buildpackage -us -uc -b) >"$WORK/build" 2>&1 ||
         { tail -n 30 "$WORK/build"; FAIL "dpkg-buildpackage"; }
 fi
 deb=$(echo "$WORK"/bmd_*.deb)
@@ -34,10 +39,27 @@ fi
 # A newer version of the same, for the upgrade.
 dpkg-deb -R "$deb" "$WORK/newer"
 sed -i 's/^Version: .*/&+newer/' "$WORK/newer/DEBIAN/control"
-mkdir "$ROOT/srv/packages"
+mkdir -p "$ROOT/srv/packages"
 dpkg-deb -b "$WORK/newer" "$ROOT/srv/packages/newer.deb" >/dev/null
 cp "$deb" "$ROOT/srv/packages/bmd.deb"
 cp "$top_srcdir/debian/tests/smoke" "$ROOT/srv/packages/"
+
+# The first one: built of its own commit, once, and kept. A tarball has no past.
+older=
+first=$(git -C "$top_srcdir" log --diff-filter=A --format=%h -- debian/control 2>/dev/null | tail -n 1)
+if [ -n "$first" ]; then
+    cache=${BMD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bmd}
+    older=$cache/bmd_first-$first.deb
+    if [ ! -e "$older" ]; then
+        mkdir -p "$cache" "$WORK/first/bmd"
+        git -C "$top_srcdir" archive "$first" | tar -C "$WORK/first/bmd" -x
+        sed -i '1s/(\(.*\))/(\1~first)/' "$WORK/first/bmd/debian/changelog"
+        (cd "$WORK/first/bmd" && clean ./autogen.sh && clean dpkg-buildpackage -us -uc -b) >"$WORK/build" 2>&1 </dev/null ||
+            { tail -n 30 "$WORK/build"; FAIL "dpkg-buildpackage of $first"; }
+        cp "$WORK"/first/bmd_*.deb "$older.new" && mv "$older.new" "$older" || exit 99
+    fi
+    cp "$older" "$ROOT/srv/packages/first.deb"
+fi
 boot_start
 apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root "$@" >"$WORK/apt" 2>&1 ||
     { tail -n 30 "$WORK/apt"; FAIL "apt-get $*"; }; }
@@ -95,4 +117,73 @@ inside getent passwd bmd && FAIL "purge left the user"
 inside getent group bmd-operators && FAIL "purge left the group"
 is "failed units after all" "" "$(inside systemctl list-units --failed --plain --no-legend 'bmd*')"
 OK "removed, installed again, purged"
+
+# From the first one, whose database has other tables, with jobs of several kinds in it and a run in flight.
+of_past() { inside bmctl --json history past -n 100 | jq -S '[.jobs[] | {id, state, release, build, stage, mode, reason, requested_by, due, started, finished}]'; }
+schema() { inside od -An -tu4 --endian=big -j60 -N4 /var/lib/bmd/bmd.db | tr -d ' '; }
+if [ -n "$older" ]; then
+    apt install /srv/packages/first.deb
+    inside sh -c 'cat >/etc/bmd/applications.d/past.conf' <<'CONF' || exit 99
+application "past" {
+    stages = {"here", "there"}
+    user   = "nobody"
+    stage "here"  { plan = "past"  variables = {"ROOT=/srv/past/here"} }
+    stage "there" { plan = "past"  variables = {"ROOT=/srv/past/there"} }
+}
+plan "past" {
+    step "files" { deploy = "site"  to = '$ROOT' }
+    step "wait"  { run = 'while [ -e /srv/past/hold ]; do sleep 0.1; done; [ "$BM_RELEASE" != 4 ]' }
+}
+CONF
+    inside install -d -o nobody /srv/past /srv/past/here /srv/past/there
+    inside systemctl reload bmd || FAIL "the first bmd does not read its configuration"
+    inside sh -ec 'mkdir /tmp/past
+        for n in 1 2 3 4 5; do echo $n >/tmp/past/index; bmctl build add past $n site=/tmp/past; done
+        bmctl deploy past 1 --to there --now --wait
+        for n in 1 2 3; do bmctl deploy past $n --to here --now --wait; done
+        ! bmctl deploy past 4 --to there --now --wait
+        bmctl redeploy past 2 --to here --now --wait --reason back
+        bmctl build reject past 5 --reason bad' >"$WORK/past" 2>&1 || { cat "$WORK/past"; FAIL "the first bmd"; }
+    far=$(inside bmctl --json deploy past 3 --to there --at +2h --reason far | jq .job.id)
+    gone=$(inside bmctl --json deploy past 3 --to there --at +3h | jq .job.id)
+    inside bmctl cancel "$gone" >/dev/null
+    inside touch /srv/past/hold
+    job=$(inside bmctl --json redeploy past 1 --to here --now --reason flight 2>/dev/null | jq .job.id)
+    retry begun || FAIL "the run does not begin"
+    of_past >"$WORK/past.before"
+    is "the tables of the first bmd" 1 "$(schema)"
+    apt install /srv/packages/bmd.deb
+    is "the run over the upgrade" running "$(inside bmctl --json show "$job" | jq -r .job.state)"
+    of_past >"$WORK/past.after"
+    cmp -s "$WORK/past.before" "$WORK/past.after" || { diff "$WORK/past.before" "$WORK/past.after"; FAIL "the history changed over the upgrade"; }
+    is "what waits" "$far scheduled far" "$(inside bmctl --json show "$far" | jq -r '.job | "\(.id) \(.state) \(.reason)"')"
+    is "what is bad" rejected "$(inside bmctl --json build show past 5 | jq -r .build.status)"
+    inside rm /srv/past/hold
+    inside bmctl wait "$job" >/dev/null || FAIL "the run did not succeed over the upgrade"
+    is "its mode" rollback "$(inside bmctl --json show "$job" | jq -r .job.mode)"
+    inside bmctl build verify past >/dev/null || FAIL "build verify after the upgrade"
+    inside bmctl redeploy past 3 --to here --now --wait --reason on >/dev/null || FAIL "redeploy after the upgrade"
+    is "what is live" 3 "$(inside cat /srv/past/here/current/index)"
+    inside bmctl redeploy past --to there --now --wait --reason mend >/dev/null || FAIL "redeploy of the stage that the first bmd left dirty"
+    is "what is live there" 1 "$(inside cat /srv/past/there/current/index)"
+    inside bmctl reschedule "$far" --now >/dev/null && inside bmctl release "$far" >/dev/null 2>&1
+    inside bmctl wait "$far" >/dev/null || FAIL "a job that the first bmd accepted: $(inside bmctl show "$far")"
+    inside systemctl stop bmd.service
+    [ "$(schema)" -gt 1 ] || FAIL "the database has still the tables of the first bmd"
+    OK "upgraded from the first package ($first) under a run: tables of version 1 to $(schema)"
+    apt purge bmd
+else
+    echo "skipped: the upgrade from the first package: this source has no history"
+fi
+
+# As a distribution would run them.
+if inside sh -c 'command -v autopkgtest' >/dev/null; then
+    tar -C "$top_srcdir" -c debian/control debian/changelog debian/tests | inside sh -c 'mkdir /srv/source && tar -C /srv/source -x' || exit 99
+    inside autopkgtest -B /srv/packages/bmd.deb /srv/source/ -- null >"$WORK/autopkgtest" 2>&1 ||
+        { tail -n 40 "$WORK/autopkgtest"; FAIL "autopkgtest"; }
+    sed -n '/summary/,$p' "$WORK/autopkgtest"
+    OK "autopkgtest"
+else
+    echo "skipped: autopkgtest is missing in this system (make check-machine has it)"
+fi
 boot_stop

@@ -43,13 +43,15 @@ else
     echo "skipped: dpkg-buildpackage or dh is missing (packages dpkg-dev, debhelper)"
 fi
 
-# ---- the RPM. Requirements to build it have other names here; the places of systemd are told by macros that may not be here.
+# ---- the RPM. Requirements to build it have other names here; the places of systemd are told by macros that may not be here. No package
+# of debugging information is made here, which would have taken the folder out of what the compiler writes, so the compiler is told.
 if command -v rpmbuild >/dev/null; then
     for n in 1 2; do
         top=$WORK/rpm$n/folder-$n
         mkdir -p "$top"
         [ $n = 1 ] || { umask 027; export TZ=Asia/Tokyo LC_ALL=C.UTF-8; }
         $clean SOURCE_DATE_EPOCH=1795392000 rpmbuild -tb --nodeps --define "_topdir $top" --define 'debug_package %{nil}' \
+            --define "optflags $(rpm --eval '%{optflags}') -ffile-prefix-map=$top/BUILD=/usr/src" \
             --define '_buildhost build' --define 'use_source_date_epoch_as_buildtime 1' --define 'clamp_mtime_to_source_date_epoch 1' \
             --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' \
             --define '_tmpfilesdir /usr/lib/tmpfiles.d' --define '_journalcatalogdir /usr/lib/systemd/catalog' \

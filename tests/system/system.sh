@@ -1,35 +1,21 @@
 #!/bin/sh
-# bmd under a real systemd, from installation to power loss: `make check-system`.
+# bmd under a real systemd, from installation to power loss: `make check-system`, and with a kernel of its own `make check-machine`.
 . "$(dirname "$0")/boot.sh"
-: "${top_srcdir:=$(cd "$(dirname "$0")/../.." && pwd)}" "${top_builddir:=$top_srcdir/build}" "${prefix:=/usr/local}"
-: "${sysconfdir:=/etc}" "${libexecdir:=$prefix/libexec}" "${MAKE:=make}"
-export top_srcdir top_builddir prefix sysconfdir libexecdir
-case $prefix in /usr|/usr/local) ;; *) SKIP "systemd reads no units below $prefix: configure with --prefix=/usr or /usr/local" ;; esac
-boot_alone "$@"
-boot_prepare
-$MAKE -s -C "$top_builddir" install DESTDIR="$ROOT" >"$WORK/install" 2>&1 || { cat "$WORK/install"; FAIL "make install"; }
-
-ETC=$ROOT$sysconfdir/bmd
-mkdir -p "$ETC/applications.d" "$ETC/plans.d"
+. "$(dirname "$0")/installed.sh"
+install_prepare "$@"
+install_shop
 cat >"$ETC/bmd.conf" <<'CONF'
 max-running = 120
 notify "told" { exec = {"/srv/tell"}  on = {"succeeded", "failed", "lost"}  applications = {"shop"}  user = "deploy" }
 CONF
-mkdir -p "$ROOT/srv"
+conf=$sysconfdir/bmd/bmd.conf
+example=$(cd "$ROOT" && find ".$prefix/share/doc" -name fork.conf | head -n 1)
 cat >"$ROOT/srv/tell" <<'SH'
 #!/bin/sh
 { id -un; grep NoNewPrivs /proc/self/status; cat /proc/self/cgroup; cat; } >/srv/test/told.$BM_EVENT.$BM_JOB.new
 mv /srv/test/told.$BM_EVENT.$BM_JOB.new /srv/test/told.$BM_EVENT.$BM_JOB
 SH
 chmod 755 "$ROOT/srv/tell"
-cat >"$ETC/applications.d/shop.conf" <<'CONF'
-application "shop" {
-    stages = {"testing", "production"}
-    user   = "deploy"
-    stage "testing"    { plan = "web"  variables = {"ROOT=/srv/test"} }
-    stage "production" { plan = "web"  variables = {"ROOT=/srv/shop"} }
-}
-CONF
 cat >"$ETC/applications.d/tight.conf" <<'CONF'
 application "tight" {
     user   = "deploy"
@@ -39,15 +25,6 @@ application "tight" {
 }
 plan "greedy" { step "eat" { run = 'head -c 200M /dev/zero | tail >/dev/null' } }
 plan "many"   { step "fork" { run = 'n=0; while [ $n -lt 40 ]; do sleep 5 & n=$((n + 1)); done' } }
-CONF
-cat >"$ETC/plans.d/web.conf" <<'CONF'
-plan "web" {
-    step "files" { deploy = "site"  to = '$ROOT' }
-    step "wait"  { run = 'id; grep NoNewPrivs /proc/self/status; cat /proc/self/cgroup
-        touch "$ROOT/begun.$BM_JOB"; if [ -e "$ROOT/hold" ]; then sleep 1000 & fi
-        while [ -e "$ROOT/hold" ]; do sleep 0.1; done; echo "step of $BM_RELEASE"' }
-    step "root"  { exec = {"systemctl", "is-active", "bmd.service"}  user = "root"  ignore-failure = true }
-}
 CONF
 {
     echo 'application "many" { user = "deploy"  stages = {'
@@ -82,43 +59,12 @@ while [ $n -lt 250 ] || [ ! -e /srv/test/restarted ]; do
 done
 echo "called $n"
 SH
-for release in 1.0.1 1.0.2 1.0.3; do
-    mkdir -p "$ROOT/srv/builds/$release"
-    echo "$release" >"$ROOT/srv/builds/$release/index"
-done
-tar -C "$ROOT/srv/builds/1.0.2" -czf "$ROOT/srv/builds/1.0.2.tar.gz" .
 
-boot_start
-inside systemd-sysusers && inside systemd-tmpfiles --create bmd.conf || FAIL "sysusers and tmpfiles"
-for user in ana deploy eve; do inside useradd -m "$user" || FAIL "useradd $user"; done
-inside usermod -aG bmd-operators ana
-inside install -d -o deploy /srv/shop /srv/test
-inside systemctl daemon-reload
-inside systemctl enable --now bmd.socket bmd-run.socket bmd.service 2>"$WORK/err" || { cat "$WORK/err"; FAIL "the units do not start"; }
+install_start
 is "owner and mode of the control socket" "bmd bmd-operators 660" "$(inside stat -c '%U %G %a' /run/bmd/control)"
 is "owner and mode of the run socket" "bmd 600" "$(inside stat -c '%U %a' /run/bmd/run.socket)"
 is "owner and mode of the run directory" "root bmd 751" "$(inside stat -c '%U %G %a' /var/lib/bmd-run)"
 OK "installed and started: $(inside systemctl show -P StatusText bmd)"
-
-bm() { as ana bmctl "$@"; }
-job() { bm --json show "$1" | jq -r ".job.$2"; }
-live() { bm --json status "$1" | jq -r ".stages[] | select(.stage == \"$2\") | .live | \"\(.release)/\(.build)\""; }
-# deploy… → the id of the job; its end is waited for by `ends JOB STATE`.
-queue() { bm --json "$@" | jq -r .job.id; }
-final() { case $(job "$1" state) in succeeded|failed|cancelled|lost|missed|superseded|held) ;; *) false ;; esac; }
-ends() {
-    retry final "$1" || FAIL "job $1 does not end: $(bm show "$1")"
-    [ "$(job "$1" state)" = "$2" ] || { bm show "$1"; bm log "$1"; FAIL "job $1 is $(job "$1" state), not $2"; }
-}
-hold() { inside touch /srv/shop/hold; }
-let_go() { inside rm -f /srv/shop/hold; }
-begun() { inside test -e "/srv/shop/begun.$1"; }
-in_flight() { # a run that stands in its second step, id in $flight
-    hold
-    flight=$(queue "$@" --to production --now --reason flight)
-    retry begun "$flight" || { bm show "$flight"; FAIL "job $flight does not run"; }
-}
-main_pid() { inside systemctl show -P MainPID bmd; }
 
 bm build add shop 1.0.1 site=/srv/builds/1.0.1 && bm build add shop 1.0.2 site=/srv/builds/1.0.2.tar.gz &&
     bm build add shop 1.0.3 site=/srv/builds/1.0.3 || FAIL "build add"
@@ -331,7 +277,7 @@ for stage in memory tasks; do
         ends "$tight" failed
         case $stage in
         memory) case $(job "$tight" message) in *"out of memory"*) ;; *) FAIL "memory-max: $(job "$tight" message)" ;; esac ;;
-        tasks) bm log "$tight" | grep -qi 'fork' || FAIL "tasks-max: $(bm log "$tight")" ;;
+        tasks) case $(job "$tight" message) in *"tasks-max of the stage refused it a process"*) ;; *) FAIL "tasks-max: $(job "$tight" message)" ;; esac ;;
         esac
         OK "the limit of a stage: $stage"
     else
@@ -339,7 +285,7 @@ for stage in memory tasks; do
         case $(job "$tight" waits_for.text) in *"-max of the stage cannot be kept here: the cgroup of bmd-run has no controller $controller"*) ;;
         *) FAIL "a limit that cannot be kept: $(job "$tight" waits_for.text)" ;; esac
         bm cancel "$tight" >/dev/null
-        echo "skipped: the limit of a stage, $stage: this kernel's unified hierarchy has no controller $controller; the job is held"
+        echo "skipped: the limit of a stage, $stage: this kernel's unified hierarchy has no controller $controller; the job is held (kept it is in make check-machine)"
     fi
 done
 
@@ -368,11 +314,11 @@ inside journalctl --update-catalog
 inside journalctl BM_APPLICATION=shop "BM_JOB=$first" BM_RESULT=succeeded -x --no-pager >"$WORK/journal"
 grep -q "shop 1.0.1/1 is live on production" "$WORK/journal" || { cat "$WORK/journal"; FAIL "the journal has no fields or no catalog"; }
 OK "the journal's fields and catalog"
-sed -i 's/= 120/= 110/' "$ETC/bmd.conf"
+inside sed -i 's/= 120/= 110/' "$conf"
 inside systemctl reload bmd || FAIL "systemctl reload"
-sed -i 's/= 110/= nonsense/' "$ETC/bmd.conf"
+inside sed -i 's/= 110/= nonsense/' "$conf"
 inside systemctl reload bmd 2>/dev/null && FAIL "a broken file was reloaded"
-sed -i 's/= nonsense/= 110/' "$ETC/bmd.conf"
+inside sed -i 's/= nonsense/= 110/' "$conf"
 inside systemctl reload bmd && [ "$(inside systemctl is-active bmd)" = active ] || FAIL "reload after that"
 OK "systemctl reload"
 
@@ -417,7 +363,8 @@ inside rm -r /run/systemd/system/bmd-run.socket.d
 inside systemctl daemon-reload
 OK "forty runs for eight connections: $refused refused, all succeeded"
 
-echo 'keep-runs = 30' >>"$ETC/bmd.conf"
+append() { inside sh -c 'echo "$1" >>"$2"' sh "$1" "$conf"; }
+append 'keep-runs = 30'
 inside systemctl reload bmd || FAIL "reload"
 pruned() { [ "$(inside ls /var/lib/bmd-run | grep -cx '[0-9]*')" = 30 ]; }
 retry pruned || FAIL "run folders: $(inside ls /var/lib/bmd-run | wc -l)"
@@ -455,11 +402,10 @@ is "owner and mode of the run directory" "root bmd 751" "$(inside stat -c '%U %G
 OK "owners after reboots"
 
 # The example for launcher = "fork", as its head says.
-example=$(find "$ROOT$prefix/share/doc" -name fork.conf | head -n 1)
 inside mkdir -p /etc/systemd/system/bmd.service.d
-inside cp "${example#"$ROOT"}" /etc/systemd/system/bmd.service.d/ || FAIL "the example is not installed"
+inside cp "${example#.}" /etc/systemd/system/bmd.service.d/ || FAIL "the example is not installed"
 inside systemctl mask --now bmd-run.socket 2>/dev/null
-echo 'launcher = "fork"' >>"$ETC/bmd.conf"
+append 'launcher = "fork"'
 inside chown -R root:root /var/lib/bmd
 inside systemctl daemon-reload
 inside systemctl restart bmd || FAIL "bmd does not start with the example for the fork launcher"
