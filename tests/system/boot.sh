@@ -15,7 +15,8 @@ export top_srcdir top_builddir BMD_SYSTEM
 WORK=
 ROOT=
 UP=
-PATIENCE_S=30
+PATIENCE_S=30 # of retry
+BOOT_S=300     # of a boot
 
 SKIP() { echo "skipped: $*"; exit 77; }
 FAIL() {
@@ -24,8 +25,10 @@ FAIL() {
     exit 1
 }
 OK() { echo "ok: $*"; }
-retry() {
-    until=$(($(date +%s) + PATIENCE_S))
+retry() { retry_for $PATIENCE_S "$@"; }
+retry_for() {
+    until=$(($(date +%s) + $1))
+    shift
     until "$@" >/dev/null 2>&1; do
         [ "$(date +%s)" -lt "$until" ] || return 1
         sleep 0.05

@@ -51,7 +51,7 @@ boot_start() {
     systemd-nspawn -q --register=no --keep-unit --private-network --kill-signal=SIGRTMIN+3 --console=pipe \
         -D "$ROOT" -b </dev/null >"$WORK/console" 2>&1 &
     NSPAWN=$!
-    retry find_leader && retry booted || {
+    retry find_leader && retry_for $BOOT_S booted || {
         tail -n 20 "$WORK/console"
         SKIP "systemd does not boot in systemd-nspawn here"
     }

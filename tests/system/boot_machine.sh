@@ -8,8 +8,8 @@ QEMU=
 IMAGE=
 PORT=
 PATIENCE_S=180
-MACHINE_MIB=1536
 BOOT_S=600
+MACHINE_MIB=1536
 
 # Standard input of a test is nobody's: ssh would read it.
 boot_alone() {
@@ -77,14 +77,11 @@ boot_start() {
         -serial "file:$WORK/console" -monitor "unix:$WORK/monitor,server=on,wait=off" \
         -kernel "$IMAGE/kernel" -initrd "$IMAGE/initrd" -append 'root=/dev/vda rw console=ttyS0 panic=-1' >"$WORK/qemu" 2>&1 &
     QEMU=$!
-    patience=$PATIENCE_S
-    PATIENCE_S=$BOOT_S
-    retry find_port && retry came_up && booted || {
+    retry find_port && retry_for $BOOT_S came_up && booted || {
         cat "$WORK/qemu"
         tail -n 20 "$WORK/console"
         SKIP "the machine does not boot here"
     }
-    PATIENCE_S=$patience
     UP=yes
     [ ! -d "$ROOT" ] || { tar -C "$ROOT" --owner=0 --group=0 -c . | inside tar -C / --no-overwrite-dir -x; } || exit 99
     rm -rf "$ROOT"

@@ -195,7 +195,7 @@ power() {
     boot=$(inside cat /proc/sys/kernel/random/boot_id)
     monitor system_reset >/dev/null
     rm -f "$WORK/ssh"
-    retry new_boot "$boot" || FAIL "the machine does not come back after a reset"
+    retry_for $BOOT_S new_boot "$boot" || FAIL "the machine does not come back after a reset"
     after_power "a reset"
     OK "the button of reset: lost, and mended"
 }
