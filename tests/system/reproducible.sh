@@ -50,8 +50,8 @@ if command -v rpmbuild >/dev/null; then
         top=$WORK/rpm$n/folder-$n
         mkdir -p "$top"
         [ $n = 1 ] || { umask 027; export TZ=Asia/Tokyo LC_ALL=C.UTF-8; }
-        $clean SOURCE_DATE_EPOCH=1795392000 rpmbuild -tb --nodeps --define "_topdir $top" --define 'debug_package %{nil}' \
-            --define "optflags $(rpm --eval '%{optflags}') -ffile-prefix-map=$top/BUILD=/usr/src" \
+        $clean SOURCE_DATE_EPOCH=1795392000 CFLAGS="$(rpm --eval '%{optflags}') -ffile-prefix-map=$top/BUILD=/usr/src" \
+            rpmbuild -tb --nodeps --define "_topdir $top" --define 'debug_package %{nil}' \
             --define '_buildhost build' --define 'use_source_date_epoch_as_buildtime 1' --define 'clamp_mtime_to_source_date_epoch 1' \
             --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' \
             --define '_tmpfilesdir /usr/lib/tmpfiles.d' --define '_journalcatalogdir /usr/lib/systemd/catalog' \
