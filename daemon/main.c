@@ -487,8 +487,11 @@ static void
 stop(struct daemon *daemon)
 {
 	control_free(daemon->control);
-	if (daemon->audit)
+	if (daemon->audit) { /* the last commit says when bmd ended */
+		if (turn_begin(daemon->turn, NULL) == 0)
+			store_end(daemon->store);
 		audit_end(daemon->audit, clock_now_us());
+	}
 	methods_free(daemon->methods);
 	patrol_free(daemon->patrol);
 	notices_free(daemon->notices);

@@ -240,8 +240,8 @@ struct queue_pruning {
 	bool inside;	  /* there is more of this stage */
 };
 int queue_prune(struct queue *queue, struct queue_pruning *at, int64_t now_us, struct err *err);
-/* After a start of bmd: --now jobs that waited over a stop longer than their grace are held. POSTPONE: how long it was down is not
-   known yet, those jobs wait until it is. */
+/* After a start of bmd: --now jobs that waited over a stop longer than their grace are held; LAST_ALIVE: what may be longer ago is known
+   not to be. POSTPONE: how long it was down is not known yet, those jobs wait until it is. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);
 void queue_postpone_downtime(struct queue *queue);
 /* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */

@@ -23,7 +23,6 @@
 #include "daemon/sched/sched_private.h"
 
 #define AGAIN_SECONDS	  5.0
-#define HEARTBEAT_SECONDS 120.0
 #define HURRIED_MAX	  100000
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
@@ -516,7 +515,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	ev_periodic_init(&sched->due, on_due, 0., 0., NULL);
 	no_idle_wakeups(sched);
 	ev_init(&sched->again, on_again);
-	ev_timer_init(&sched->heartbeat, on_heartbeat, 0., HEARTBEAT_SECONDS);
+	ev_timer_init(&sched->heartbeat, on_heartbeat, 0., SCHED_BEAT_SECONDS);
 	sched->look.data = sched->due.data = sched->again.data = sched;
 	sched->heartbeat.data = sched;
 	sched_clock_begin(sched);

@@ -257,13 +257,22 @@ put_kept(struct sched *sched, struct err *err)
 	return 0;
 }
 
+/* What did not end in order may have lived for one more beat. That is not held against the jobs that waited: the rule is there
+ * for one that would start hours late, not for one that starts two minutes late. */
+static int
+hold_slept(struct sched *sched, int64_t alive_us, int64_t until_us, struct err *err)
+{
+	return queue_after_downtime(sched->host.queue, alive_us + sched->clock.unknown_us, until_us,
+				    err);
+}
+
 /* Now the wall clock can say for how long bmd was down, but for what has passed since. */
 static int
 judge_downtime(struct sched *sched, int64_t now_us, struct err *err)
 {
 	struct sched_clock *clock = &sched->clock;
 	int64_t since_us = now_us - clock->steady.offset_us - clock->began_us;
-	int r = queue_after_downtime(sched->host.queue, clock->alive_us, now_us - since_us, err);
+	int r = hold_slept(sched, clock->alive_us, now_us - since_us, err);
 
 	if (r < 0)
 		return r;
@@ -328,7 +337,7 @@ after_downtime(struct sched *sched, const struct steady_memory *memory,
 		return 0;
 	}
 	queue_lapse(sched->host.queue, QUEUE_LAPSE_DOWN, alive_us, reading->now_us);
-	return queue_after_downtime(sched->host.queue, alive_us, alive_us + down_us, err);
+	return hold_slept(sched, alive_us, alive_us + down_us, err);
 }
 
 int
@@ -349,6 +358,8 @@ sched_clock_recover(struct sched *sched, struct err *err)
 		clock->kept_offset_us = clock->steady.offset_us;
 	clock->slept_us = reading.boot_us - clock_monotonic_us();
 	clock->began_us = reading.boot_us;
+	clock->unknown_us =
+	    store_ended(store_of(sched)) ? 0 : SCHED_BEAT_SECONDS * WHEN_SECOND;
 	if (clock->steady.jumped && clock->steady.jump_us > 0)
 		queue_lapse(sched->host.queue, QUEUE_LAPSE_JUMP,
 			    reading.now_us - clock->steady.jump_us, reading.now_us);

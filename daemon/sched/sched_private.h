@@ -15,6 +15,7 @@
 
 #define IMPORTS_MAX SCHED_IMPORTS_MAX
 #define SCHED_AHEAD_MAX 4
+#define SCHED_BEAT_SECONDS 120 /* so often a commit says that bmd is alive, while --now jobs wait */
 
 struct running {
 	struct running *next;
@@ -59,6 +60,7 @@ struct sched {
 		int64_t slept_us; /* CLOCK_BOOTTIME − CLOCK_MONOTONIC */
 		int64_t began_us; /* CLOCK_BOOTTIME of the first reading */
 		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
+		int64_t unknown_us; /* so much longer it may have lived */
 		bool settled; /* a doubt has ended: those who waited for that are to be told */
 		bool moved; /* jobs that count elapsed time may be due at another time */
 		int set_fd;   /* told of a clock that was set */

@@ -15,6 +15,7 @@
 #define KEYS_AGE_US	 (INT64_C(7) * 86400 * 1000000)
 #define KEYS_PRUNE_EVERY 1024			 /* added keys */
 #define ALIVE_EVERY_US	 (INT64_C(30) * 1000000) /* an otherwise empty commit records it so often */
+#define ENDED		 "ended"
 
 // clang-format off
 #define STATEMENTS(X) \
@@ -84,6 +85,30 @@ set_alive(struct store *store, int64_t now_us, struct err *err)
 	return r;
 }
 
+void
+store_end(struct store *store)
+{
+	store->ending = true;
+}
+
+bool
+store_ended(struct store *store)
+{
+	int64_t ended_us = 0;
+
+	return store_number_get(store, ENDED, &ended_us, NULL) == 0 && ended_us > 0 &&
+	       ended_us == store->alive_us;
+}
+
+/* The same moment twice: whatever is committed later, the two differ. */
+static int
+set_ended(struct store *store, int64_t now_us, struct err *err)
+{
+	int r = store_number_put(store, ENDED, now_us, err);
+
+	return r < 0 ? r : set_alive(store, now_us, err);
+}
+
 int
 store_commit(struct store *store, int64_t now_us, struct err *err)
 {
@@ -96,10 +121,11 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 		return store_no_space(store, err);
 	}
 	r = store_audit_commit(store, err);
-	if (r == 0 && (sqlite3_total_changes(store->db) != store->changes_at_begin ||
-	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us)) {
+	if (r == 0 && store->ending)
+		r = set_ended(store, now_us, err);
+	else if (r == 0 && (sqlite3_total_changes(store->db) != store->changes_at_begin ||
+	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us))
 		r = set_alive(store, now_us, err);
-	}
 	if (r == 0)
 		r = store_seals_write(store, err);
 	if (r == 0)

@@ -42,6 +42,10 @@ int store_mark(struct store *store, struct err *err);
    fail for all that is in it (-ENOSPC). */
 bool store_rollback_savepoint(struct store *store);
 int64_t store_last_alive(struct store *store);		  /* µs; 0 for a fresh database */
+/* The commit of this transaction is the last of this life: it says that the process ends in order. Was the last one such? Then
+   store_last_alive() is when it ended; else it is the last that is known of it. Asked before the first commit. */
+void store_end(struct store *store);
+bool store_ended(struct store *store);
 /* The highest time at which anything was committed; 0 for a fresh database. NOW is believed: what was higher is forgotten. */
 int64_t store_highest(const struct store *store);
 int store_forget_highest(struct store *store, int64_t now_us, struct err *err);

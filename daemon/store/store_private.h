@@ -163,6 +163,7 @@ struct store {
 	int64_t ndamaged;	   /* rows of that table */
 	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
+	bool ending; /* the next commit is the last one */
 	int64_t highest_us; /* of the wall clock, from before it was put back; 0: it was not */
 	int64_t alive_begin_us, highest_begin_us; /* these, when the transaction began */
 	/* Where the audit ends: now, when the transaction began, when the savepoint was set. */

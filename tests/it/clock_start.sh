@@ -97,7 +97,7 @@ case $(doubt) in
     run=$(now)
     retry in_state "$run" running || FAIL "it does not run: $(state "$run")"
     old=$(now 1000000) # waits behind it
-    bmd_kill
+    bmd_stop # in order, so that it says when it ended
     rm "$HOME_DIR/gate"
     another_boot
     settle 60s

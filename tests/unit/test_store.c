@@ -131,6 +131,36 @@ START_TEST(test_fresh)
 }
 END_TEST
 
+/* A life that ended in order says when, until the next one has committed something. */
+START_TEST(test_ended)
+{
+	struct store *store;
+
+	make_folder();
+	store = open_store();
+	ck_assert(!store_ended(store));
+	OK(store_begin(store, &err));
+	OK(store_commit(store, 77000000, &err));
+	store_close(store);
+	store = open_store();
+	ck_assert(!store_ended(store));
+	OK(store_begin(store, &err));
+	store_end(store);
+	OK(store_commit(store, 78000000, &err)); /* too soon for an empty commit of any other kind */
+	store_close(store);
+	store = open_store();
+	ck_assert_int_eq(store_last_alive(store), 78000000);
+	ck_assert(store_ended(store));
+	OK(store_begin(store, &err));
+	OK(store_commit(store, 177000000, &err));
+	store_close(store);
+	store = open_store();
+	ck_assert(!store_ended(store));
+	store_close(store);
+	remove_folder();
+}
+END_TEST
+
 /* A store that knows up to AT_US, as long as nothing is missed. */
 static void
 knows(int64_t at_us)
@@ -1669,7 +1699,7 @@ START_TEST(test_broken_disk)
 }
 END_TEST
 
-UNIT_MAIN("store", test_fresh, test_last_commit_by_the_clock, test_last_commit_missed, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
+UNIT_MAIN("store", test_fresh, test_ended, test_last_commit_by_the_clock, test_last_commit_missed, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
 	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
 	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_audit_cut, test_failed_migration, test_same_schema,
 	  test_collected, test_irreversible, test_history, test_needed, test_surplus, test_full_disk, test_broken_disk)
