@@ -5,10 +5,11 @@
  *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1, I11); what a client was told of
  *            an end stays so, and of a time until it asks for another (I6)
  *   audited  each change that was accepted is one row of the audit, one that was refused is none that was done (I11)
- *   started  each step of a job at most once, and only of a job that says so, not before its time (I2 I3 I4)
+ *   started  each step of a job at most once, and only of a job that says so, neither before its time nor after its grace; missed only
+ *            then (I2 I3 I4)
  *   stages   one run at a time, to the last of its processes (I5)
- *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed
- *            (I8); nothing waits that nobody waits for (I7)
+ *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed,
+ *            cancelled only if somebody wanted it (I8); nothing waits that nobody waits for (I7)
  *   files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
  *
  *   check FOLDER STEP…      the steps of the plan that write R, in order
@@ -23,6 +24,7 @@
 #include "tests/campaign/ledger.h"
 
 #define STEPS_MAX 8
+#define LAUNCH_US (10 * INT64_C(1000000)) /* so long may lie between the decision that a job starts and its start */
 
 struct ran { /* a line of R */
 	char what[16], stage[32], step[32];
@@ -47,6 +49,9 @@ struct check {
 	json_t *keys;	      /* key → {job, error, method} of its first answer */
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
+	json_t *asks;	      /* key → what was asked */
+	json_t *timed;	      /* id of a job that was given a time at last */
+	json_t *released, *cancelled; /* id of a job that somebody released, wanted to cancel */
 	json_t *builds;	      /* release of an upload → how many builds it became */
 	json_t *audit;	      /* key of a change → how many rows of the audit say that it was done */
 	struct ran *ran;
@@ -157,6 +162,46 @@ gather_run(struct check *check, const struct ran *ran)
 	} else {
 		violation(check, "I5", "step %s of job %lld found stage %s in use", ran->step,
 			  ran->job, ran->stage);
+	}
+}
+
+/* ---- what was wanted of jobs, by clients and by the driver */
+
+static void
+note_wanted(struct check *check, const char *method, const json_t *parameters)
+{
+	const char *id = id_text(number_of(parameters, "job"));
+
+	if (strcmp(method, "Release") == 0)
+		json_object_set_new(check->released, id, json_true());
+	else if (strcmp(method, "Cancel") == 0)
+		json_object_set_new(check->cancelled, id, json_true());
+}
+
+static void
+gather_wanted(struct check *check)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		const char *did = text_of(line, "did"), *method = text_of(line, "method");
+		json_t *parameters = json_object_get(line, "parameters");
+
+		if (strcmp(did, "ask") == 0 || strcmp(did, "drive") == 0) {
+			note_wanted(check, method, parameters);
+			json_object_set(check->asks, text_of(line, "key"), parameters);
+		} else if (strcmp(did, "answer") == 0 && !*text_of(line, "error") && *text_of(line, "key")) {
+			const json_t *asked = json_object_get(check->asks, text_of(line, "key"));
+			const char *id = id_text(number_of(line, "job"));
+
+			if (json_object_get(check->keys, text_of(line, "key")) != line)
+				continue; /* asked again */
+			if (json_object_get(asked, "at"))
+				json_object_set_new(check->timed, id, json_true());
+			else if (json_object_get(asked, "now"))
+				json_object_del(check->timed, id);
+		}
 	}
 }
 
@@ -427,6 +472,25 @@ check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 		  step && step->ends ? step->code : -1);
 }
 
+/* Of a timed job: what its grace allows. */
+static void
+check_grace(struct check *check, const json_t *job, const char *state)
+{
+	int64_t last_us = time_us(text_of(job, "due")) + number_of(job, "grace_us");
+	int64_t started_us = time_us(text_of(job, "started"));
+	const char *id = id_text(number_of(job, "id"));
+
+	if (strcmp(state, "missed") == 0 && !json_object_get(check->timed, id))
+		violation(check, "I4", "job %s is missed, and had no time", id);
+	if (strcmp(state, "missed") == 0 && time_us(text_of(job, "finished")) < last_us)
+		violation(check, "I4", "job %s was missed %lld us before its grace ended", id,
+			  (long long)(last_us - time_us(text_of(job, "finished"))));
+	if (json_object_get(check->timed, id) && !json_object_get(check->released, id) &&
+	    started_us > last_us + LAUNCH_US)
+		violation(check, "I4", "job %s started %lld us after its grace ended", id,
+			  (long long)(started_us - last_us));
+}
+
 static void
 check_ends(struct check *check)
 {
@@ -454,7 +518,11 @@ check_ends(struct check *check)
 			violation(check, "I8",
 				  "job %" PRId64 " is lost, and nobody killed its bmd-run: %s", id,
 				  text_of(job, "message"));
-		if (strcmp(text_of(job, "state"), "missed") == 0 && run)
+		if (strcmp(state, "cancelled") == 0 && !json_object_get(check->cancelled, id_text(id)))
+			violation(check, "I8", "job %" PRId64 " is cancelled, and nobody wanted that: %s",
+				  id, text_of(job, "message"));
+		check_grace(check, job, state);
+		if (strcmp(state, "missed") == 0 && run)
 			violation(check, "I3", "job %" PRId64 " is missed, and it ran", id);
 	}
 }
@@ -509,6 +577,10 @@ check_clear(struct check *check)
 	json_decref(check->killed);
 	json_decref(check->builds);
 	json_decref(check->audit);
+	json_decref(check->asks);
+	json_decref(check->timed);
+	json_decref(check->released);
+	json_decref(check->cancelled);
 	free(check->ran);
 	free(check->runs);
 }
@@ -518,7 +590,8 @@ main(int argc, char **argv)
 {
 	struct check check = {
 	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object(),
-	    .audit = json_object()};
+	    .audit = json_object(), .asks = json_object(), .timed = json_object(),
+	    .released = json_object(), .cancelled = json_object()};
 	json_t *line;
 	size_t i;
 
@@ -552,6 +625,7 @@ main(int argc, char **argv)
 		json_object_set(check.jobs, id, line);
 	}
 	check_asked(&check);
+	gather_wanted(&check);
 	check_seen(&check);
 	check_due(&check);
 	check_audit(&check);

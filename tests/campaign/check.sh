@@ -17,6 +17,9 @@ ledgers() {
 {"did":"answer","client":1,"method":"GetJob","key":"","asked_us":70,"us":80,"error":"","job":1,"state":"succeeded"}
 {"did":"answer","client":1,"method":"Deploy","key":"c1-3","asked_us":50,"us":60,"error":"","job":3,"state":"queued","due":"1970-01-01T00:00:01.000000Z"}
 {"did":"kill-run","job":3,"pid":7}
+{"did":"ask","client":2,"method":"Deploy","key":"c2-1","us":10,"parameters":{"at":"1970-01-01T00:00:03.000000Z"}}
+{"did":"answer","client":2,"method":"Deploy","key":"c2-1","asked_us":10,"us":20,"error":"","job":4,"state":"scheduled"}
+{"did":"ask","client":2,"method":"Cancel","key":"","us":10,"parameters":{"job":5}}
 {"did":"upload","release":"u1","code":0}
 {"did":"upload","release":"u2","code":1}
 {"did":"upload","release":"u3","code":5}
@@ -34,6 +37,9 @@ R
 {"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0}}
 {"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one"}}
 {"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
+{"list":"ListHistory","listed":{"state":"missed"},"job":{"id":4,"state":"missed","reason":"c2-1","stage":"s2","due":"1970-01-01T00:00:03.000000Z","grace_us":1000000,"finished":"1970-01-01T00:00:04.500000Z"}}
+{"list":"ListHistory","listed":{"state":"cancelled"},"job":{"id":5,"state":"cancelled","reason":"other","stage":"s2"}}
+{"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"c2-1"}}
 {"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"1.0/1, due 1970-01-01T00:00:01.000000Z: c1-3"}}
 {"list":"ListAudit","row":{"method":"Redeploy","refused":1,"text":"no: c1-2"}}
 {"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"1.0/1: c1-1"}}
@@ -71,12 +77,16 @@ says I8 R 4d                                    # succeeded, and a step has no e
 says I8 D '2s/"exit_code":9/"exit_code":8/'     # another exit code
 says I8 A 9d                                    # lost, and nobody killed it
 says I6 D '3s/01.000000Z/00.500000Z/'           # told one time, recorded another
-says I11 D 4d                                   # accepted, and no row of the audit
-says I11 D '4s/c1-3/c1-1/'                      # a row twice, another not at all
-says I11 D '5s/"refused":1/"refused":0/'        # refused, and a row says that it was done
-says I1 D '8s/"builds":1/"builds":0/'           # an upload that was accepted is not there
-says I1 D '8s/"builds":1/"builds":2/'           # or twice
-says I11 D '9s/"builds":0/"builds":1/'          # one that was refused is
+says I11 D 7d                                   # accepted, and no row of the audit
+says I11 D '7s/c1-3/c1-1/'                      # a row twice, another not at all
+says I11 D '8s/"refused":1/"refused":0/'        # refused, and a row says that it was done
+says I1 D '11s/"builds":1/"builds":0/'           # an upload that was accepted is not there
+says I1 D '11s/"builds":1/"builds":2/'           # or twice
+says I4 D '4s/"finished":"1970-01-01T00:00:04.5/"finished":"1970-01-01T00:00:03.5/' # missed within its grace
+says I4 A '10s/"at"/"now"/'                     # missed without a time
+says I4 D '4s/"missed"/"lost"/g;4s/,"finished"/,"started":"1970-01-01T00:00:20.000000Z","finished"/' # started after its grace
+says I8 A 12d                                   # cancelled, and nobody wanted it
+says I11 D '12s/"builds":0/"builds":1/'          # one that was refused is
 says I10 R '2s/^end/wrong/'                     # a step met other files
 [ $failed = 0 ] && echo "ok: every untruth is named"
 exit $failed

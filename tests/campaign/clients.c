@@ -146,6 +146,9 @@ deployment(struct client *client, bool redeploy, bool now)
 			       client->key, "application", "app", "stage", stage, "if_changed",
 			       guards[below(&client->dice, 4)]);
 	when(client, parameters, now);
+	if (!now && below(&client->dice, 3) == 0)
+		json_object_set_new(parameters, "grace_us",
+				    json_integer(1000000 + below(&client->dice, 2000) * 1000));
 	if (!redeploy || below(&client->dice, 2)) {
 		json_object_set_new(parameters, "release", json_string("1.0"));
 		json_object_set_new(parameters, "build", json_integer(1 + below(&client->dice, 3)));

@@ -456,7 +456,12 @@ let_go(struct campaign *campaign)
 	size_t i;
 
 	json_array_foreach (jobs, i, job) {
-		bool held = strcmp(text_of(job, "state"), "held") == 0;
+		const char *state = text_of(job, "state");
+		bool held = strcmp(state, "held") == 0;
+
+		if (strcmp(state, "running") != 0 &&
+		    !*text_of(json_object_get(job, "waits_for"), "text"))
+			violation(campaign, "I7: a job waits, and bmd does not say for what");
 
 		if (held || below(&campaign->dice, 8) == 0)
 			do_change(campaign,
