@@ -28,7 +28,7 @@ queue_needs_approval(struct queue *queue, const struct job *job)
 	/* Which build it is shows at its start. */
 	if (job->wanted && job->build.number == 0)
 		return false;
-	return !store_succeeded(queue->store, job->application, job->stage, &job->build);
+	return store_succeeded(queue->store, job->application, job->stage, &job->build, NULL) <= 0;
 }
 
 char *

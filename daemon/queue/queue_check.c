@@ -69,11 +69,10 @@ mode_now(struct queue *queue, const struct store_build *build, const struct conf
 
 	if (r < 0)
 		return r;
-	*ret_mode = history_mode(
-	    &history, &build->build,
-	    store_succeeded(queue->store, build->application, stage->name, &build->build), &from);
+	r = store_succeeded(queue->store, build->application, stage->name, &build->build, err);
+	*ret_mode = history_mode(&history, &build->build, r > 0, &from);
 	history_clear(&history);
-	return 0;
+	return r < 0 ? r : 0;
 }
 
 /* Only what the steps of this mode need: a way back must not fail for a step that it skips. */

@@ -4,6 +4,7 @@
  * Nothing is changed and nothing here is a reason to refuse: what would be refused is among the
  * problems.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "artifact/manifest.h"
@@ -233,6 +234,24 @@ plan_changed(struct queue *queue, const struct queue_plan *plan, json_t **ret, s
 	return 0;
 }
 
+/* The build that would be replaced; RET_OLD stays as it is when there is none any more. */
+static int
+from_of(struct queue *queue, const struct queue_plan *plan, const struct build_ref *from,
+	struct store_build *build, struct store_build **ret_old, struct err *err)
+{
+	_cleanup_err_ struct err missing = ERR_INIT;
+	int r;
+
+	if (from->release[0] == '\0')
+		return 0;
+	r = store_build_get(queue->store, plan->application->name, from, build, &missing);
+	if (r == 0)
+		*ret_old = build;
+	if (r < 0 && r != -ENOENT)
+		(void)err_set(err, missing.code, "%s", missing.text);
+	return r == -ENOENT ? 0 : r;
+}
+
 json_t *
 queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err)
 {
@@ -240,16 +259,19 @@ queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *er
 	struct build_ref from;
 	enum job_mode mode;
 	json_t *changed, *preview;
+	int succeeded = store_succeeded(queue->store, plan->application->name, plan->stage->name,
+					&plan->build->build, err);
 
-	mode = history_mode(plan->history, &plan->build->build,
-			    store_succeeded(queue->store, plan->application->name,
-					    plan->stage->name, &plan->build->build),
-			    &from);
-	if (plan_changed(queue, plan, &changed, err) < 0)
+	if (succeeded < 0)
 		return NULL;
-	if (from.release[0] &&
-	    store_build_get(queue->store, plan->application->name, &from, &from_build, NULL) == 0)
-		old = &from_build;
+	mode = history_mode(plan->history, &plan->build->build, succeeded > 0, &from);
+	if (from_of(queue, plan, &from, &from_build, &old, err) < 0)
+		return NULL;
+	if (plan_changed(queue, plan, &changed, err) < 0) {
+		if (old)
+			store_build_clear(old);
+		return NULL;
+	}
 	preview = json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:O, s:O, s:O}",
 			    "application", plan->application->name, "stage", plan->stage->name,
 			    "from", queue_ref_json(&from), "to",

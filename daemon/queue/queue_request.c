@@ -272,9 +272,11 @@ check_succeeded(struct asked *asked, struct err *err)
 	struct build_text build;
 	int r;
 
-	if (!asked->request->redeploy ||
-	    store_succeeded(asked->queue->store, application, stage, &asked->build.build))
+	if (!asked->request->redeploy)
 		return 0;
+	r = store_succeeded(asked->queue->store, application, stage, &asked->build.build, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	build = names_build_text(&asked->build.build);
 	r = err_set(err, ERR_REFUSED,
 		    "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s", application,
@@ -399,6 +401,8 @@ check(struct asked *asked, json_t *problems, struct err *err)
 		_cleanup_err_ struct err said = ERR_INIT;
 		int r = checks[i](asked, problems ? &said : err);
 
+		if (r == STORE_BROKEN && problems)
+			(void)err_set(err, said.code, "%s", said.text);
 		if (r < 0 && (!problems || r == STORE_BROKEN))
 			return r;
 		if (r < 0)

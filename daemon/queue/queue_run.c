@@ -192,15 +192,16 @@ fix(struct queue *queue, struct job *job, struct err *err)
 	struct history history;
 	const struct conf_application *application;
 	const struct conf_stage *stage;
-	int r = queue_history_get(queue, job->application, job->stage, &history, err);
+	int succeeded, r = queue_history_get(queue, job->application, job->stage, &history, err);
 
 	if (r < 0)
 		return r;
-	job->mode =
-	    history_mode(&history, &job->build,
-			 store_succeeded(queue->store, job->application, job->stage, &job->build),
-			 &job->from);
+	succeeded =
+	    store_succeeded(queue->store, job->application, job->stage, &job->build, err);
+	job->mode = history_mode(&history, &job->build, succeeded > 0, &job->from);
 	history_clear(&history);
+	if (succeeded < 0)
+		return succeeded;
 	r = queue_find_stage(queue, job->application, job->stage, &application, &stage, err);
 	if (r < 0)
 		return r;

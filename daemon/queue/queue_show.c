@@ -482,7 +482,7 @@ been_on(struct queue *queue, const struct store_build *build)
 
 	for (size_t i = 0; known && i < known->nstages; i++)
 		if (store_succeeded(queue->store, build->application, known->stages[i].name,
-				    &build->build))
+				    &build->build, NULL) > 0)
 			(void)json_array_append_new(array, json_string(known->stages[i].name));
 	return array;
 }

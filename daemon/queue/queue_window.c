@@ -55,15 +55,17 @@ holds(struct queue *queue, const struct conf_stage *stage, const struct job *job
 	struct build_ref build = job->build, from;
 	struct history own = {0};
 	enum job_mode mode;
+	int succeeded;
 
 	*ret_needs_reason = false;
 	queue_schedule_show(queue, job, &build);
 	if (!history && queue_history_get(queue, job->application, job->stage, &own, NULL) < 0)
 		return true;
-	mode = history_mode(history ? history : &own, &build,
-			    store_succeeded(queue->store, job->application, job->stage, &build),
-			    &from);
+	succeeded = store_succeeded(queue->store, job->application, job->stage, &build, NULL);
+	mode = history_mode(history ? history : &own, &build, succeeded > 0, &from);
 	history_clear(&own);
+	if (succeeded < 0)
+		return true;
 	if (stage->windows_hold & mode_bit(mode))
 		return true;
 	*ret_needs_reason = !job->reason || !job->reason[0];

@@ -254,7 +254,7 @@ int store_job_count_stage(struct store *store, const char *application, const ch
 int store_job_last_asked(struct store *store, const char *application, const char *stage, int64_t *ret_us, struct err *err);
 /* The job of a stage that ended last as failed or lost, whatever came after; 0 if none. */
 int store_job_last_failed(struct store *store, const char *application, const char *stage, int64_t *ret_id, struct err *err);
-bool store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build);
+int store_succeeded(struct store *store, const char *application, const char *stage, const struct build_ref *build, struct err *err); /* 1, or 0 */
 /* The last run of a build on a stage that began a step: id (0: none), plan digest, finish. */
 int store_last_run(struct store *store, const char *application, const char *stage, const struct build_ref *build,
 		   int64_t *ret_job, char ret_plan_digest[65], int64_t *ret_finished_us, struct err *err);

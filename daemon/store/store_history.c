@@ -144,6 +144,26 @@ read_run(struct store *store, const struct job *job, struct history_run *ret, st
 	return 0;
 }
 
+/* The run that left a stage dirty. One whose record is gone is not known; one that cannot be read is
+ * an error: what goes live next is reckoned from it. */
+static int
+read_unfinished(struct store *store, int64_t id, struct history_run *ret, struct err *err)
+{
+	_cleanup_err_ struct err missing = ERR_INIT;
+	struct job job;
+	int r = store_job_get(store, id, &job, &missing);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0) {
+		(void)err_set(err, missing.code, "%s", missing.text);
+		return r;
+	}
+	r = read_run(store, &job, ret, err);
+	job_clear(&job);
+	return r;
+}
+
 static int
 load_history(struct store *store, const char *application, const char *stage,
 	     struct history *history, struct err *err)
@@ -160,10 +180,8 @@ load_history(struct store *store, const char *application, const char *stage,
 		return r;
 	history->dirty = at.dirty;
 	history->unfinished.since_us = at.dirty_us;
-	if (at.dirty && at.dirty_job > 0 && store_job_get(store, at.dirty_job, &job, NULL) == 0) {
-		r = read_run(store, &job, &history->unfinished, err);
-		job_clear(&job);
-	}
+	if (at.dirty && at.dirty_job > 0)
+		r = read_unfinished(store, at.dirty_job, &history->unfinished, err);
 	store_stage_clear(&at);
 	if (r < 0)
 		return r;
@@ -334,15 +352,17 @@ store_stages(struct store *store, const char *application, json_t **ret_stages, 
 	return r;
 }
 
-bool
+int
 store_succeeded(struct store *store, const char *application, const char *stage,
-		const struct build_ref *build)
+		const struct build_ref *build, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_SUCCEEDED);
-	int64_t since = -1;
+	int64_t since;
+	int r;
 
 	store_bind_stage(st, application, stage);
 	store_bind_text(st, 3, build->release);
 	store_bind_int(st, 4, build->number);
-	return store_number(store, st, -1, &since, NULL) == 0 && since >= 0;
+	r = store_number(store, st, -1, &since, err);
+	return r < 0 ? r : since >= 0;
 }

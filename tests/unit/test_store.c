@@ -1345,9 +1345,9 @@ START_TEST(test_history)
 	ck_assert_int_eq(history.stack[1].build.number, 2);
 	ck_assert_int_eq(history.stack[1].job, 4);
 	history_clear(&history);
-	ck_assert(store_succeeded(store, "shop", "production",
-				  &three)); /* popped, but it has succeeded */
-	ck_assert(!store_succeeded(store, "shop", "production", &four));
+	ck_assert_int_eq(store_succeeded(store, "shop", "production", &three, &err),
+			 1); /* popped, but it has succeeded */
+	ck_assert_int_eq(store_succeeded(store, "shop", "production", &four, &err), 0);
 	OK(store_begin(store, &err));
 	succeed(store, 1, 6);
 	store_rollback(store);
