@@ -52,7 +52,7 @@ void run_request_digest(const struct run_request *request, char ret_digest[65]);
 
 /* {"type": TYPE} for ready, go, follow. New reference. */
 json_t *run_message(const char *type);
-/* {"type": "cancel", "now": …, "by": …} */
+/* {"type": "cancel", "now": …, "by": …}: NOW: without grace, the second that somebody asked for. It may be sent again. */
 json_t *run_cancel_pack(bool now, const char *by);
 /* {"type": "refused", "code": CODE, "message": …}. Codes: "configuration" (changed since), "started" (somebody began this run
    folder before), "locked" (another bmd-run holds it), "artifact" (damaged or missing), "signature" (missing or not good), "permission" (who asked for it may not any more), "failed". All but "locked" and "failed" hold the job. */

@@ -24,5 +24,20 @@ bmd_kill
 kill -CONT "$pid"
 bmd_start
 is "the end of the second" cancelled "$(ended "$job")"
+
+# In the grace of a step that was told to end bmd is restarted: the step has its time all the same.
+plan hold <<'CONF'
+    step "hold" { run = 'trap "sleep 1; echo tidied >\"$DIR/tidied\"; exit 3" TERM; echo began >>"$DIR/began"; until [ -e "$DIR/go" ]; do sleep 0.05; done' }
+CONF
+expect 0 bmctl reload
+rm -f "$HOME_DIR/began"
+job=$(deploy third)
+retry test -s "$HOME_DIR/began" || FAIL "the third step did not begin"
+retry in_state "$job" running
+ask Cancel "{\"key\":\"c3\",\"job\":$job}" .job.id >/dev/null
+bmd_kill
+bmd_start
+is "the end of the third" cancelled "$(ended "$job")"
+test -e "$HOME_DIR/tidied" || FAIL "a restart of bmd has killed the step in its grace"
 bmd_stop
 OK "an adopted run is cancelled"

@@ -537,6 +537,36 @@ START_TEST(second_cancel_kills)
 }
 END_TEST
 
+/* The same cancel again is no second one: a bmd that was restarted cannot know whether it was told. */
+START_TEST(told_twice_cancels_once)
+{
+	struct run_request request;
+	struct outcome outcome;
+	struct bmd bmd;
+
+	setup();
+	configure_with("step \"a\" { run = 'trap \"sleep 1; echo tidied; exit 3\" TERM; echo ready; while :; do sleep 0.05; done' }", "");
+	request = request_of(7);
+	begin(&bmd, &request);
+	await_event(&bmd, "step-begun", "a");
+	for (;;) {
+		_cleanup_free_ char *log = log_text(7);
+
+		if (strstr(log, "out a ready"))
+			break;
+		ck_assert_int_eq(poll(&(struct pollfd){.fd = bmd.fd, .events = POLLIN}, 1, 10), 0);
+	}
+	send_on(bmd.fd, run_cancel_pack(false, "eva"));
+	send_on(bmd.fd, run_cancel_pack(false, "eva"));
+	outcome = finish(&bmd, &request);
+	ck_assert_str_eq(outcome.result.state, "cancelled");
+	ck_assert_str_eq(outcome.result.ended_by, "eva");
+	ck_assert_ptr_nonnull(strstr(outcome.log, "out a tidied\n"));
+	free(outcome.log);
+	teardown();
+}
+END_TEST
+
 /* Cancels once the log holds SIGN. */
 static void
 cancel_when(const char *steps, const char *sign)
@@ -1124,7 +1154,7 @@ START_TEST(artifacts_for_a_step)
 END_TEST
 
 UNIT_MAIN("runner", outcomes, environment_is_the_list, nothing_was_live, events_in_order, escapee_is_ended,
-    grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, cancel_in_the_delay, cancel_before_the_timeout,
+    grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, told_twice_cancels_once, cancel_in_the_delay, cancel_before_the_timeout,
     shutdown_of_the_machine, no_go_no_claim, refusals, signatures, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
     nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, not_filled_after_all, damaged_files_are_not_deployed,
     artifacts_for_a_step)
