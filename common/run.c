@@ -703,13 +703,14 @@ started_read(int folder_fd, struct run_folder *folder, struct err *err)
 	return 0;
 }
 
-/* A result is renamed into place when it is whole; one that is not whole was damaged, and is an
- * error. */
+/* A result is renamed into place when it is whole; one that is not whole was damaged, which no
+ * other attempt to read it will change. */
 static int
 result_read(int folder_fd, struct run_folder *folder, struct err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	_cleanup_json_ json_t *object = NULL;
+	_cleanup_err_ struct err why = ERR_INIT;
 	size_t n;
 	int r = file_read(folder_fd, "result", FILE_MAX, &text, &n, err);
 
@@ -717,11 +718,13 @@ result_read(int folder_fd, struct run_folder *folder, struct err *err)
 		return 0;
 	if (r < 0)
 		return r;
-	r = json_parse(text, n, FILE_MAX, &object, err);
+	r = json_parse(text, n, FILE_MAX, &object, &why);
 	if (r >= 0)
-		r = run_result_unpack(object, &folder->result, err);
+		r = run_result_unpack(object, &folder->result, &why);
 	folder->has_result = r >= 0;
-	return r < 0 ? r : 0;
+	if (r < 0)
+		(void)snprintf(folder->damage, sizeof(folder->damage), "%.150s", why.text);
+	return 0;
 }
 
 int

@@ -119,6 +119,7 @@ struct run_folder {
 	bool has_started, has_result;	/* a claim that cannot be read has started.run "" */
 	struct run_started started;
 	struct run_result result;
+	char damage[160];		/* there is a result, and why it cannot be understood; "": neither */
 };
 /* 0, or -errno with ERR: a folder that cannot be read is an error, never "absent". */
 int run_folder_look(const char *directory, int64_t job, struct run_folder *ret_folder, struct err *err);

@@ -76,7 +76,7 @@ hold_active(const struct job *active, void *arg)
 		return 0;
 	if (folder.has_result)
 		then = xasprintf(", when it ran; its run %s then", folder.result.state);
-	else if (folder.has_started)
+	else if (folder.has_started || *folder.damage)
 		then = xstrdup(", when it ran; nobody knows how that ended");
 	else
 		then = xstrdup(", when it began");

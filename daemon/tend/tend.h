@@ -59,7 +59,7 @@ enum tend_verdict {
 	TEND_ENDED,	  /* its result is there */
 	TEND_NEVER_BEGAN, /* nobody claimed the folder: no step ever ran */
 	TEND_FOREIGN,	  /* claim or result of another run or request */
-	TEND_LOST,	  /* claimed, dead, no result */
+	TEND_LOST,	  /* claimed, dead, no result, or one that is damaged */
 };
 enum tend_verdict tend_judge(const char *run, const char *request_digest, const struct run_folder *folder);
 /* Are the processes of a dead run surely gone, as far as its claim says: another boot, or its cgroup is gone or empty? */

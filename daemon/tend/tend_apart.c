@@ -38,7 +38,7 @@ tend_judge(const char *run, const char *request_digest, const struct run_folder 
 
 		return ours ? TEND_ENDED : TEND_FOREIGN;
 	}
-	if (!folder->has_started)
+	if (!folder->has_started && !*folder->damage)
 		return TEND_NEVER_BEGAN;
 	/* A claim that cannot be read has an empty run id: it is a claim all the same, and most
 	 * likely this run's. */
@@ -172,10 +172,14 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 }
 
 static char *
-lost_text(const struct tend *tend)
+lost_text(const struct tend *tend, const struct run_folder *folder)
 {
 	char how[64] = "";
 
+	if (*folder->damage)
+		return xasprintf("its result, in the run folder %s/%" PRId64
+				 ", is damaged (%s): nobody knows how it ended",
+				 tend->host->run_directory, tend->job, folder->damage);
 	if (tend->swept && WIFSIGNALED(tend->status))
 		snprintf(how, sizeof(how), " (signal %d)", WTERMSIG(tend->status));
 	else if (tend->swept && WIFEXITED(tend->status))
@@ -187,7 +191,8 @@ lost_text(const struct tend *tend)
 			     : "");
 }
 
-/* Claimed, dead, no result. The stage is free only when nothing of the run can be there. */
+/* Claimed, dead, no result. The stage is free only when nothing of the run can be there: a result, also a damaged one, is
+ * written behind that. */
 static void
 lost(struct tend *tend, const struct run_folder *folder)
 {
@@ -199,7 +204,7 @@ lost(struct tend *tend, const struct run_folder *folder)
 		tend->phase = APART; /* tend_swept() will come */
 		return;
 	}
-	if (tend->own && tend->swept)
+	if ((tend->own && tend->swept) || *folder->damage)
 		remains = TEND_NONE_LEFT;
 	if (remains == TEND_SOME_LEFT && !tend->remains_since_us)
 		tend->remains_since_us = now_us;
@@ -208,7 +213,7 @@ lost(struct tend *tend, const struct run_folder *folder)
 		return;
 	}
 	tend->occupied = remains != TEND_NONE_LEFT;
-	text = lost_text(tend);
+	text = lost_text(tend, folder);
 	tend_end_with(tend, END_LOST, text);
 }
 

@@ -258,8 +258,15 @@ START_TEST(folder_states)
 	ck_assert_int_eq(folder.started.pid, 7);
 	ck_assert_str_eq(folder.result.failed_step, "check");
 	put(directory, "1/result", "{}");
-	ck_assert_int_lt(run_folder_look(directory, 1, &folder, &err), 0);
-	ck_assert_ptr_nonnull(strstr(err.text, "job 1"));
+	ck_assert_int_eq(run_folder_look(directory, 1, &folder, &err), 0);
+	ck_assert(folder.has_started && !folder.has_result);
+	ck_assert_str_eq(folder.damage, "a message \"result\" of a run is malformed at its member \"type\"");
+	put(directory, "1/result", "{\"torn");
+	ck_assert_int_eq(run_folder_look(directory, 1, &folder, &err), 0);
+	ck_assert(!folder.has_result && *folder.damage);
+	put_json(directory, "1/result", run_result_pack(&result));
+	ck_assert_int_eq(run_folder_look(directory, 1, &folder, &err), 0);
+	ck_assert(folder.has_result && !*folder.damage);
 	forget(directory);
 	ck_assert_int_lt(run_folder_look(directory, 1, &folder, &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, "run directory"));

@@ -18,7 +18,7 @@ static const struct {
 	bool locked;
 	const char *started; /* run id; NULL: not there */
 	const char *result;
-	const char *digest; /* of the request, in the result */
+	const char *digest; /* of the request, in the result; NULL: that is damaged */
 	enum tend_verdict verdict;
 } verdicts[] = {
     /* Who holds the lock lives, whatever else lies there. */
@@ -33,6 +33,11 @@ static const struct {
     {__LINE__, false, NULL, RUN, "d", TEND_ENDED},
     {__LINE__, false, RUN, NULL, NULL, TEND_LOST},
     {__LINE__, false, OTHER, NULL, NULL, TEND_FOREIGN},
+    /* A result that cannot be understood says that it ran, and no more. */
+    {__LINE__, true, RUN, RUN, NULL, TEND_ALIVE},
+    {__LINE__, false, RUN, RUN, NULL, TEND_LOST},
+    {__LINE__, false, NULL, RUN, NULL, TEND_LOST},
+    {__LINE__, false, OTHER, RUN, NULL, TEND_FOREIGN},
     /* A claim that cannot be read is a claim. */
     {__LINE__, false, "", NULL, NULL, TEND_LOST},
 };
@@ -46,7 +51,9 @@ START_TEST(folders_are_judged)
 			folder.has_started = true;
 			strcpy(folder.started.run, verdicts[i].started);
 		}
-		if (verdicts[i].result) {
+		if (verdicts[i].result && !verdicts[i].digest)
+			strcpy(folder.damage, "it makes no sense");
+		else if (verdicts[i].result) {
 			folder.has_result = true;
 			strcpy(folder.result.run, verdicts[i].result);
 			strcpy(folder.result.request_digest, verdicts[i].digest);
