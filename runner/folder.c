@@ -191,11 +191,14 @@ reserved_open(struct folder *folder, const char *name, size_t n, int *ret_fd, st
 {
 	_cleanup_close_ int fd = openat(
 	    folder->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+	int r;
 
 	if (fd < 0)
 		return err_errno(err, errno, "cannot make \"%s\" of job %s", name, folder->name);
-	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)n) < 0 && errno != EOPNOTSUPP &&
-	    errno != ENOSYS)
+	do
+		r = fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)n);
+	while (r < 0 && errno == EINTR);
+	if (r < 0 && errno != EOPNOTSUPP && errno != ENOSYS)
 		return err_errno(err, errno, "no room for \"%s\" of job %s", name, folder->name);
 	*ret_fd = TAKE_FD(fd);
 	return 0;
@@ -316,8 +319,8 @@ folder_result(struct folder *folder, const json_t *result, struct err *err)
 
 	failpoint("result-before");
 	r = write_at(folder->result_fd, 0, text, strlen(text));
-	if (r >= 0 && ftruncate(folder->result_fd, (off_t)strlen(text)) < 0)
-		r = -errno;
+	while (r >= 0 && ftruncate(folder->result_fd, (off_t)strlen(text)) < 0)
+		r = errno == EINTR ? 0 : -errno;
 	/* What ran is on disk before its end is. */
 	if (r >= 0 && (fdatasync(folder->events_fd) < 0 || fsync(folder->result_fd) < 0))
 		r = -errno;

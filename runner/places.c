@@ -96,7 +96,9 @@ record_load(int fd, const char *name, const char *real, json_t **ret, struct err
 	if (file < 0 || fstat(file, &st) < 0)
 		return err_errno(err, errno, "cannot read the record of %s", real);
 	text = xcalloc(1, (size_t)(st.st_size < RECORD_MAX ? st.st_size : RECORD_MAX) + 1);
-	n = read(file, text, (size_t)(st.st_size < RECORD_MAX ? st.st_size : RECORD_MAX));
+	do
+		n = read(file, text, (size_t)(st.st_size < RECORD_MAX ? st.st_size : RECORD_MAX));
+	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return err_errno(err, errno, "cannot read the record of %s", real);
 	if (json_parse(text, (size_t)n, RECORD_MAX, &record, err) < 0) {
@@ -154,6 +156,23 @@ made_remove(json_t *made, const char *name)
 	}
 }
 
+/* 0, or -1 with errno. */
+static int
+write_whole(int fd, const char *text, size_t n)
+{
+	while (n > 0) {
+		ssize_t w = write(fd, text, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w < 0)
+			return -1;
+		text += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
 static int
 record_save(int fd, const char *name, const char *real, const json_t *record, struct err *err)
 {
@@ -163,10 +182,9 @@ record_save(int fd, const char *name, const char *real, const json_t *record, st
 	    openat(fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	size_t n = strlen(text);
 
-	if (file < 0 || write(file, text, n) != (ssize_t)n || fsync(file) < 0 ||
+	if (file < 0 || write_whole(file, text, n) < 0 || fsync(file) < 0 ||
 	    renameat(fd, temporary, fd, name) < 0 || fsync(fd) < 0)
-		return err_errno(err, errno ? errno : EIO, "cannot record what is made in %s",
-				 real);
+		return err_errno(err, errno, "cannot record what is made in %s", real);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ static struct {
 	char call[16], how[8], only[16];
 	int code, n, seen, known;
 	int caged; /* may open nothing: a child of bmd-import */
+	int armed, struck; /* by the program itself */
 	const char *phase;
 } fault;
 
@@ -140,10 +141,28 @@ fault_strikes(const char *family)
 		return 0;
 	if (fault.code == EINTR && behind % 2)
 		return 0;
-	if (behind == 0)
+	if (behind == 0 && fault.armed)
+		fault.struck = 1;
+	else if (behind == 0)
 		note();
 	errno = fault.code;
 	return 1;
+}
+
+void
+fault_arm(const char *family, int code, int n)
+{
+	fault.known = fault.armed = 1;
+	fault.struck = fault.seen = 0;
+	(void)snprintf(fault.call, sizeof(fault.call), "%s", family);
+	fault.code = code;
+	fault.n = n;
+}
+
+int
+fault_struck(void)
+{
+	return fault.struck;
 }
 
 #define fails fault_strikes

@@ -5,6 +5,9 @@
 
 /* Whether this call of FAMILY is the one that is to fail, in this process; errno is set then. */
 int fault_strikes(const char *family);
+/* For a test that is its own program: from here on the N-th call of FAMILY fails with CODE, once; N 0: none does. Was it called? */
+void fault_arm(const char *family, int code, int n);
+int fault_struck(void);
 /* From here on this process is at PHASE; what it was at before. */
 const char *fault_phase(const char *phase);
 /* It passes a point of common/failpoint.h: some of them begin a phase. */
