@@ -17,7 +17,7 @@ bad() { echo "FAIL: $*"; exit 1; }
 )
 "$folder/tools/campaign-table" --check >/dev/null 2>&1 && bad "an old table is taken for the new one"
 "$folder/tools/campaign-table" || bad "it is not made"
-grep -qE '^\| kills: 10 jobs \| [0-9-]+, 7 \| 150 cycles \| 2 \| - \|$' "$folder/README.md" || bad "violations are not shown"
+grep -qE '^\| kills: 10 jobs \| [0-9-]+, 7(, [0-9a-f]+(-dirty)?)? \| 150 cycles \| 2 \| - \|$' "$folder/README.md" || bad "violations are not shown"
 "$folder/tools/campaign-table" --check || bad "it is not what was just made"
 echo "2026	crash	x" >>"$folder/tests/campaign/results.tsv"
 "$folder/tools/campaign-table" --check >/dev/null 2>&1 && bad "a line that is none is passed over"
