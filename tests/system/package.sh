@@ -60,18 +60,17 @@ if [ -n "$first" ]; then
     fi
     cp "$older" "$ROOT/srv/packages/first.deb"
 fi
+mkdir "$ROOT/srv/first"
+cp "$deb" "$ROOT/srv/first/"
+sed -n '/^## Getting started/,/^## /s/^    //p' "$top_srcdir/README.md" >"$ROOT/srv/first/lines"
+[ "$(wc -l <"$ROOT/srv/first/lines")" -le 10 ] || FAIL "README.md takes more than ten lines"
 boot_start
 apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root "$@" >"$WORK/apt" 2>&1 ||
     { tail -n 30 "$WORK/apt"; FAIL "apt-get $*"; }; }
 
 # README.md's first ten lines, as they stand there, by somebody who has just booted.
-mkdir "$ROOT/srv/first"
-cp "$deb" "$ROOT/srv/first/"
-sed -n '/^## Getting started/,/^## /s/^    //p' "$top_srcdir/README.md" >"$ROOT/srv/first/lines"
-[ "$(wc -l <"$ROOT/srv/first/lines")" -le 10 ] || FAIL "README.md takes more than ten lines"
 inside sh -c 'command -v sudo' >/dev/null || { # root's own machine may have none
-    printf '#!/bin/sh\nexec "$@"\n' >"$ROOT/usr/local/bin/sudo"
-    chmod +x "$ROOT/usr/local/bin/sudo"
+    printf '#!/bin/sh\nexec "$@"\n' | inside sh -c 'cat >/usr/local/bin/sudo; chmod 755 /usr/local/bin/sudo'
 }
 inside env DEBIAN_FRONTEND=noninteractive sh -ec 'cd /srv/first; . ./lines' >"$WORK/first" 2>&1 </dev/null ||
     { cat "$WORK/first"; FAIL "the lines of README.md"; }
