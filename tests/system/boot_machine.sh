@@ -44,7 +44,11 @@ boot_prepare() {
     chmod 755 "$WORK"
     trap boot_finish EXIT
     trap 'exit 130' INT TERM
-    IMAGE=$(sh "$top_srcdir/tests/system/image.sh" 2>"$WORK/err") || { tail -n 20 "$WORK/err"; exit 77; }
+    IMAGE=$(sh "$top_srcdir/tests/system/image.sh" 2>"$WORK/err")
+    status=$?
+    [ $status = 0 ] || tail -n 20 "$WORK/err"
+    [ $status != 77 ] || exit 77
+    [ $status = 0 ] || FAIL "image.sh"
     ROOT=$WORK/root
     mkdir -p "$ROOT/etc/systemd/system" "$ROOT/srv" "$ROOT/usr/local/bin"
     qemu-img create -q -f qcow2 -b "$IMAGE/disk" -F raw "$WORK/disk" || SKIP "no disk can be made here"

@@ -62,7 +62,7 @@ if [ -n "$first" ]; then
 fi
 mkdir "$ROOT/srv/first"
 cp "$deb" "$ROOT/srv/first/"
-sed -n '/^## Getting started/,/^## /s/^    //p' "$top_srcdir/README.md" >"$ROOT/srv/first/lines"
+sed -n '/^## Getting started/,/^### /s/^    //p' "$top_srcdir/README.md" >"$ROOT/srv/first/lines"
 [ "$(wc -l <"$ROOT/srv/first/lines")" -le 10 ] || FAIL "README.md takes more than ten lines"
 boot_start
 apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root "$@" >"$WORK/apt" 2>&1 ||

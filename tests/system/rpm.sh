@@ -25,7 +25,7 @@ build() {
         --define 'systemd_postun_with_restart() systemctl daemon-reload || : ; if [ $1 -ge 1 ]; then systemctl try-restart %* || :; fi'
     release=$1
     shift
-    env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS rpmbuild -tb --nodeps --define "dist .$release" "$@" "$WORK/$name.tar.gz" >"$WORK/log" 2>&1 ||
+    env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS rpmbuild -ta --nodeps --define "dist .$release" "$@" "$WORK/$name.tar.gz" >"$WORK/log" 2>&1 ||
         { tail -n 30 "$WORK/log"; FAIL "rpmbuild"; }
     mv "$WORK"/rpm/RPMS/*/bmd-*.rpm "$ROOT/srv/packages/$release.rpm"
 }
