@@ -3,11 +3,11 @@
 # power that goes, a machine that sleeps. Part of `make check-machine`.
 #
 #   CUTS=  power cuts (default 3)
-#   PLAYS= of limits remains hostile power sleep (default: all)
+#   PLAYS= of limits remains hostile power sleeps (default: all)
 . "$(dirname "$0")/boot.sh"
 . "$(dirname "$0")/installed.sh"
 [ "$BMD_SYSTEM" = machine ] || SKIP "not without a machine: BMD_SYSTEM=machine"
-: "${CUTS:=3}" "${PLAYS:=limits remains hostile power sleep}"
+: "${CUTS:=3}" "${PLAYS:=limits remains hostile power sleeps}"
 install_prepare "$@"
 install_shop
 cat >"$ETC/bmd.conf" <<'CONF'
@@ -211,7 +211,7 @@ sleep_over() { # falls asleep at once; awake again 10 s after $due
     monitor system_wakeup >/dev/null
     retry inside true || FAIL "the machine does not wake"
 }
-sleep_play() {
+sleeps() {
     inside grep -qw mem /sys/power/state || { echo "skipped: sleep: this kernel cannot suspend to memory"; return; }
     in_flight redeploy shop 1.0.1
     late=$(at 60 10min s1)
@@ -237,7 +237,5 @@ sleep_play() {
     OK "asleep while jobs fell due: they start late and say why, or are missed and say why; the run in flight goes on"
 }
 
-for play in $PLAYS; do
-    case $play in sleep) sleep_play ;; *) $play ;; esac
-done
+for play in $PLAYS; do $play; done
 boot_stop
