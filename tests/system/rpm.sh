@@ -30,13 +30,13 @@ build() {
     mv "$WORK"/rpm/RPMS/*/bmd-*.rpm "$ROOT/srv/packages/$release.rpm"
 }
 mkdir -p "$ROOT/srv/packages"
-build older
-build newer
-OK "package: $(rpm -qp "$ROOT/srv/packages/older.rpm" 2>/dev/null)"
-rpm -qpl "$ROOT/srv/packages/older.rpm" >"$WORK/files" 2>/dev/null
+build 1
+build 2
+OK "package: $(rpm -qp "$ROOT/srv/packages/1.rpm" 2>/dev/null)"
+rpm -qpl "$ROOT/srv/packages/1.rpm" >"$WORK/files" 2>/dev/null
 grep -q '^/usr/lib/systemd/system/bmd.service$' "$WORK/files" || FAIL "the RPM has no unit"
 # All files are root's, and none but root writes to them.
-rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\n]' "$ROOT/srv/packages/older.rpm" 2>/dev/null |
+rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\n]' "$ROOT/srv/packages/1.rpm" 2>/dev/null |
     awk '$1 !~ /^l/ && ($2 != "root" || $3 != "root" || $1 ~ /^.....w|^........w|s/)' >"$WORK/loose"
 [ ! -s "$WORK/loose" ] || { cat "$WORK/loose"; FAIL "owners and modes of the RPM"; }
 cp "$top_srcdir/debian/tests/smoke" "$ROOT/srv/packages/"
@@ -47,7 +47,7 @@ rpm_in() { # Debian's rpm wants to be asked twice
     grep -v 'force-debian\|database' "$WORK/rpm.log" | grep -i 'warning\|error\|fail' && FAIL "rpm $*"
     return 0
 }
-rpm_in -i /srv/packages/older.rpm
+rpm_in -i /srv/packages/1.rpm
 inside systemctl enable --now bmd.socket bmd-run.socket bmd.service 2>"$WORK/err" || { cat "$WORK/err"; FAIL "the units do not start"; }
 is "owner of the state" "bmd bmd 711" "$(inside stat -c '%U %G %a' /var/lib/bmd)"
 is "owner of the run directory" "root bmd 751" "$(inside stat -c '%U %G %a' /var/lib/bmd-run)"
@@ -63,7 +63,7 @@ retry begun || FAIL "the run does not begin"
 before=$(inside systemctl show -P MainPID bmd)
 opened=$(inside stat -c %i /run/bmd/control /run/bmd/run.socket)
 inside sh -c 'echo "# by hand" >>/etc/bmd/bmd.conf'
-rpm_in -U /srv/packages/newer.rpm
+rpm_in -U /srv/packages/2.rpm
 [ "$(inside systemctl show -P MainPID bmd)" != "$before" ] || FAIL "the upgrade did not restart bmd"
 is "the run over the upgrade" running "$(inside bmctl --json show "$job" | jq -r .job.state)"
 inside rm /srv/smoke/hold
