@@ -1,7 +1,7 @@
 #!/bin/sh
 # The RPM: built as its spec says, of the tarball, and its life on a booted system: installed, used, upgraded under a run, erased. What
 # it requires has other names here, so nothing is asked for; the macros of systemd are told where they are missing, and do what
-# their manual says. Part of `make check-system` and `make check-machine`.
+# their manual says. Part of `make check-system`.
 . "$(dirname "$0")/boot.sh"
 : "${MAKE:=make}"
 export MAKE
