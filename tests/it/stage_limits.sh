@@ -1,6 +1,6 @@
 #!/bin/sh
 # Limits of a stage that cannot be kept where bmd-run has no cgroup with the controllers: the job is held and says which, and what to do;
-# nothing of it runs without them. That they are kept is shown by tests/system, where the kernel has the controllers.
+# nothing of it runs without them. That they are kept is shown by tests/system/machine.sh, whose kernel has the controllers.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
 configure
@@ -15,7 +15,7 @@ CONF
 own=$(sed -n 's/^0:://p' /proc/self/cgroup)
 for mount in /sys/fs/cgroup /sys/fs/cgroup/unified; do
     if grep -qw memory "$mount$own/cgroup.controllers" 2>/dev/null && [ -w "$mount$own/cgroup.procs" ]; then
-        SKIP "the limits might be kept here"
+        SKIP "the limits might be kept here: make check-machine shows that they are"
     fi
 done
 bmd_start
