@@ -100,10 +100,14 @@ link_manifest(struct backup *backup, const char *digest, struct err *err)
 
 	if (r >= 0)
 		r = manifest_parse(text, n, &manifest, NULL);
-	if (r < 0) { /* a damaged build is in the backup as it is here */
+	if (r == -ENOENT || r == -EBADMSG ||
+	    r == -EIO) { /* a damaged build is in the backup as it is here */
 		backup->missing++;
 		return 0;
 	}
+	if (r < 0)
+		return err_errno(err, -r, "no backup was made: the list of files %s cannot be read",
+				 digest);
 	r = objects_link(backup->objects, OBJECTS_MANIFESTS, digest, backup->to);
 	if (r == -EEXIST)
 		r = 0;
@@ -159,7 +163,8 @@ give_place(int state_fd, struct err *err)
 		r = -errno;
 	if (r < 0)
 		return err_errno(err, -r, "the backup cannot be given its name");
-	(void)files_remove(state_fd, BACKUP_NEW); /* the one before; if it stays, the next backup removes it */
+	(void)files_remove(
+	    state_fd, BACKUP_NEW); /* the one before; if it stays, the next backup removes it */
 	return 0;
 }
 

@@ -31,7 +31,7 @@ static struct {
 	char call[16], how[8], only[16];
 	int code, n, seen, known;
 	int caged; /* may open nothing: a child of bmd-import */
-	int armed, struck; /* by the program itself */
+	int armed, struck, paused; /* by the program itself */
 	const char *phase;
 } fault;
 
@@ -130,7 +130,7 @@ fault_strikes(const char *family)
 
 	if (!fault.known)
 		learn(".fault");
-	if (fault.n == 0 || strcmp(family, fault.call) != 0)
+	if (fault.n == 0 || fault.paused || strcmp(family, fault.call) != 0)
 		return 0;
 	if (!fault.phase)
 		fault.phase = first_phase();
@@ -157,6 +157,12 @@ fault_arm(const char *family, int code, int n)
 	(void)snprintf(fault.call, sizeof(fault.call), "%s", family);
 	fault.code = code;
 	fault.n = n;
+}
+
+void
+fault_pause(int on)
+{
+	fault.paused = on;
 }
 
 int

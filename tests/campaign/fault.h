@@ -8,6 +8,7 @@ int fault_strikes(const char *family);
 /* For a test that is its own program: from here on the N-th call of FAMILY fails with CODE, once; N 0: none does. Was it called? */
 void fault_arm(const char *family, int code, int n);
 int fault_struck(void);
+void fault_pause(int on); /* what is called meanwhile neither fails nor counts */
 /* From here on this process is at PHASE; what it was at before. */
 const char *fault_phase(const char *phase);
 /* It passes a point of common/failpoint.h: some of them begin a phase. */

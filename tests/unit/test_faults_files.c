@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,10 @@
 #include "common/runlog.h"
 #include "common/scope.h"
 #include "common/xalloc.h"
+#include "import/backup.h"
+#include "import/collect.h"
+#include "import/lists.h"
+#include "import/verify.h"
 #include "runner/begun.h"
 #include "runner/folder.h"
 #include "runner/places.h"
@@ -581,6 +586,146 @@ records(void)
 	return r;
 }
 
+/* ---- what bmd-import does apart from uploads: it is asked by a descriptor, and answers by another
+ */
+
+static int fault_code; /* of the play */
+static char digests[2][DIGEST_SIZE];
+
+static int
+make_old(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)ftw;
+	return type == FTW_F ? utimensat(AT_FDCWD, path, (struct timespec[2]){{1, 0}, {1, 0}}, 0)
+			     : 0;
+}
+
+/* Both builds are in the store, and of old. */
+static void
+make_kept(void)
+{
+	const struct manifest *const kept[] = {&one, &two};
+	_cleanup_free_ char *store = xasprintf("%s/store", base);
+	size_t n;
+
+	make_two();
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		_cleanup_free_ char *text = manifest_format(kept[i], &n);
+
+		digest_of(text, n, digests[i]);
+	}
+	ck_assert_int_eq(nftw(store, make_old, 16, FTW_PHYS), 0);
+}
+
+/* A file with the first N digests and, where there is to be one, an end of the list. */
+static int
+questions(int n, bool end)
+{
+	char text[512];
+	int used = 0, fd = memfd_create("questions", MFD_CLOEXEC);
+
+	for (int i = 0; i < n; i++)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "%s\n", digests[i]);
+	if (end)
+		used += snprintf(text + used, sizeof(text) - (size_t)used, "end %d\n", n);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(pwrite(fd, text, (size_t)used, 0), used);
+	return fd;
+}
+
+static int
+helper(int (*what)(int in, int out), int n, bool end)
+{
+	_cleanup_close_ int in = -1, out = -1;
+	int r;
+
+	fault_pause(1);
+	in = questions(n, end);
+	out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	fault_pause(0);
+	r = what(in, out);
+	if (r < 0 && !err.text[0])
+		(void)err_errno(&err, -r, "helper");
+	return r;
+}
+
+static int
+call_verify(int in, int out)
+{
+	return verify_run(objects, in, out, 0, &err);
+}
+static int
+call_collect(int in, int out)
+{
+	return collect_run(objects, in, out, &err);
+}
+static int
+call_backup(int in, int out)
+{
+	return backup_run(objects, base, in, out, &err);
+}
+static int
+call_lists(int in, int out)
+{
+	return lists_run(objects, in, out, &err);
+}
+static int
+verify(void)
+{
+	return helper(call_verify, 2, false);
+}
+static int
+collect(void)
+{
+	return helper(call_collect, 1, true);
+}
+static int
+backup(void)
+{
+	return helper(call_backup, 2, true);
+}
+static int
+lists(void)
+{
+	return helper(call_lists, 0, false);
+}
+
+static void
+is_whole(const struct objects *store, int which)
+{
+	const struct manifest *manifest = which == 0 ? &one : &two;
+	_cleanup_free_ char *text = NULL;
+	size_t n;
+
+	OK(objects_get_manifest(store, digests[which], &text, &n, &err));
+	for (size_t i = 0; i < manifest->n; i++)
+		if (manifest->v[i].kind == MANIFEST_FILE)
+			ck_assert_int_eq(
+			    objects_verify(store, manifest->v[i].digest, manifest->v[i].size), 0);
+}
+
+/* Whatever failed, nothing that is named went. */
+static void
+kept_is_whole(void)
+{
+	is_whole(objects, 0);
+}
+
+/* A backup has its name only when it is one; what the disk cannot read is in it as it is here. */
+static void
+backup_is_whole(void)
+{
+	_cleanup_free_ char *path = xasprintf("%s/backup", base);
+	struct objects *copy;
+
+	if (access(path, F_OK) < 0 || fault_code == EIO)
+		return;
+	OK(objects_open(path, false, &copy, &err));
+	is_whole(copy, 0);
+	is_whole(copy, 1);
+	objects_close(copy);
+}
+
 /* ---- configuration */
 
 static void
@@ -656,6 +801,10 @@ static const struct {
     {"begun", make_nothing, begun, NULL},
     {"a log", make_nothing, logs, NULL},
     {"records", make_two, records, NULL},
+    {"verify", make_kept, verify, NULL},
+    {"collect", make_kept, collect, kept_is_whole},
+    {"backup", make_kept, backup, backup_is_whole},
+    {"lists", make_kept, lists, NULL},
     {"configuration", make_conf, read_conf, NULL},
 };
 
@@ -679,6 +828,7 @@ strike(size_t i, size_t k, int n)
 	next_job = 0;
 	plays[i].make();
 	forget_error();
+	fault_code = faults[k].code;
 	fault_arm(faults[k].family, faults[k].code, n);
 	r = plays[i].play();
 	struck = fault_struck() || prune_struck;
