@@ -21,6 +21,7 @@
 #include "common/varlink.h"
 #include "common/xalloc.h"
 #include "ctl/remote.h"
+#include "ctl/sentence.h"
 
 #define CONNECT_S      10		/* for a place in bmd's backlog */
 #define REMOTE_US      INT64_C(300000000) /* for ssh: somebody may have to type a password */
@@ -32,6 +33,7 @@
 struct client {
 	const char *host, *socket;
 	const char *name; /* of the two, what a person knows it by */
+	const char *zone; /* of what is printed; NULL: nothing is */
 	struct remote *remote;
 	int fd;
 	struct varlink_input input;
@@ -49,6 +51,12 @@ client_new(const char *host, const char *socket)
 	client->name = host != NULL ? host : socket;
 	client->fd = -1;
 	return client;
+}
+
+void
+client_zone(struct client *client, const char *zone)
+{
+	client->zone = zone;
 }
 
 void
@@ -310,6 +318,14 @@ take_object(struct client *client, json_t **ret_object, struct err *err)
 	return 1;
 }
 
+/* A reply or an error as it is printed. */
+static void
+localize(const struct client *client, json_t *object)
+{
+	if (client->zone != NULL)
+		sentences_local(object, client->zone);
+}
+
 int
 client_take(struct client *client, json_t **ret_reply, bool *ret_continues, struct err *err)
 {
@@ -319,6 +335,7 @@ client_take(struct client *client, json_t **ret_reply, bool *ret_continues, stru
 
 	if (r <= 0)
 		return r;
+	localize(client, object);
 	if (json_object_get(object, "error") != NULL) {
 		struct err reply = ERR_INIT;
 

@@ -22,6 +22,8 @@ struct client;
 /* Does not connect. HOST (NULL: this machine) and SOCKET (NULL with a HOST: the one that is usual there) are borrowed. */
 struct client *client_new(const char *host, const char *socket);
 void client_free(struct client *client); /* NULL is fine */
+/* Times in sentences of replies and errors are shown in ZONE (borrowed) from now on; NULL, as at first: as bmd wrote them. */
+void client_zone(struct client *client, const char *zone);
 void client_close(struct client *client);
 
 /* Microseconds that only go forward: what deadlines are reckoned in. */

@@ -127,6 +127,7 @@ ctl_open(struct ctl *ctl, struct err *err)
 	if ((r = open_where(ctl, err)) < 0)
 		return r;
 	ctl->json = ctl_given(ctl, OPTION_JSON);
+	client_zone(ctl->client, ctl->json ? NULL : ctl->zone);
 	ctl->terminal = isatty(STDOUT_FILENO);
 	ctl->width = ctl->terminal ? terminal_width() : 0;
 	ctl->ask = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);

@@ -33,6 +33,7 @@ stream_open(struct stream *stream, struct ctl *ctl, const char *method, json_t *
 {
 	*stream = (struct stream){.ctl = ctl, .method = method, .parameters = parameters};
 	stream->client = client_new(ctl->host, ctl->socket);
+	client_zone(stream->client, ctl->json ? NULL : ctl->zone);
 }
 
 static void

@@ -173,15 +173,18 @@ char *
 text_undo(const json_t *reply, bool now)
 {
 	const json_t *job = json_object_get(reply, "job"),
-		     *live = json_object_get(reply, "replacing");
+		     *live = json_object_get(reply, "replacing"),
+		     *wants = json_object_get(reply, "undo_wants");
 	struct build_text from = ctl_ref(live, NULL);
 
 	if (!now)
 		return xasprintf("undo: bmctl cancel %" PRId64, json_get_int(job, "id", 0));
 	if (from.s[0] == '\0' || strcmp(from.s, ctl_ref(job, NULL).s) == 0)
 		return NULL;
-	return xasprintf("afterwards, undo: bmctl redeploy %s %s --to %s --now",
-			 text_of(job, "application"), from.s, text_of(job, "stage"));
+	return xasprintf("afterwards, undo: bmctl redeploy %s %s --to %s --now%s%s",
+			 text_of(job, "application"), from.s, text_of(job, "stage"),
+			 json_is_true(json_object_get(wants, "reason")) ? " --reason TEXT" : "",
+			 json_is_true(json_object_get(wants, "confirmed")) ? " --yes" : "");
 }
 
 struct when_text

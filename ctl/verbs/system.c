@@ -179,6 +179,7 @@ verb_call(struct ctl *ctl, struct err *err)
 	    strchr(name, '.') != NULL ? xstrdup(name) : xasprintf("%s%s", ERR_INTERFACE, name);
 	int r;
 
+	client_zone(ctl->client, NULL); /* as it is */
 	if (text == NULL)
 		parameters = json_object();
 	else if (json_parse(text, strlen(text), VARLINK_FRAME_MAX, &parameters, err) < 0) {

@@ -74,3 +74,44 @@ prints 'local:    2030-10-27 02:30:00+01:00 Europe/Berlin'
 expect 0 bmctl at '2030-10-27 02:30 Asia/Kathmandu'
 prints '+05:45 all the year'
 OK "bmctl at explains itself"
+
+# What is printed is of one zone, the caller's, whatever the zone of bmd; the protocol's own words are left alone.
+application app <<CONF
+    stages = {"testing", "production"}
+    stage "testing" { plan = "one" }
+    stage "production" { plan = "one"  require-reason = true  confirm = true }
+CONF
+bmd_start
+expect 0 bmctl cancel "$soon"
+expect 0 bmctl lock app testing --reason inventory --until +2h
+TZ=America/New_York
+expect 8 bmctl deploy app 1.0/1 --to testing --now
+grep -q Berlin "$HOME_DIR/err" && FAIL "two zones: $(cat "$HOME_DIR/err")"
+says ' America/New_York (in '
+expect 8 bmctl --json deploy app 1.0/1 --to testing --now
+prints ' Europe/Berlin (in '
+bmctl call GetStatus | grep -q 'Europe/Berlin' && FAIL "GetStatus names zones: what this test looks at is elsewhere"
+expect 0 bmctl deploy app 1.0/1 --to testing --at +3h
+held=$(bmctl --json queue | jq .jobs[0].id)
+# A row of the audit is what was written then, zone and all.
+for verb in status queue "show $held" check history 'schedule list' 'notify list'; do
+    bmctl $verb >"$HOME_DIR/out" 2>&1
+    grep -n Berlin "$HOME_DIR/out" && FAIL "two zones: bmctl $verb"
+done
+TZ=Europe/Berlin
+OK "one zone"
+
+# The way back that is printed can be typed where the stage asks for a reason and a confirmation.
+expect 0 bmctl build add app 1.1 --number 1
+expect 0 bmctl deploy app 1.0/1 --to production --now --wait --reason "one" --yes
+expect 0 bmctl deploy app 1.1/1 --to production --now --wait --reason "two" --yes
+prints 'afterwards, undo: bmctl redeploy app 1.0/1 --to production --now --reason TEXT --yes'
+expect 0 sh -c "$(sed -n 's/^afterwards, undo: //p' "$HOME_DIR/out") --wait"
+is "live" 1.0/1 "$(live app production)"
+expect 8 bmctl redeploy app 1.1/1 --to production --now
+repeat=$(sed -n 's/^repeat: //p' "$HOME_DIR/err")
+expect 8 sh -c "$repeat"
+expect 0 sh -c "$(sed -n 's/^repeat: //p' "$HOME_DIR/err") --wait"
+is "live" 1.1/1 "$(live app production)"
+OK "the way back can be typed"
+bmd_stop

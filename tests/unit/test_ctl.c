@@ -10,6 +10,7 @@
 #include "common/xalloc.h"
 #include "ctl/ctl.h"
 #include "ctl/options.h"
+#include "ctl/sentence.h"
 #include "ctl/table.h"
 #include "ctl/text.h"
 #include "ctl/verbs/verbs.h"
@@ -436,6 +437,11 @@ START_TEST(test_request)
 			 "afterwards, undo: bmctl redeploy shop 1.0.3/1 --to production --now");
 	free(text);
 	ck_assert_ptr_null(text_undo(now, true));
+	json_object_set_new(timed, "undo_wants", parse("{\"reason\":true,\"confirmed\":true}"));
+	text = text_undo(timed, true);
+	ck_assert_str_eq(text, "afterwards, undo: bmctl redeploy shop 1.0.3/1 --to production --now "
+			       "--reason TEXT --yes");
+	free(text);
 	text = text_not_undone(steps);
 	ck_assert_str_eq(text, "migrate of 1.0.3/1, mail of 1.0.4/2");
 	free(text);
@@ -475,6 +481,51 @@ START_TEST(test_moment)
 }
 END_TEST
 
+START_TEST(test_sentence)
+{
+	static const struct {
+		int line;
+		const char *text, *local; /* NULL: as it is */
+	} rows[] = {
+	    {__LINE__, "", NULL},
+	    {__LINE__, "no time", NULL},
+	    {__LINE__, "2026-11-27 17:00:00+00:00 UTC", "2026-11-27 18:00:00+01:00 Europe/Berlin"},
+	    {__LINE__, "until 2026-11-27 17:00:00+00:00 UTC (in 13 h): x",
+	     "until 2026-11-27 18:00:00+01:00 Europe/Berlin (in 13 h): x"},
+	    {__LINE__, "at 2026-07-01 02:30:00.250000-05:30 America/Argentina/Ushuaia, then",
+	     "at 2026-07-01 10:00:00.250000+02:00 Europe/Berlin, then"},
+	    {__LINE__, "2026-11-27 17:00:00+00:00: x", "2026-11-27 18:00:00+01:00 Europe/Berlin: x"},
+	    {__LINE__, "2026-11-27 17:00:00+00:00 Until",
+	     "2026-11-27 18:00:00+01:00 Europe/Berlin Until"},
+	    {__LINE__, "2026-11-27 17:00:00+00:00 UTC, 2026-11-27 18:00:00+00:00 UTC",
+	     "2026-11-27 18:00:00+01:00 Europe/Berlin, 2026-11-27 19:00:00+01:00 Europe/Berlin"},
+	    {__LINE__, "shop 1.0.2/3 on 2026-11-27 17:00:00", NULL},
+	    {__LINE__, "2026-11-27T17:00:00Z 12026-11-2", NULL},
+	    {__LINE__, "2026-11-27 17:00:0", NULL},
+	};
+	const char *as_is = rows[2].text, *shown = rows[2].local;
+	const char *form = "{s:[{s:{s:s, s:s}, s:s, s:s}], s:[s], s:[{s:s}], s:s}";
+	json_t *reply = json_pack(form, "jobs", "waits_for", "kind", "lock", "text", as_is,
+				  "message", as_is, "reason", as_is, "warnings", as_is, "lines",
+				  "text", as_is, "text", as_is);
+	json_t *local = json_pack(form, "jobs", "waits_for", "kind", "lock", "text", shown,
+				  "message", shown, "reason", as_is, "warnings", shown, "lines",
+				  "text", as_is, "text", as_is);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char *text = sentence_local(rows[i].text, "Europe/Berlin");
+		const char *want = rows[i].local != NULL ? rows[i].local : rows[i].text;
+
+		ck_assert_msg(strcmp(text, want) == 0, "line %d: %s", rows[i].line, text);
+		free(text);
+	}
+	sentences_local(reply, "Europe/Berlin");
+	ck_assert(json_equal(reply, local));
+	json_decref(reply);
+	json_decref(local);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -483,7 +534,7 @@ main(void)
 				      test_examples, test_table,
 				      test_width,    test_size,
 				      test_result,   test_request,
-				      test_moment};
+				      test_moment,   test_sentence};
 	Suite *suite = suite_create("ctl");
 	TCase *tcase = tcase_create("ctl");
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/* A time is found by its form, to the digit: nothing else is touched. */
+#include "ctl/sentence.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/time/when.h"
+#include "common/xalloc.h"
+
+#define FORM  "dddd-dd-dd dd:dd:dd"
+#define EAST  "sdd:dd"
+#define DEPTH 8 /* of a reply: no sentence lies deeper */
+
+/* Does TEXT begin with FORM: d is a digit, s a sign, the rest itself? */
+static bool
+has_form(const char *text, const char *form)
+{
+	for (; *form != '\0'; form++, text++)
+		if (*form == 'd'   ? !isdigit((unsigned char)*text)
+		    : *form == 's' ? *text != '+' && *text != '-'
+				   : *text != *form)
+			return false;
+	return true;
+}
+
+static int
+number(const char *digits, int n)
+{
+	int value = 0;
+
+	while (n-- > 0)
+		value = value * 10 + *digits++ - '0';
+	return value;
+}
+
+/* How long the name of a zone is that follows with a blank before it; 0: none. */
+static size_t
+zone_length(const char *text)
+{
+	size_t n = *text == ' '
+		       ? 1 + strspn(text + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					      "0123456789_+-/")
+		       : 0;
+
+	return n > 1 && (memchr(text, '/', n) != NULL || (n == 4 && memcmp(text, " UTC", 4) == 0))
+		   ? n
+		   : 0;
+}
+
+/* Is TEXT a time? Its length, and the instant. */
+static size_t
+take_time(const char *text, int64_t *ret_us)
+{
+	const char *rest = text + sizeof(FORM) - 1;
+	struct tm tm = {0};
+	int64_t fraction_us = 0, east_s;
+
+	if (!has_form(text, FORM))
+		return 0;
+	tm.tm_year = number(text, 4) - 1900;
+	tm.tm_mon = number(text + 5, 2) - 1;
+	tm.tm_mday = number(text + 8, 2);
+	tm.tm_hour = number(text + 11, 2);
+	tm.tm_min = number(text + 14, 2);
+	tm.tm_sec = number(text + 17, 2);
+	if (has_form(rest, ".dddddd")) {
+		fraction_us = number(rest + 1, 6);
+		rest += 7;
+	}
+	if (!has_form(rest, EAST))
+		return 0;
+	east_s = number(rest + 1, 2) * 3600 + number(rest + 4, 2) * 60;
+	*ret_us =
+	    ((int64_t)timegm(&tm) - (*rest == '-' ? -east_s : east_s)) * WHEN_SECOND + fraction_us;
+	rest += sizeof(EAST) - 1;
+	return (size_t)(rest - text) + zone_length(rest);
+}
+
+char *
+sentence_local(const char *text, const char *zone)
+{
+	char *out = xstrdup("");
+
+	while (*text != '\0') {
+		int64_t us;
+		size_t n = take_time(text, &us);
+		/* Up to where the next one may begin. */
+		int plain = n > 0 ? 0 : 1 + (int)strcspn(text + 1, "0123456789");
+		char *longer = n > 0 ? xasprintf("%s%s", out, when_local(us, zone).s)
+				     : xasprintf("%s%.*s", out, plain, text);
+
+		free(out);
+		out = longer;
+		text += n > 0 ? n : (size_t)plain;
+	}
+	return out;
+}
+
+static json_t *
+localized(const json_t *value, const char *zone)
+{
+	_cleanup_free_ char *text = sentence_local(json_string_value(value), zone);
+
+	return json_string(text);
+}
+
+static void
+list_local(json_t *list, const char *zone)
+{
+	json_t *value;
+	size_t i;
+
+	json_array_foreach (list, i, value)
+		if (json_is_string(value))
+			json_array_set_new(list, i, localized(value, zone));
+}
+
+static void
+local(json_t *value, const char *zone, int depth)
+{
+	const char *key;
+	json_t *member;
+	size_t i;
+	void *next;
+
+	if (depth == 0)
+		return;
+	json_array_foreach (value, i, member)
+		local(member, zone, depth - 1);
+	json_object_foreach_safe (value, next, key, member) {
+		bool waits = strcmp(key, "text") == 0 && json_object_get(value, "kind") != NULL;
+
+		if (strcmp(key, "warnings") == 0 || strcmp(key, "problems") == 0)
+			list_local(member, zone);
+		else if (json_is_string(member) &&
+			 (waits || strcmp(key, "message") == 0 || strcmp(key, "needs") == 0))
+			json_object_set_new(value, key, localized(member, zone));
+		else if (strcmp(key, "lines") != 0)
+			local(member, zone, depth - 1);
+	}
+}
+
+void
+sentences_local(json_t *reply, const char *zone)
+{
+	local(reply, zone, DEPTH);
+}
