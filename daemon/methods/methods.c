@@ -321,7 +321,7 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 	int r;
 
 	if (!row) {
-		r = err_set(err, ERR_METHOD_NOT_FOUND, "bmd has no method %.100s", what->method);
+		r = err_set(err, ERR_METHOD_NOT_FOUND, "bmd has no method %.100s: bmd-protocol(7) lists them", what->method);
 		err_field(err, "method", json_string(what->method));
 		return r;
 	}

@@ -165,7 +165,7 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 				 "job %lld is held: bmctl release %lld or bmctl cancel %lld first",
 				 (long long)id, (long long)id, (long long)id));
 	else if (job.state != JOB_SCHEDULED && job.state != JOB_QUEUED)
-		r = not_in_state(&job, "moved", "", err);
+		r = not_in_state(&job, "moved", "ask for a new one (bmctl redeploy, bmctl deploy)", err);
 	else
 		r = move(queue, &job, when, now_us, err);
 	if (r < 0)

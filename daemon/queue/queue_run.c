@@ -409,7 +409,7 @@ put_step(struct queue *queue, struct job *job, const struct run_event *event, st
 	} else if (strcmp(event->event, "step-skipped") == 0) {
 		(void)snprintf(step->state, sizeof(step->state), "skipped");
 		step->exit_code = step->signal = -1;
-		step->message = xstrdup(event->message);
+		step->message = event->message[0] ? xstrdup(event->message) : NULL;
 	} else {
 		(void)snprintf(step->state, sizeof(step->state), "%s", event->state);
 		step->finished_us = event->time_us;
