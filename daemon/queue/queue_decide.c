@@ -443,8 +443,9 @@ reject_live(const char *application, const char *stage, const struct history_ent
 	if (rejecting->reason && names_build_equal(&live->build, &rejecting->build->build))
 		(void)json_array_append_new(
 		    rejecting->warnings,
-		    json_sprintf("%s is live on %s: bmctl redeploy %s --to %s --now goes back",
-				 names_build_text(&live->build).s, stage, application, stage));
+		    json_sprintf("%s is live on %s: bmctl redeploy %s --to %s --now%s goes back",
+				 names_build_text(&live->build).s, stage, application, stage,
+				 queue_asks(rejecting->queue, application, stage)));
 	return 0;
 }
 

@@ -165,6 +165,10 @@ json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);
 
+/* queue_show.c */
+/* What a request to the stage has to say besides, for a command that is printed: " --reason TEXT --yes", "" for nothing. */
+const char *queue_asks(const struct queue *queue, const char *application, const char *stage);
+
 /* queue_clock.c */
 /* Does JOB count elapsed time within this boot? */
 bool queue_by_boot(const struct queue *queue, const struct job *job);

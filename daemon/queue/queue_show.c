@@ -315,10 +315,24 @@ dirty_json(const struct store_stage *stage)
 			 json_time(stage->dirty_us));
 }
 
+const char *
+queue_asks(const struct queue *queue, const char *application, const char *name)
+{
+	const struct conf_application *configured = conf_application(queue->conf, application);
+	const struct conf_stage *stage = configured ? conf_stage(configured, name) : NULL;
+
+	if (!stage)
+		return "";
+	return stage->require_reason ? stage->confirm ? " --reason TEXT --yes" : " --reason TEXT"
+	       : stage->confirm	     ? " --yes"
+				     : "";
+}
+
 static json_t *
 needs(struct queue *queue, const struct store_stage *stage, const struct history *history,
       int64_t held)
 {
+	const char *asks = queue_asks(queue, stage->application, stage->stage);
 	struct build_ref way_back;
 	struct job job;
 	bool lost = false;
@@ -339,8 +353,8 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 		if (restored)
 			return restored;
 		return json_sprintf(
-		    "what is live is not known: bmctl redeploy %s --to %s --now, or bmctl settle",
-		    stage->application, stage->stage);
+		    "what is live is not known: bmctl redeploy %s --to %s --now%s, or bmctl settle",
+		    stage->application, stage->stage, asks);
 	}
 	if (stage->dirty && !history->busy) {
 		if (store_job_get(queue->store, stage->dirty_job, &job, NULL) == 0) {
@@ -349,13 +363,13 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 		}
 		if (history_default(history, &way_back, NULL) == 0)
 			return json_sprintf(
-			    "job %lld %s: bmctl redeploy %s %s --to %s --now mends it",
+			    "job %lld %s: bmctl redeploy %s %s --to %s --now%s mends it",
 			    (long long)stage->dirty_job, lost ? "was lost" : "did not succeed",
-			    stage->application, names_build_text(&way_back).s, stage->stage);
-		return json_sprintf("job %lld %s: bmctl deploy %s BUILD --to %s --now mends it",
+			    stage->application, names_build_text(&way_back).s, stage->stage, asks);
+		return json_sprintf("job %lld %s: bmctl deploy %s BUILD --to %s --now%s mends it",
 				    (long long)stage->dirty_job,
 				    lost ? "was lost" : "did not succeed", stage->application,
-				    stage->stage);
+				    stage->stage, asks);
 	}
 	if (held > 0)
 		return json_sprintf("job %lld is held: bmctl show %lld, then bmctl release %lld or "

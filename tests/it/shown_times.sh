@@ -113,5 +113,11 @@ repeat=$(sed -n 's/^repeat: //p' "$HOME_DIR/err")
 expect 8 sh -c "$repeat"
 expect 0 sh -c "$(sed -n 's/^repeat: //p' "$HOME_DIR/err") --wait"
 is "live" 1.1/1 "$(live app production)"
+# So can what status and warnings say.
+expect 0 bmctl build reject app 1.1/1 --reason bad
+says 'bmctl redeploy app --to production --now --reason TEXT --yes goes back'
+expect 0 bmctl settle app production --unknown --reason "nobody looked"
+expect 0 bmctl status
+prints 'bmctl redeploy app --to production --now --reason TEXT --yes, or bmctl settle'
 OK "the way back can be typed"
 bmd_stop
