@@ -128,7 +128,11 @@ bmd_stop
 integrity=$(sqlite3 "$HOME_DIR/state/bmd.db" 'PRAGMA integrity_check' 2>&1) || integrity=skipped
 [ "$integrity" = ok ] || [ "$integrity" = skipped ] || { echo "VIOLATION I10: $integrity" | tee -a "$ledgers/more.out"; checked=1; }
 violations=$(cat "$ledgers"/crash.out "$ledgers"/check.out "$ledgers"/more.out 2>/dev/null | grep -c '^VIOLATION')
-jobs=$(sed -n 's/^jobs \([0-9]*\) .*/\1 jobs/p' "$ledgers/check.out")
+# Of the jobs many are cancelled, or let go of in the end: those that ran are what was put to the test.
+jobs=$(sed -n 's/^jobs \([0-9]* (.*)\), uploads.*/\1/p' "$ledgers/check.out" | tr -d '(),' | awk '{
+    for (i = 2; i < NF; i += 2)
+        if ($i ~ /succeeded|failed|lost/) ran += $(i + 1)
+    print $1 " jobs, " ran + 0 " of them ran" }')
 ended=$(sed -n 's/.*, faults [1-9][0-9]* (\([0-9]* were come to, bmd ended over [0-9]*\)).*/, \1/p' "$ledgers/crash.out")
 phases=$(sed -n 's/^faults come to while: /; while /p' "$ledgers/crash.out")
 record "$name" "$kind" "$N" "$unit" "$SEED" "$violations" $(($(date +%s) - begin)) "$jobs$ended$phases${DETAIL:+; $DETAIL}"
