@@ -39,10 +39,11 @@ plan in-place <<CONF
     step "one" { exec = {"$here/probe", "$ledgers", "$SEED", '\$ROOT/file'} }
     step "two" { exec = {"$here/probe", "$ledgers", "$SEED"} }
 CONF
-# The programs that pass failpoints: else object for object those that are installed.
+# The programs that pass failpoints: else object for object those that are installed. Where none is used and time counts, these.
 for program in daemon/bmd runner/bmd-run import/bmd-import; do
     mkdir -p "$HOME_DIR/tree/${program%/*}"
-    cp "$here/${program##*/}" "$HOME_DIR/tree/$program"
+    if [ -n "${GUESTS:-}" ]; then from=$top_builddir/$program; else from=$here/${program##*/}; fi
+    cp "$from" "$HOME_DIR/tree/$program"
 done
 PATH=$HOME_DIR/tree/daemon:$PATH
 name=crash unit=cycles
