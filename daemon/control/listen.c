@@ -18,7 +18,8 @@
 #include "common/varlink.h"
 #include "common/xalloc.h"
 
-/* As many as one pass accepts: who comes into a storm of connections waits behind no more. Others wait in connect(2). */
+/* As many as one pass accepts: who comes into a storm of connections waits behind no more. Others
+ * wait in connect(2). */
 #define BACKLOG 128
 
 struct listen {
