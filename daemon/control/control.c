@@ -17,7 +17,7 @@
 
 #define TURN_FRAMES  2048 /* handed out in one turn, over all clients */
 #define REST_SECONDS 0.1
-#define ACCEPT_TURN  128
+#define ACCEPT_TURN  64
 #define CALM_SECONDS 2.0
 #define CALM_BYTES   (1024 * 1024)
 /* So long frames are handed out before others get their turn: outputs, newcomers, runs. */

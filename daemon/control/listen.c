@@ -20,7 +20,7 @@
 
 /* As many as one pass accepts: who comes into a storm of connections waits behind no more. Others
  * wait in connect(2). */
-#define BACKLOG 128
+#define BACKLOG 64
 
 struct listen {
 	int fd, reserve;
