@@ -1,5 +1,5 @@
-# systemd-nspawn boots the host's own root, under an overlay that keeps every write in memory, with its own network (none), /run and
-# processes. Needs root and systemd-container.
+# systemd-nspawn boots the host's own root, or the one in the folder LOWER, under an overlay that keeps every write in memory, with its own
+# network (none), /run and processes. Needs root and systemd-container.
 NSPAWN=
 LEADER=
 
@@ -22,8 +22,8 @@ boot_prepare() {
     mount -t tmpfs -o size=1g,mode=755 tmpfs "$WORK" || SKIP "no tmpfs can be mounted here"
     mkdir "$WORK/upper" "$WORK/work" "$WORK/root"
     ROOT=$WORK/root
-    mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/upper,workdir=$WORK/work" "$ROOT" 2>"$WORK/err" ||
-        SKIP "no overlay of / can be mounted here: $(cat "$WORK/err")"
+    mount -t overlay overlay -o "lowerdir=${LOWER:-/},upperdir=$WORK/upper,workdir=$WORK/work" "$ROOT" 2>"$WORK/err" ||
+        SKIP "no overlay of ${LOWER:-/} can be mounted here: $(cat "$WORK/err")"
     mount -t tmpfs tmpfs /run
     : >"$ROOT/etc/machine-id"
     # Nothing of the host's own services, and nothing of a bmd that it may have.
@@ -59,7 +59,7 @@ boot_start() {
 }
 # An orderly shutdown, and one that nobody was told of.
 boot_stop() {
-    inside systemctl poweroff --no-block
+    inside systemctl poweroff --no-block 2>/dev/null # its answer may not come any more
     wait "$NSPAWN"
     NSPAWN= LEADER= UP=
 }

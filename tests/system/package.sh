@@ -9,6 +9,15 @@ for program in dpkg-buildpackage dh apt-get; do
     command -v $program >/dev/null || SKIP "$program is missing (packages dpkg-dev, debhelper, apt)"
 done
 boot_alone "$@"
+
+# On a Debian of its own apt has to find what the package depends on; on the host's root, and in the machine, it is there already.
+own=
+if [ "$BMD_SYSTEM" = container ]; then
+    said=${TMPDIR:-/tmp}/bmd-root.$$
+    LOWER=$(sh "$top_srcdir/tests/system/root.sh" 2>"$said") && own=yes ||
+        { echo "skipped: what the package depends on, in a Debian that lacks it: $(cat "$said")"; LOWER=; }
+    rm -f "$said"
+fi
 boot_prepare
 
 # clean COMMAND…: with nothing of the make that called us.
@@ -16,7 +25,7 @@ clean() {
     env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS -u top_srcdir -u top_builddir -u prefix -u sysconfdir -u libexecdir \
         DEB_BUILD_OPTIONS="nocheck noautodbgsym parallel=2" "$@"
 }
-# BMD_PACKAGE: such a package that was built before.
+# BMD_PACKAGE: such a package that was built before. KEEP: a folder for the one that is built now.
 if [ -n "${BMD_PACKAGE:-}" ]; then
     cp "$BMD_PACKAGE" "$WORK/" || exit 99
 else
@@ -28,6 +37,7 @@ else
 fi
 deb=$(echo "$WORK"/bmd_*.deb)
 [ -f "$deb" ] || FAIL "no package came out"
+[ -z "${KEEP:-}" ] || cp "$deb" "$KEEP/"
 OK "package: ${deb##*/}"
 if command -v lintian >/dev/null; then
     lintian --allow-root --fail-on error,warning "$deb" >"$WORK/lintian" 2>&1 || { cat "$WORK/lintian"; FAIL "lintian"; }
@@ -64,6 +74,19 @@ mkdir "$ROOT/srv/first"
 cp "$deb" "$ROOT/srv/first/"
 sed -n '/^## Getting started/,/^### /s/^    //p' "$top_srcdir/README.md" >"$ROOT/srv/first/lines"
 [ "$(wc -l <"$ROOT/srv/first/lines")" -le 10 ] || FAIL "README.md takes more than ten lines"
+
+# The system has no network: what apt will want is brought before, and nothing else.
+bring() {
+    apt-get -q -y -o Dir="$ROOT" -o Dir::State::status="$ROOT/var/lib/dpkg/status" -o APT::Sandbox::User=root --download-only "$@"
+}
+if [ -n "$own" ]; then
+    for wanted in "$deb" $older; do
+        { bring install "$wanted" || { bring update && bring install "$wanted"; }; } >"$WORK/bring" 2>&1 ||
+            { tail -n 10 "$WORK/bring"; FAIL "what ${wanted##*/} depends on cannot be had from Debian"; }
+    done
+fi
+mkdir -p "$ROOT/etc/apt/apt.conf.d"
+echo 'APT::Get::Assume-Yes "true";' >"$ROOT/etc/apt/apt.conf.d/99yes" # as somebody answers who is asked
 boot_start
 apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox::User=root "$@" >"$WORK/apt" 2>&1 ||
     { tail -n 30 "$WORK/apt"; FAIL "apt-get $*"; }; }
@@ -72,12 +95,14 @@ apt() { inside env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o APT::Sandbox:
 inside sh -c 'command -v sudo' >/dev/null || { # root's own machine may have none
     printf '#!/bin/sh\nexec "$@"\n' | inside sh -c 'cat >/usr/local/bin/sudo; chmod 755 /usr/local/bin/sudo'
 }
-inside env DEBIAN_FRONTEND=noninteractive sh -ec 'cd /srv/first; . ./lines' >"$WORK/first" 2>&1 </dev/null ||
-    { cat "$WORK/first"; FAIL "the lines of README.md"; }
-grep -q 'redeploy shop 1.0.1/1 to production, replacing 1.0.2/1' "$WORK/first" || { cat "$WORK/first"; FAIL "README.md ends in no re-deploy"; }
+inside env DEBIAN_FRONTEND=noninteractive sh -ec 'cd /srv/first; . ./lines' >"$WORK/readme" 2>&1 </dev/null ||
+    { cat "$WORK/readme"; FAIL "the lines of README.md"; }
+[ -z "$own" ] || grep -q '^Setting up libev4' "$WORK/readme" || { cat "$WORK/readme"; FAIL "nothing was missing before"; }
+grep -q 'redeploy shop 1.0.1/1 to production, replacing 1.0.2/1' "$WORK/readme" || { cat "$WORK/readme"; FAIL "README.md ends in no re-deploy"; }
 is "what README.md ends with" one "$(inside cat /srv/shop/current/index.html)"
 apt purge bmd
 OK "getting started, as README.md tells it"
+[ -z "$own" ] || OK "depends on: $(sed -n 's/^Setting up \([^ :]*\).*/\1/p' "$WORK/readme" | grep -vx bmd | sort | paste -sd' ')"
 
 apt install /srv/packages/bmd.deb
 for unit in bmd.socket bmd-run.socket bmd.service; do
@@ -91,15 +116,26 @@ OK "installed and used"
 
 inside touch /srv/smoke/hold
 job=$(inside bmctl --json deploy smoke 2 --to here --now | jq .job.id)
-begun() { inside test -e "/var/lib/bmd-run/$job/started"; }
+begun() { inside test -e "/var/lib/bmd-run/${1:-$job}/started"; }
 retry begun || FAIL "the run does not begin"
+# Beside it one that ends badly, in the very moment in which there is no bmd.
+inside sh -c 'cat >/etc/bmd/applications.d/seven.conf' <<'CONF' || exit 99
+application "seven" { user = "nobody"  stages = {"here"}  stage "here" { plan = "seven"  open = {"PID"} } }
+plan "seven" { step "seven" { run = 'while [ -e "/proc/$PID" ]; do sleep 0.02; done; exit 7' } }
+CONF
+inside systemctl reload bmd && inside bmctl build add seven 1 >/dev/null || FAIL "a second application"
 before=$(inside systemctl show -P MainPID bmd)
+seven=$(inside bmctl --json deploy seven 1 --to here --var PID="$before" --now | jq .job.id)
+retry begun "$seven" || FAIL "the run that is to fail does not begin"
 opened=$(inside stat -c %i /run/bmd/control /run/bmd/run.socket)
 apt install /srv/packages/newer.deb
 [ "$(inside systemctl show -P MainPID bmd)" != "$before" ] || FAIL "the upgrade did not restart bmd"
 is "the run over the upgrade" running "$(inside bmctl --json show "$job" | jq -r .job.state)"
 inside rm /srv/smoke/hold
 inside bmctl wait "$job" >/dev/null || FAIL "the run did not succeed over the upgrade"
+inside bmctl wait "$seven" >/dev/null
+is "the end of a run that fails while bmd is being upgraded" "1 failed 7" \
+    "$? $(inside bmctl --json show "$seven" | jq -r '.job | "\(.state) \(.exit_code)"')"
 is "the sockets after the upgrade" "$opened" "$(inside stat -c %i /run/bmd/control /run/bmd/run.socket)"
 OK "upgraded under a run"
 
