@@ -135,18 +135,18 @@ hostile() {
     OK "hostile steps, the want of memory among them"
 }
 
-# ask_on: requests without end, each with its reply, for now and for soon; told on this side of the cut.
+# ask_on N: client N, whose requests for now and for soon have no end, each with its reply; what it was told is on this side of the cut.
 ask_on() {
-    as ana sh -c 'n=0
+    as ana sh -c 'n=$1
         while :; do
-            n=$((n + 1))
-            case $((n % 3)) in 0) at="--at +8s" ;; *) at=--now ;; esac
+            n=$((n + 3))
+            case $((n % 2)) in 0) at="--at +8s" ;; *) at=--now ;; esac
             bmctl --json deploy many 1 --to s$((n % 40 + 1)) $at --if-changed run || exit 1
-        done' 2>/dev/null
+        done' sh "$1" 2>/dev/null
 }
 new_boot() { [ "$(inside cat /proc/sys/kernel/random/boot_id)" != "$1" ] && booted; }
 quiet() { [ "$(bm --json queue many | jq '.jobs | length')" = 0 ]; }
-# after_power WORD: what has to be so when it is back; the run in flight is $flight, the accepted requests stand in $WORK/told.
+# after_power WORD: what has to be so when it is back; the run in flight is $flight, the accepted requests stand in $WORK/told.*.
 after_power() {
     retry bm status || FAIL "no bmd after $1"
     ends "$flight" lost
@@ -155,7 +155,7 @@ after_power() {
     bm redeploy shop --now --wait --reason mend >/dev/null || FAIL "redeploy --now after $1"
     is "the stage after redeploy --now" null "$(bm --json status shop | jq -r '.stages[] | select(.stage == "production") | .dirty')"
     retry quiet || FAIL "jobs do not end after $1: $(bm queue many)"
-    jq -r .job.id "$WORK/told" 2>/dev/null | sort -un >"$WORK/accepted" # the last one may be half a reply
+    for told in "$WORK"/told.*; do jq -r .job.id "$told" 2>/dev/null; done | sort -un >"$WORK/accepted" # the last one may be half a reply
     bm --json history many -n 1000 | jq -r ".jobs[] | select(.id > $floor) | \"\(.id) \(.state)\"" >"$WORK/history"
     inside ls /srv/ledger | awk -F. -v floor="$floor" '$1 > floor { print $1 }' >"$WORK/ledger"
     # accepted and unknown; started twice; succeeded without a start; started, and neither succeeded nor lost.
@@ -175,14 +175,16 @@ after_power() {
 
 power() {
     cut=0
-    : >"$WORK/told"
     floor=$(bm --json history -n 1 | jq '.jobs[0].id') # what was before has been judged
     while [ $cut -lt "$CUTS" ]; do
         cut=$((cut + 1))
         in_flight redeploy shop "1.0.$((cut % 2 + 1))"
-        ask_on >>"$WORK/told" &
-        asking=$!
-        sleep $((5 + cut * 7 % 5))
+        asking=
+        for client in 1 2 3; do
+            ask_on $client >"$WORK/told.$cut.$client" &
+            asking="$asking $!"
+        done
+        sleep $((8 + cut * 7 % 5))
         boot_crash
         wait $asking 2>/dev/null
         boot_start
