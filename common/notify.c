@@ -139,7 +139,7 @@ position(const char *names, long n)
 static bool
 listens(int fd)
 {
-	struct sockaddr_un name;
+	struct sockaddr_un name = {.sun_family = AF_UNSPEC};
 	socklen_t length = sizeof(name), size = sizeof(int);
 	int on = 0;
 

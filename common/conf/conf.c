@@ -281,7 +281,7 @@ list_folder(const char *path, struct dirent ***ret_entries)
 	if (n < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (n == 0)
-		free(*ret_entries);
+		free(TAKE(*ret_entries));
 	return n;
 }
 

@@ -95,10 +95,12 @@ check_exec(const struct checker *checker, const struct conf_notify *notify)
 {
 	const struct conf_key *key = conf_node_key(checker->node, "exec");
 
-	if (!key)
+	if (!key) {
 		BAD(checker, checker->node->line, "notify \"%s\" has no exec: write exec = %s",
 		    checker->node->title, conf_rule(checker->node->schema, "exec")->example);
-	else if (!key->spoiled && (notify->exec.n == 0 || !notify->exec.v[0][0]))
+		return;
+	}
+	if (!key->spoiled && (notify->exec.n == 0 || !notify->exec.v[0][0]))
 		BAD(checker, key->line, "exec names no program: write exec = %s",
 		    key->rule->example);
 	for (size_t i = 0; i < notify->exec.n; i++)
