@@ -31,7 +31,7 @@ cleanup_free(void *p)
 }
 
 static inline void
-cleanup_close(int *fd)
+cleanup_close(const int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);

@@ -32,9 +32,9 @@ enum text_stage {
 	TEXT_DIRTY,	/* a bare redeploy mends it */
 	TEXT_NO_WAY_BACK, /* dirty, and nothing to go back to */
 };
-/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; STAGE: what
+/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; LEFT: what
  * the run left its stage as. */
-char *text_result(const struct ctl *ctl, const json_t *job, enum text_stage stage);
+char *text_result(const struct ctl *ctl, const json_t *job, enum text_stage left);
 /* "3 s", "412 ms", "6 h 20 min"; "" if the job has not ended. */
 struct when_text text_duration(const json_t *job);
 /* Of a preview (--dry-run), a line each. */

@@ -121,15 +121,13 @@ history_default(const struct history *history, struct build_ref *ret_build, stru
 		return nothing_for_damage(history, err);
 	if (history->busy && history->running.mode == JOB_MODE_ROLLBACK)
 		return refuse_running_rollback(history, err);
-	if (history->busy) {
-		entry = good_below(history, history->n);
-	} else if (history->dirty && unfinished->mode == JOB_MODE_ROLLBACK) {
+	if (!history->busy && history->dirty && unfinished->mode == JOB_MODE_ROLLBACK) {
 		if (!unfinished->rejected) {
 			*ret_build = unfinished->build;
 			return 0;
 		}
 		entry = good_below(history, position(history, &unfinished->build));
-	} else if (history->dirty) {
+	} else if (history->busy || history->dirty) {
 		entry = good_below(history, history->n);
 	} else {
 		entry = history_previous_good(history);

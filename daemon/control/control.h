@@ -53,8 +53,8 @@ enum control_fate {
 /* Called for each valid frame, one at a time on a connection. WHAT is valid until it returns, PEER as long as CALL. CALL is the caller's until control_reply(…, continues false), control_error() or control_upgrade(). */
 typedef void control_handler(struct control_call *call, const struct varlink_call *what, const struct control_peer *peer, void *arg);
 
-/* Takes LISTEN_FD, or makes the socket at CONF's path (probes for a living owner before it unlinks; mode 0666, access is by role). */
-int control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf, int listen_fd, control_handler *handler, void *arg,
+/* Takes GIVEN_FD, or makes the socket at CONF's path (probes for a living owner before it unlinks; mode 0666, access is by role). */
+int control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf, int given_fd, control_handler *handler, void *arg,
 		struct control **ret_control, struct err *err);
 void control_free(struct control *control);
 /* New lists of who may what; connected peers are judged anew by the groups read at accept. */

@@ -9,8 +9,8 @@
 #include "common/err.h"
 
 struct listen;
-/* LISTEN_FD −1: makes PATH (mode 0666, its folder 0755 if it is missing). On failure LISTEN_FD stays the caller's. */
-int listen_new(const char *path, int listen_fd, struct listen **ret_listen, struct err *err);
+/* GIVEN_FD −1: makes PATH (mode 0666, its folder 0755 if it is missing). On failure GIVEN_FD stays the caller's. */
+int listen_new(const char *path, int given_fd, struct listen **ret_listen, struct err *err);
 /* Closes it, and removes the path if it was made here and is still that socket. */
 void listen_free(struct listen *listen); /* NULL is fine */
 int listen_fd(const struct listen *listen);

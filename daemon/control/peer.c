@@ -38,18 +38,18 @@ read_groups(int fd, gid_t primary, struct rights_who *who)
 }
 
 void
-peer_name(struct control_peer *who)
+peer_name(struct control_peer *peer)
 {
 	char buffer[4096];
 	struct passwd entry, *found = NULL;
 
-	if (who->name[0])
+	if (peer->name[0])
 		return;
-	(void)snprintf(who->name, sizeof(who->name), "uid %lld", (long long)who->uid);
-	if (getpwuid_r((uid_t)who->uid, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
+	(void)snprintf(peer->name, sizeof(peer->name), "uid %lld", (long long)peer->uid);
+	if (getpwuid_r((uid_t)peer->uid, &entry, buffer, sizeof(buffer), &found) != 0 || !found)
 		return;
-	if (found->pw_name[0] && names_text(found->pw_name, sizeof(who->name) - 1, false))
-		(void)snprintf(who->name, sizeof(who->name), "%s", found->pw_name);
+	if (found->pw_name[0] && names_text(found->pw_name, sizeof(peer->name) - 1, false))
+		(void)snprintf(peer->name, sizeof(peer->name), "%s", found->pw_name);
 }
 
 void

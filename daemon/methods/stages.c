@@ -83,7 +83,7 @@ jobs_json(struct request *request)
 	    store_job_count(request->methods->store, counts, NULL) < 0)
 		return json_null();
 	return json_pack("{s:I, s:I, s:I, s:I}", "scheduled", (json_int_t)counts[JOB_SCHEDULED],
-			 "queued", (json_int_t)(counts[JOB_QUEUED] + counts[JOB_STARTING]), "held",
+			 "queued", (json_int_t)counts[JOB_QUEUED] + counts[JOB_STARTING], "held",
 			 (json_int_t)counts[JOB_HELD], "running", (json_int_t)counts[JOB_RUNNING]);
 }
 

@@ -81,15 +81,15 @@ void queue_answer_clear(struct queue_answer *answer);
 
 int queue_request(struct queue *queue, const struct queue_request *request, const struct queue_who *who, int64_t now_us,
 		  struct queue_answer *ret_answer, struct err *err);
-int queue_cancel(struct queue *queue, int64_t job, const char *reason, const struct queue_who *who, int64_t now_us,
+int queue_cancel(struct queue *queue, int64_t id, const char *reason, const struct queue_who *who, int64_t now_us,
 		 bool *ret_kill, struct job *ret_job, struct err *err); /* RET_KILL: it runs, sched must tell bmd-run */
-int queue_reschedule(struct queue *queue, int64_t job, const struct queue_when *when, int64_t now_us,
+int queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when, int64_t now_us,
 		     struct job *ret_job, struct err *err);
 /* What a waiting job passes from now on; with a REASON (NULL: as it was) a rollback passes by itself. */
-int queue_pass(struct queue *queue, int64_t job, const json_t *override, const char *reason, const struct queue_who *who,
+int queue_pass(struct queue *queue, int64_t id, const json_t *override, const char *reason, const struct queue_who *who,
 	       int64_t now_us, struct err *err);
 /* A job that needs an approval is let go by who may give it alone, and REFUSED (rule approval) otherwise. */
-int queue_release(struct queue *queue, int64_t job, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
+int queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int64_t now_us, struct job *ret_job, struct err *err);
 /* Is JOB a first deployment that waits for one of its stage's approvers? */
 bool queue_needs_approval(struct queue *queue, const struct job *job);
 int queue_lock(struct queue *queue, const char *application, const char *stage, const char *reason, int64_t until_us,
@@ -103,7 +103,7 @@ int queue_settle(struct queue *queue, const char *application, const char *stage
 int queue_adopt(struct queue *queue, const char *application, const char *stage, const struct build_ref *builds, size_t n,
 		const struct queue_who *who, int64_t now_us, struct err *err);
 /* Rejects or (REASON NULL) restores a build; waiting jobs for it are held. RET_WARNINGS: array of sentences. */
-int queue_reject(struct queue *queue, const char *application, const struct build_ref *build, const char *reason, const struct queue_who *who,
+int queue_reject(struct queue *queue, const char *application, const struct build_ref *ref, const char *reason, const struct queue_who *who,
 		 int64_t now_us, json_t **ret_warnings, struct err *err);
 /* Does the stage take this build, by its signature? REFUSED (rule signature) if not. */
 int queue_check_signature(const struct store_build *build, const struct conf_stage *stage, struct err *err);
@@ -220,15 +220,15 @@ int queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job
 int queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot, int64_t now_us, struct err *err);
 /* The request for bmd-run, complete. Clear with run_request_clear(). Fails (the job is held by the callee) when build or plan are no longer there. */
 int queue_run_request(struct queue *queue, const struct job *job, struct run_request *ret_request, struct err *err);
-int queue_running(struct queue *queue, int64_t job, const char *run, int64_t now_us, struct err *err);
+int queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, struct err *err);
 /* It did not start, no step ran: queued again with back-off 1 s … 60 s; the eighth time in a row, or with HOLD, held. */
-int queue_not_started(struct queue *queue, int64_t job, const char *run, const char *reason, bool hold, int64_t now_us, struct err *err);
-int queue_event(struct queue *queue, int64_t job, const char *run, const struct run_event *event, struct err *err);
+int queue_not_started(struct queue *queue, int64_t id, const char *run, const char *reason, bool hold, int64_t now_us, struct err *err);
+int queue_event(struct queue *queue, int64_t id, const char *run, const struct run_event *event, struct err *err);
 int queue_finished(struct queue *queue, const struct run_result *result, int64_t now_us, struct err *err);
 /* OCCUPIED: its processes may still be there, the stage stays occupied until settle. */
-int queue_lost(struct queue *queue, int64_t job, const char *run, const char *message, bool occupied, int64_t now_us, struct err *err);
+int queue_lost(struct queue *queue, int64_t id, const char *run, const char *message, bool occupied, int64_t now_us, struct err *err);
 /* A result or folder of another run was found: the job is held. */
-int queue_conflict(struct queue *queue, int64_t job, const char *message, int64_t now_us, struct err *err);
+int queue_conflict(struct queue *queue, int64_t id, const char *message, int64_t now_us, struct err *err);
 /* The database was restored from a backup (store_restored()): holds what waits or ran, pauses schedules, doubts what is live, leaves a gap in the
    ids, and draws a line under it, in this transaction. RUN_DIRECTORY: a run that goes on is left to be adopted. */
 int queue_restored(struct queue *queue, const char *run_directory, int64_t backup_us, int64_t now_us, struct err *err);
@@ -246,7 +246,7 @@ int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now
 void queue_postpone_downtime(struct queue *queue);
 /* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */
 /* A run of JOB found the stored file OBJECT missing or damaged: its build is marked. The manifests concerned, an array of digests. */
-json_t *queue_mark_damaged(struct queue *queue, int64_t job, const char *object);
+json_t *queue_mark_damaged(struct queue *queue, int64_t id, const char *object);
 json_t *queue_check(struct queue *queue, const char *application, const char *stage, int64_t now_us);
 
 /* In the form of the interface file; NOW for texts such as "in 6 h 20 min". New references. */

@@ -408,21 +408,21 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 }
 
 json_t *
-queue_stage_json(struct queue *queue, const char *application, const char *name, int64_t now_us)
+queue_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us)
 {
-	struct store_stage stage = {0};
+	struct store_stage row = {0};
 	struct history history = {0};
 	json_t *object;
 
-	(void)snprintf(stage.application, sizeof(stage.application), "%s", application);
-	(void)snprintf(stage.stage, sizeof(stage.stage), "%s", name);
-	(void)store_stage_get(queue->store, application, name, &stage, NULL);
-	(void)queue_history_get(queue, application, name, &history, NULL);
+	(void)snprintf(row.application, sizeof(row.application), "%s", application);
+	(void)snprintf(row.stage, sizeof(row.stage), "%s", stage);
+	(void)store_stage_get(queue->store, application, stage, &row, NULL);
+	(void)queue_history_get(queue, application, stage, &history, NULL);
 	history.application = application;
-	history.stage = name;
-	object = stage_json(queue, &stage, &history, now_us);
+	history.stage = stage;
+	object = stage_json(queue, &row, &history, now_us);
 	history_clear(&history);
-	store_stage_clear(&stage);
+	store_stage_clear(&row);
 	return object;
 }
 

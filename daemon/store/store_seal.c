@@ -610,11 +610,11 @@ store_seal_job_identity(struct store *store, const char *application, const char
 }
 
 int
-store_seal_drop(struct store *store, const char *name, int64_t key, struct err *err)
+store_seal_drop(struct store *store, const char *table, int64_t key, struct err *err)
 {
-	const struct table *table = table_of(store->seals, name);
+	const struct table *sealed = table_of(store->seals, table);
 
-	store_bind_int(store->seals->drop, 1, table ? table->part : 0);
+	store_bind_int(store->seals->drop, 1, sealed ? sealed->part : 0);
 	store_bind_int(store->seals->drop, 2, key);
 	return store_run(store, store->seals->drop, err);
 }
