@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/xalloc.h"
 #include "daemon/methods/request.h"
 
 /* ---- the configuration. zqhide and zqlive are names that those who may not see them must never read. */
@@ -229,6 +230,23 @@ matrix_expected(const char *method, size_t user, enum matrix_place place, bool o
 		break;
 	}
 	return may ? "" : denied;
+}
+
+/* TEXT with every A as B: to compare an answer about what is hidden with one about what is not there. free() */
+static inline char *
+matrix_replace(const char *text, const char *a, const char *b)
+{
+	char *result = xstrdup(""), *longer;
+	const char *at;
+
+	for (; (at = strstr(text, a)); text = at + strlen(a)) {
+		longer = xasprintf("%s%.*s%s", result, (int)(at - text), text, b);
+		free(result);
+		result = longer;
+	}
+	longer = xasprintf("%s%s", result, text);
+	free(result);
+	return longer;
 }
 
 #endif

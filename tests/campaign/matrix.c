@@ -78,23 +78,6 @@ ask(const struct row *row, json_t *parameters)
 	return reply;
 }
 
-/* TEXT with every A as B. free() */
-static char *
-replace(const char *text, const char *a, const char *b)
-{
-	char *result = xstrdup(""), *longer;
-	const char *at;
-
-	for (; (at = strstr(text, a)); text = at + strlen(a)) {
-		longer = xasprintf("%s%.*s%s", result, (int)(at - text), text, b);
-		free(result);
-		result = longer;
-	}
-	longer = xasprintf("%s%s", result, text);
-	free(result);
-	return longer;
-}
-
 static char *
 at_place(size_t user, size_t row, enum matrix_place place)
 {
@@ -121,7 +104,7 @@ without_names(const char *reply, enum matrix_place place)
 	snprintf(job, sizeof(job), "%lld", (long long)jobs[place]);
 	snprintf(schedule, sizeof(schedule), "%lld", (long long)schedules[place]);
 	for (size_t i = 0; i < (missing ? 4 : 2); i++) {
-		char *next = replace(now, from[i], "NAME");
+		char *next = matrix_replace(now, from[i], "NAME");
 
 		free(now);
 		now = next;

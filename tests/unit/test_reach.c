@@ -112,23 +112,6 @@ ask(struct control_peer *peer, size_t row, enum matrix_place place, char **ret_j
 	return r < 0 ? short_name(&err) : "";
 }
 
-/* TEXT with every A as B. free() */
-static char *
-replace(const char *text, const char *a, const char *b)
-{
-	char *result = xstrdup(""), *longer;
-	const char *at;
-
-	for (; (at = strstr(text, a)); text = at + strlen(a)) {
-		longer = xasprintf("%s%.*s%s", result, (int)(at - text), text, b);
-		free(result);
-		result = longer;
-	}
-	longer = xasprintf("%s%s", result, text);
-	free(result);
-	return longer;
-}
-
 /* Of what is hidden he hears what he hears of what is not there, but for the name. */
 static void
 check_hidden(struct control_peer *peer, size_t user, size_t row, const char *hidden)
@@ -138,13 +121,13 @@ check_hidden(struct control_peer *peer, size_t user, size_t row, const char *hid
 	if (matrix_may_any(user, "zqhide", 's'))
 		return;
 	(void)ask(peer, row, NO_APPLICATION, &missing);
-	_cleanup_free_ char *a = replace(hidden, "zqhide", "zqmiss");
-	_cleanup_free_ char *b = replace(a, "zqlive", "zqnone");
+	_cleanup_free_ char *a = matrix_replace(hidden, "zqhide", "zqmiss");
+	_cleanup_free_ char *b = matrix_replace(a, "zqlive", "zqnone");
 	char number[32];
 
 	snprintf(number, sizeof(number), "%d", ZQHIDE_ZQLIVE + 1);
-	_cleanup_free_ char *c = replace(b, number, "9");
-	_cleanup_free_ char *d = replace(missing, number, "9");
+	_cleanup_free_ char *c = matrix_replace(b, number, "9");
+	_cleanup_free_ char *d = matrix_replace(missing, number, "9");
 
 	ck_assert_msg(strcmp(c, d) == 0, "%s by %s: of what is hidden %s, of what is not there %s",
 		      rows[row].name, matrix_users[user].user, c, d);
@@ -190,7 +173,7 @@ takes(const char *method, const char *name)
 	from = strstr(varlink_control_text, begin);
 	ck_assert_ptr_nonnull(from);
 	from += strlen(begin) - 1;
-	input = strndup(from, (size_t)(strstr(from, "->") - from));
+	input = xstrndup(from, (size_t)(strstr(from, "->") - from));
 	for (at = input; (at = strstr(at, name)); at += strlen(name))
 		found |= (at[-1] == ' ' || at[-1] == '(') && at[strlen(name)] == ':';
 	free(input);
@@ -210,6 +193,7 @@ START_TEST(what_is_named_is_touched)
 		enum reach reach = rows[row].reach;
 		bool good;
 
+		ck_assert_msg(sample != NULL, "%s has no sample", name);
 		for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
 			if (takes(name, marks[i].parameter) && !strstr(sample, "@C"))
 				ck_assert_msg(strstr(sample, marks[i].mark) != NULL,
