@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
+#include "common/scope.h"
 
 static double
 now_ms(void)
@@ -71,8 +71,8 @@ int
 main(int argc, char **argv)
 {
 	size_t n = argc == 4 ? strtoul(argv[1], NULL, 10) : 0;
-	double *a = calloc(n + 1, sizeof(*a)), *b = calloc(n + 1, sizeof(*b));
-	double *difference = calloc(n + 1, sizeof(*difference));
+	_cleanup_free_ double *a = calloc(n + 1, sizeof(*a)), *b = calloc(n + 1, sizeof(*b));
+	_cleanup_free_ double *difference = calloc(n + 1, sizeof(*difference));
 
 	if (n < 1 || n > 100000 || !a || !b || !difference) {
 		fprintf(stderr, "usage: pairs N 'COMMAND A' 'COMMAND B'\n");
@@ -86,8 +86,5 @@ main(int argc, char **argv)
 		difference[i] = a[i] - b[i];
 	}
 	printf("%.2f %.2f %.2f\n", median(a, n), median(b, n), median(difference, n));
-	free(a);
-	free(b);
-	free(difference);
 	return 0;
 }

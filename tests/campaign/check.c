@@ -105,7 +105,9 @@ read_ran(struct check *check, const char *folder)
 			errx(99, "not a line of R: %s", line);
 		if (check->nran == check->room) {
 			check->room = check->room ? check->room * 2 : 1024;
-			check->ran = realloc(check->ran, check->room * sizeof(ran));
+			check->ran = reallocarray(check->ran, check->room, sizeof(ran));
+			if (!check->ran)
+				err(99, "reallocarray");
 		}
 		check->ran[check->nran++] = ran;
 	}
@@ -388,7 +390,7 @@ check_uploads(struct check *check)
 		const char *release = text_of(line, "release");
 		int64_t code = number_of(line, "code"), n = number_of(check->builds, release);
 
-		if (strcmp(text_of(line, "did"), "upload"))
+		if (strcmp(text_of(line, "did"), "upload") != 0)
 			continue;
 		check->uploads[code == 0 ? 0 : 1]++;
 		if (code == 0 && n != 1)
@@ -559,7 +561,7 @@ count_unanswered(struct check *check)
 	json_array_foreach (check->asked, i, line) {
 		const char *key = text_of(line, "key");
 
-		if (strcmp(text_of(line, "did"), "ask") || !*key || json_object_get(seen, key))
+		if (strcmp(text_of(line, "did"), "ask") != 0 || !*key || json_object_get(seen, key))
 			continue;
 		json_object_set_new(seen, key, json_true());
 		check->unanswered += !json_object_get(check->keys, key);

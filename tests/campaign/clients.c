@@ -65,8 +65,8 @@ answered(const json_t *reply)
 {
 	const char *error = reply ? error_name(reply) : NULL;
 
-	return reply && (!error || (strcmp(error, "OutcomeUnknown") && strcmp(error, "TooMany") &&
-				    strcmp(error, "NoSpace")));
+	return reply && (!error || (strcmp(error, "OutcomeUnknown") != 0 && strcmp(error, "TooMany") != 0 &&
+				    strcmp(error, "NoSpace") != 0));
 }
 
 static void

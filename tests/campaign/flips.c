@@ -93,6 +93,8 @@ content(const char *path)
 	sqlite3 *db;
 	sqlite3_stmt *st;
 
+	if (!out || !list)
+		die("open_memstream");
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
 		die(path);
 	sqlite3_prepare_v2(db,

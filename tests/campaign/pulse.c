@@ -64,6 +64,13 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static void
+times_sort(struct times *times)
+{
+	if (times->n > 0)
+		qsort(times->v, times->n, sizeof(*times->v), compare);
+}
+
 /* Of the sorted ones the one below which PERCENT of them lie. */
 static long long
 times_at(const struct times *times, size_t percent)
@@ -188,8 +195,8 @@ main(int argc, char **argv)
 		once(argv[1], echo, nothing, &asked, &control, &failed);
 		usleep(EVERY_US);
 	}
-	qsort(asked.v, asked.n, sizeof(*asked.v), compare);
-	qsort(control.v, control.n, sizeof(*control.v), compare);
+	times_sort(&asked);
+	times_sort(&control);
 	printf("%zu %zu %lld %lld %lld %lld %ld %ld %d\n", asked.n, failed, times_at(&asked, 50),
 	       times_at(&asked, 99), times_at(&asked, 100), times_at(&control, 99),
 	       memory_kib(argv[2], "VmRSS:") - before, memory_kib(argv[2], "VmHWM:") - before,

@@ -262,6 +262,7 @@ unpack(const char *text)
 	FILE *out = fopen("bmd.conf", "we");
 	unsigned flags = 0;
 
+	ck_assert_ptr_nonnull(out);
 	ck_assert(mkdir("applications.d", 0755) == 0 && mkdir("plans.d", 0755) == 0);
 	for (const char *line = text; *line;) {
 		size_t n = strcspn(line, "\n") + 1;
@@ -297,6 +298,7 @@ outcome(unsigned flags, bool *ret_ok)
 	FILE *out = open_memstream(&text, &n);
 	int r = conf_load_in(&world, "bmd.conf", flags, &conf, &problems);
 
+	ck_assert_ptr_nonnull(out);
 	ck_assert((r == 0) == (conf != NULL));
 	ck_assert(r == 0 || problems.n > 0);
 	for (size_t i = 0; i < problems.n; i++)
@@ -437,6 +439,7 @@ START_TEST(the_example_shows_every_key_with_its_default)
 	size_t n, keys = 0;
 	FILE *out = open_memstream(&bundle, &n);
 
+	ck_assert_ptr_nonnull(out);
 	umask(022);
 	while ((line = strsep(&rest, "\n"))) {
 		size_t length = strcspn(line, " ");

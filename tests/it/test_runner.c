@@ -251,6 +251,7 @@ log_text(int64_t job)
 	size_t size, i, n = 1;
 	FILE *to = open_memstream(&text, &size);
 
+	ck_assert_ptr_nonnull(to);
 	for (int64_t next = 0; n > 0;) {
 		_cleanup_json_ json_t *lines = NULL;
 		json_t *line;

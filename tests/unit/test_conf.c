@@ -117,7 +117,7 @@ END_TEST
 START_TEST(an_expansion_is_bounded)
 {
 	_cleanup_json_ json_t *environment = json_object();
-	_cleanup_free_ char *text = NULL, *value = calloc(1, 32769);
+	_cleanup_free_ char *text = NULL, *value = xcalloc(1, 32769);
 	char many[64] = "";
 
 	memset(value, 'x', 32768);
@@ -323,7 +323,7 @@ expect(int line, const char *said, bool fatal)
 
 START_TEST(only_proper_files_are_read)
 {
-	_cleanup_free_ char *big = calloc(1, CONF_FILE_MAX + 2);
+	_cleanup_free_ char *big = xcalloc(1, CONF_FILE_MAX + 2);
 
 	begin();
 	expect(__LINE__, "bmd.conf: cannot be opened: No such file or directory", true);
@@ -507,6 +507,7 @@ START_TEST(mistakes_are_bounded)
 	size_t n;
 	FILE *out = open_memstream(&text, &n);
 
+	ck_assert_ptr_nonnull(out);
 	for (int i = 0; i < 50000; i++)
 		fprintf(out, "x%d = 1\n", i);
 	fclose(out);

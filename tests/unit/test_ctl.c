@@ -187,6 +187,7 @@ START_TEST(test_find)
 		ck_assert_msg((r == 0) == (table[i].verb != NULL), "line %d: %s", table[i].line,
 			      err.text);
 		if (r == 0) {
+			ck_assert_ptr_nonnull(verb);
 			ck_assert_str_eq(verb->name, table[i].verb);
 			ck_assert_uint_eq(used, table[i].used);
 		} else {

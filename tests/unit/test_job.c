@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/scope.h"
+#include "common/xalloc.h"
 #include "daemon/job.h"
 #include "tests/unit/unit.h"
 
@@ -66,7 +67,7 @@ END_TEST
 
 START_TEST(test_clear)
 {
-	struct job *job = calloc(1, sizeof(*job));
+	struct job *job = xcalloc(1, sizeof(*job));
 
 	job->reason = strdup("why");
 	job->variables = json_object();

@@ -238,6 +238,7 @@ START_TEST(what_cannot_be_answered)
 	size_t n = 0;
 	FILE *out = open_memstream(&questions, &n);
 
+	ck_assert_ptr_nonnull(out);
 	set_up();
 	list("a", 2, 1, a);
 	list("b", 2, 1, damaged);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "artifact/manifest.h"
+#include "common/xalloc.h"
 #include "tests/unit/unit.h"
 
 #define D "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -354,7 +355,7 @@ START_TEST(walk)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		_cleanup_free_ char *copy = strdup(table[i].text), *again = NULL;
+		_cleanup_free_ char *copy = xstrdup(table[i].text), *again = NULL;
 		struct manifest manifest = {0};
 		int r = manifest_walk(copy, strlen(copy), keep, &manifest, NULL);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/varlink.h"
+#include "common/xalloc.h"
 #include "daemon/methods/request.h"
 #include "tests/unit/unit.h"
 
@@ -72,7 +73,7 @@ START_TEST(what_changes_takes_a_key)
 		from = strstr(varlink_control_text, begin);
 		ck_assert_ptr_nonnull(from);
 		from += strlen(begin);
-		input = strndup(from, (size_t)(strstr(from, "->") - from));
+		input = xstrndup(from, (size_t)(strstr(from, "->") - from));
 		ck_assert_msg((strncmp(input, "key:", 4) == 0 || strstr(input, " key:") != NULL) ==
 				  (rows[i].kind == KIND_MUTATE || rows[i].kind == KIND_ADD),
 			      "%s", rows[i].name);
@@ -153,7 +154,7 @@ START_TEST(a_page_ends_by_size)
 	json_t *parameters = json_object(), *reply;
 	struct request request = {.parameters = parameters};
 	struct page page = {0};
-	char *large = malloc(400001);
+	char *large = xcalloc(1, 400001);
 	int n = 0;
 
 	memset(large, 'x', 400000);

@@ -52,6 +52,7 @@ count(const char *folder)
 	DIR *dir = opendir(path);
 	int n = 0;
 
+	ck_assert_ptr_nonnull(dir);
 	while (readdir(dir) != NULL)
 		n++;
 	closedir(dir);

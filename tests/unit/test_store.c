@@ -286,6 +286,7 @@ START_TEST(test_refused)
 	refused("is damaged: it is empty");
 	unlink(path("bmd.db"));
 	wal = fopen(path("bmd.db-wal"), "w");
+	ck_assert_ptr_nonnull(wal);
 	fputs("x", wal);
 	fclose(wal);
 	refused("-wal file is still there");
