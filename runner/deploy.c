@@ -27,6 +27,8 @@
 
 #define REPORT_MAX (1024 * 1024)
 
+DEFINE_CLEANUP(struct objects *, cleanup_objects, objects_close)
+
 struct deploy {
 	struct run *run;
 	const struct conf_step *step;
@@ -99,8 +101,10 @@ place_body(void *arg, int report_fd)
 	const struct conf_step *step = deploy->step;
 	_cleanup_err_ struct err err = ERR_INIT;
 	struct place_outcome outcome = {0};
+	_cleanup_(cleanup_objects) struct objects *objects =
+	    objects_from_fd(objects_fd(deploy->run->objects));
 	struct place place = {
-	    .objects = objects_from_fd(objects_fd(deploy->run->objects)),
+	    .objects = objects,
 	    .manifest = &prepare_files(deploy->run, step->deploy)->manifest,
 	    .to = deploy->to,
 	    .name = deploy->name,
@@ -314,7 +318,8 @@ artifacts_body(void *arg, int report_fd)
 {
 	struct deploy *deploy = arg;
 	const struct conf_strings *names = &deploy->step->artifacts;
-	struct objects *objects = objects_from_fd(objects_fd(deploy->run->objects));
+	_cleanup_(cleanup_objects) struct objects *objects =
+	    objects_from_fd(objects_fd(deploy->run->objects));
 
 	for (size_t i = 0; i < names->n; i++) {
 		_cleanup_free_ char *path = xasprintf("%s/%s", deploy->run->work, names->v[i]);
