@@ -5,9 +5,8 @@
 #   FINISHED=1000000  finished jobs, for what they cost
 #   IDLE=70    seconds of doing nothing (libev's own look at the clock comes each minute, if it comes)
 . "$top_srcdir/tests/it/lib.sh"
+. "$top_srcdir/bench/application.sh"
 N=${N:-51} REQUESTS=${REQUESTS:-20000} JOBS=${JOBS:-1000} WAITING=${WAITING:-100000} IDLE=${IDLE:-70} FINISHED=${FINISHED:-1000000}
-bench=$top_builddir/bench
-row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4"; }
 rss_kib() { awk '/^VmRSS/ { print $2 }' "/proc/$BMD_PID/status"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 per_second() { awk -v n="$1" -v s="$2" 'BEGIN { printf "%.0f\n", n / s }'; }
@@ -16,17 +15,7 @@ seconds() { # COMMAND…: its time
     echo "$t0 $t1" | awk '{ print $2 - $1 }'
 }
 
-configure 'max-running = 8' 'horizon = "300d"'
-stages=$(seq -s, -f '"s%g"' 1 20)
-{
-    echo "    stages = {$stages, \"production\"}"
-    for s in $(seq 1 20); do echo "    stage \"s$s\" { plan = \"one\" }"; done
-    echo '    stage "production" { plan = "one" }'
-} | application app
-plan one <<'CONF'
-    step "one" { run = 'true' }
-CONF
-bmd_start
+bench_start
 bmctl build add app 1.0 >/dev/null && bmctl build add app 1.0 >/dev/null || FAIL "adding builds"
 bmctl deploy app 1.0/1 --to production --now --wait >/dev/null || FAIL "deploy"
 bmctl deploy app 1.0/2 --to production --now --wait >/dev/null || FAIL "deploy"

@@ -8,14 +8,13 @@
 #   OTHERS=yes        no: without systemd, at and cron
 #   SYSTEMD=yes       no: without a system that is booted for its timers where none runs
 . "$top_srcdir/tests/it/lib.sh"
+. "$top_srcdir/bench/application.sh"
 JOBS=${JOBS:-200} EVERY_MS=${EVERY_MS:-30} WAITING=${WAITING:-100 10000 1000000} IDLE=${IDLE:-30} OTHERS=${OTHERS:-yes} SYSTEMD=${SYSTEMD:-yes}
-bench=$top_builddir/bench
 LOAD=
 
 quantiles() { # microseconds, a line each: "p50 | p99 | max"
     sort -n | awk '{ v[NR] = $1 / 1000 } END { if (NR) printf "%.1f ms | %.1f ms | %.1f ms", v[int((NR + 1) / 2)], v[int(NR * 0.99 + 0.5)], v[NR]; else printf "- | - | -" }'
 }
-row() { printf '| %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4"; } # WHAT LOAD QUANTILES N
 # A bounded load: one busy process for each processor, and one that writes and syncs 1 MiB over and over. For SECONDS at most.
 load_begin() {
     for cpu in $(seq "$(nproc)"); do
@@ -31,16 +30,7 @@ load_end() { # without a load `wait` would be for all children
 }
 at_exit load_end
 
-configure 'max-running = 8' 'horizon = "300d"' 'max-waiting = 2000000' 'clock-settle = "0s"'
-{
-    echo "    stages = {$(seq -s, -f '"s%g"' 1 20), \"production\"}"
-    for s in $(seq 1 20); do echo "    stage \"s$s\" { plan = \"one\" }"; done
-    echo '    stage "production" { plan = "one" }'
-} | application app
-plan one <<'CONF'
-    step "one" { run = 'true' }
-CONF
-bmd_start
+bench_start 'max-waiting = 2000000' 'clock-settle = "0s"'
 bmctl build add app 1.0 >/dev/null || FAIL "build add"
 
 # JOBS jobs, one every EVERY_MS; when each started goes to $HOME_DIR/late (until *started* is committed) and late-step.

@@ -9,30 +9,17 @@
 command -v jq >/dev/null && command -v socat >/dev/null || SKIP "needs socat and jq"
 
 N=${N:-2}
-SEED=${SEED:-$(date +%s)}
-STAGES=4 CLIENTS=8
-here=$top_builddir/tests/campaign
+. "$top_srcdir/tests/campaign/load.sh"
 ledgers=$HOME_DIR/ledgers
-mkdir "$ledgers" "$HOME_DIR/www"
+mkdir "$ledgers"
 echo "seed $SEED, $N backups, $CLIENTS clients, $STAGES stages"
-application app <<CONF
-    stages = {"s0", "s1", "s2", "s3"}
-    variables = {"LEDGERS=$ledgers"}
-    stage "s0" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s0"}  on-failure = "continue" }
-    stage "s1" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s1"} }
-    stage "s2" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s2"}  on-failure = "redeploy" }
-    stage "s3" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s3"}  on-failure = "continue" }
-CONF
+load_application "$ledgers" p
 plan p <<CONF
     step "files" { deploy = "site"  to = '\$ROOT' }
     step "one" { exec = {"$here/probe", "$ledgers", "$SEED", '\$ROOT/current/file'} }
 CONF
 bmd_start
-mkdir "$HOME_DIR/site"
-for n in 1 2 3; do
-    echo "build $n" >"$HOME_DIR/site/file"
-    bmctl build add app 1.0 site="$HOME_DIR/site" >/dev/null 2>&1 || FAIL "build add"
-done
+load_builds "$HOME_DIR/site"
 begin=$(date +%s)
 "$here/clients" "$BMD_SOCKET" "$ledgers" "$SEED" $CLIENTS $STAGES &
 CLIENTS_PID=$!

@@ -12,23 +12,13 @@
 . "$top_srcdir/tests/campaign/results.sh"
 
 N=${N:-15}
-SEED=${SEED:-$(date +%s)}
-STAGES=4 CLIENTS=8
-here=$top_builddir/tests/campaign
+. "$top_srcdir/tests/campaign/load.sh"
 ledgers=$(mktemp -d "${TMPDIR:-/tmp}/bmd-ledgers.XXXXXX") || exit 99
 chmod 755 "$ledgers"
 at_exit "[ \"\${keep_ledgers:-}\" ] || rm -rf '$ledgers'"
 echo "seed $SEED, $N cycles, $CLIENTS clients, $STAGES stages"
 
-application app <<CONF
-    stages = {"s0", "s1", "s2", "s3"}
-    variables = {"LEDGERS=$ledgers"}
-    stage "s0" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s0"}  on-failure = "continue" }
-    stage "s1" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s1"} }
-    stage "s2" { plan = "p"  variables = {"ROOT=$HOME_DIR/www/s2"}  on-failure = "redeploy" }
-    stage "s3" { plan = "in-place"  variables = {"ROOT=$HOME_DIR/www/s3"}  on-failure = "continue" }
-CONF
-mkdir "$HOME_DIR/www"
+load_application "$ledgers" in-place
 plan p <<CONF
     step "files" { deploy = "site"  to = '\$ROOT'  keep = 1 }
     step "one" { exec = {"$here/probe", "$ledgers", "$SEED", '\$ROOT/current/file'} }
@@ -99,12 +89,7 @@ HOOK
     export CAMPAIGN_GUESTS="$HOME_DIR/guests"
 fi
 bmd_start
-mkdir -p "$ledgers/build/sub"
-for n in 1 2 3; do
-    echo "build $n" >"$ledgers/build/file"
-    for m in 1 2 3 4; do echo "$m of build $n" >"$ledgers/build/sub/$m"; done
-    bmctl build add app 1.0 site="$ledgers/build" >/dev/null 2>&1 || FAIL "build add"
-done
+load_builds "$ledgers/build"
 bmd_stop
 
 begin=$(date +%s)

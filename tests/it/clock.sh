@@ -3,32 +3,15 @@
 # its time, nothing twice, and what counts elapsed time does not care.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/faketime.sh"
+. "$top_srcdir/tests/it/clocks.sh"
 
-# settle TIME: after the next start or poke.
-settle() { configure "clock-settle = \"$1\"" 'horizon = "3650d"'; }
-settle 60s
-application app <<CONF
-    stages = {"testing", "production"}
-    stage "testing" { plan = "note" }
-    stage "production" { plan = "note" }
-CONF
-# Every start is a line of the ledger.
-plan note <<CONF
-    step "note" { run = 'echo "\$BM_JOB" >>$HOME_DIR/ledger; while test -e $HOME_DIR/gate; do sleep 0.02; done' }
-CONF
-: >"$HOME_DIR/ledger"
+clock_application
 now_s() { date +%s; }
-utc() { date -u -d "@$1" +%Y-%m-%dT%H:%M:%S.000000Z; }
-# at SECONDS STAGE [GRACE]: a job at this time of bmd's clock; its number.
-at() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"$2\",\"at\":\"$(utc "$1")\",\"grace_us\":${3:-7200000000},\"if_changed\":\"run\"}" .job.id; }
-now() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"$1\",\"now\":true}" .job.id; }
-elapsed() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"$2\",\"text\":\"+$1s\",\"at\":\"$(fake date -u -d "+$1 seconds" +%Y-%m-%dT%H:%M:%S.%6NZ)\",\"if_changed\":\"run\"}" .job.id; }
-text() { ask GetJob "{\"job\":$1}" .job.waits_for.text; }
+elapsed() { request "$2" "\"text\":\"+$1s\",\"at\":\"$(fake date -u -d "+$1 seconds" +%Y-%m-%dT%H:%M:%S.%6NZ)\",\"if_changed\":\"run\""; }
 kind() { ask GetJob "{\"job\":$1}" .job.waits_for.kind; }
 due() { ask GetJob "{\"job\":$1}" .job.due; }
 starts() { grep -cx "$1" "$HOME_DIR/ledger"; }
-contains() { case $2 in *"$3"*) ;; *) FAIL "$1: '$2' does not hold '$3'" ;; esac; }
-HOUR=3600 YEAR=31536000
+HOUR=3600
 
 fake_start
 for n in 1 2; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done

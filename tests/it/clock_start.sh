@@ -3,33 +3,17 @@
 # whose clock was set is noticed at once; and elapsed time by another CLOCK_BOOTTIME (a time namespace), as over a sleep.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/faketime.sh"
+. "$top_srcdir/tests/it/clocks.sh"
 
-settle() { configure "clock-settle = \"$1\"" 'horizon = "3650d"'; }
-settle 60s
-application app <<CONF
-    stages = {"testing", "production"}
-    stage "testing" { plan = "note" }
-    stage "production" { plan = "note" }
-    schedule "often" { on = "*:00/2"  build = "1.0"  to = "production" }
-CONF
-plan note <<CONF
-    step "note" { run = 'echo "\$BM_JOB" >>$HOME_DIR/ledger; while test -e $HOME_DIR/gate; do sleep 0.02; done' }
-CONF
-: >"$HOME_DIR/ledger"
-utc() { date -u -d "@$1" +%Y-%m-%dT%H:%M:%S.000000Z; }
-at() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"testing\",\"at\":\"$(utc "$1")\",\"grace_us\":${2:-7200000000},\"if_changed\":\"run\"}" .job.id; }
-now() { ask Deploy "{\"key\":\"$(date +%s%N)\",\"application\":\"app\",\"release\":\"1.0\",\"build\":1,\"stage\":\"testing\",\"now\":true,\"grace_us\":${1:-7200000000}}" .job.id; }
-text() { ask GetJob "{\"job\":$1}" .job.waits_for.text; }
-contains() { case $2 in *"$3"*) ;; *) FAIL "$1: '$2' does not hold '$3'" ;; esac; }
+clock_application 'schedule "often" { on = "*:00/2"  build = "1.0"  to = "production" }'
 # As if the machine had been started anew since bmd was last alive. Whoever writes rows by hand deletes the seals.
 another_boot() { sqlite3 "$HOME_DIR/state/bmd.db" "DELETE FROM meta WHERE name LIKE 'clock_%'; DELETE FROM seals" || FAIL "sqlite3"; }
 missed() { bmctl --json history -n 100 | jq '[.jobs[] | select(.state == "missed" and .stage == "testing")] | length'; }
 calm() { settle 0s; set_clock +0; retry trusts || FAIL "it does not settle: $(doubt)"; }
-YEAR=31536000
 
 fake_start
 bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"
-soon=$(at $(($(date +%s) + 1800)))
+soon=$(at $(($(date +%s) + 1800)) testing)
 occurrence() { bmctl --json schedule list | jq -r '.schedules[0].next'; }
 was=$(occurrence)
 
@@ -39,7 +23,7 @@ another_boot
 set_clock -$((56 * YEAR))
 fake_start
 contains status "$(doubt)" " behind the latest time that bmd has seen: timed jobs wait until it has settled"
-go=$(now)
+go=$(now testing 7200000000)
 retry in_state "$go" succeeded || FAIL "a --now job waits for the clock: $(text "$go")"
 is "a timed one" scheduled "$(state "$soon")"
 is "the next occurrence" "$was" "$(occurrence)"
@@ -81,7 +65,7 @@ case $(doubt) in
 "") OK "this machine's clock is synchronised: nothing to wait for" ;;
 *)
     contains status "$(doubt)" "the clock is not synchronised since the machine was started"
-    job=$(at $(($(date +%s) + 1)))
+    job=$(at $(($(date +%s) + 1)) testing)
     tries=0
     until [ -z "$(doubt)" ]; do # nobody pokes it
         tries=$((tries + 1)); [ $tries -lt 100 ] || FAIL "it waits for ever: $(doubt)"; sleep 0.1
@@ -94,9 +78,9 @@ case $(doubt) in
 
     # For how long bmd was down, that clock cannot say either.
     : >"$HOME_DIR/gate"
-    run=$(now)
+    run=$(now testing 7200000000)
     retry in_state "$run" running || FAIL "it does not run: $(state "$run")"
-    old=$(now 1000000) # waits behind it
+    old=$(now testing 1000000) # waits behind it
     bmd_stop # in order, so that it says when it ended
     rm "$HOME_DIR/gate"
     another_boot
@@ -104,7 +88,7 @@ case $(doubt) in
     sleep 1.2
     fake_start
     retry in_state "$run" succeeded || FAIL "the run: $(state "$run")"
-    new=$(now)
+    new=$(now testing 7200000000)
     retry in_state "$new" succeeded || FAIL "a new --now job waits: $(text "$new")"
     is "one from before the stop" queued "$(state "$old")"
     contains "why it waits" "$(text "$old")" "the clock is not synchronised"
