@@ -32,7 +32,6 @@ static int manager; /* the service manager's end */
 static bool full;
 static int hung[2] = {-1, -1}, released[2] = {-1, -1}; /* pipes; -1: the disk does not hang */
 
-
 ssize_t
 pwrite64(int fd, const void *bytes, size_t n, off_t at)
 {
