@@ -11,6 +11,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -269,6 +270,12 @@ vfork(void)
 
 INT("exec", execve, (const char *path, char *const *argv, char *const *envp), (path, argv, envp))
 INT("accept", accept4, (int fd, struct sockaddr *to, socklen_t *n, int flags), (fd, to, n, flags))
+
+/* What is known of a peer, and whom a step becomes. */
+INT("peer", getsockopt, (int fd, int level, int name, void *value, socklen_t *n), (fd, level, name, value, n))
+INT("setid", setgroups, (size_t n, const gid_t *groups), (n, groups))
+INT("setid", setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
+INT("setid", setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
 
 INT("pipe", pipe2, (int ends[2], int flags), (ends, flags))
 INT("pipe", socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends))
