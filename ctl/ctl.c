@@ -516,6 +516,9 @@ ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err)
 	json_object_set_new(parameters, "at", json_time(when.at_us));
 	json_object_set_new(parameters, "text", ctl_text(text));
 	json_object_set_new(parameters, "zone", json_string(when.zone));
+	memcpy(ctl->asked_zone, when.zone, sizeof(ctl->asked_zone));
+	if (!ctl->json)
+		client_zone(ctl->client, ctl->asked_zone);
 	return 0;
 }
 

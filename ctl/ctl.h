@@ -45,6 +45,7 @@ struct ctl {
 	int64_t now_us; /* when bmctl was called, or the last question answered */
 	char zone[WHEN_ZONE_MAX];
 	struct err zone_error; /* why ZONE is only "UTC" */
+	char asked_zone[WHEN_ZONE_MAX]; /* that of --at: what is answered is shown in it */
 };
 
 /* 0, or USAGE with where it was said. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/json.h"
 #include "common/time/when.h"
 #include "common/xalloc.h"
 
@@ -120,17 +121,18 @@ list_local(json_t *list, const char *zone)
 static void
 local(json_t *value, const char *zone, int depth)
 {
-	const char *key;
+	const char *key, *kind;
 	json_t *member;
 	size_t i;
 	void *next;
 
 	if (depth == 0)
 		return;
+	kind = json_get_string(value, "kind");
 	json_array_foreach (value, i, member)
 		local(member, zone, depth - 1);
 	json_object_foreach_safe (value, next, key, member) {
-		bool waits = strcmp(key, "text") == 0 && json_object_get(value, "kind") != NULL;
+		bool waits = strcmp(key, "text") == 0 && kind != NULL && strcmp(kind, "window") != 0;
 
 		if (strcmp(key, "warnings") == 0 || strcmp(key, "problems") == 0)
 			list_local(member, zone);

@@ -10,7 +10,7 @@
 /* TEXT with each time of the form "2026-11-23 02:00:00+01:00 Europe/Berlin" (the zone may be missing) as it is in ZONE. free() it. */
 char *sentence_local(const char *text, const char *zone);
 /* The same for the sentences of a reply, or of an error's fields: messages, why a job waits, what a stage needs, warnings, problems. What
- * users wrote, and output of steps, stays as it is. */
+ * users wrote, output of steps, and a window, whose clock is its own, stay as they are. */
 void sentences_local(json_t *reply, const char *zone);
 
 #endif
