@@ -79,30 +79,42 @@ take_time(const char *text, int64_t *ret_us)
 	return (size_t)(rest - text) + zone_length(rest);
 }
 
+/* Does the time of N bytes end with the name KEEP? */
+static bool
+is_of(const char *text, size_t n, const char *keep)
+{
+	size_t length = keep != NULL ? strlen(keep) : 0;
+
+	return length > 0 && n > length && text[n - length - 1] == ' ' &&
+	       memcmp(text + n - length, keep, length) == 0;
+}
+
 char *
-sentence_local(const char *text, const char *zone)
+sentence_local(const char *text, const char *zone, const char *keep)
 {
 	char *out = xstrdup("");
 
 	while (*text != '\0') {
-		int64_t us;
+		int64_t us = 0;
 		size_t n = take_time(text, &us);
-		/* Up to where the next one may begin. */
-		int plain = n > 0 ? 0 : 1 + (int)strcspn(text + 1, "0123456789");
-		char *longer = n > 0 ? xasprintf("%s%s", out, when_local(us, zone).s)
-				     : xasprintf("%s%.*s", out, plain, text);
+		/* As it is: up to where the next one may begin, or one that is kept. */
+		int plain = n == 0		   ? 1 + (int)strcspn(text + 1, "0123456789")
+			    : is_of(text, n, keep) ? (int)n
+						   : 0;
+		char *longer = plain == 0 ? xasprintf("%s%s", out, when_local(us, zone).s)
+					  : xasprintf("%s%.*s", out, plain, text);
 
 		free(out);
 		out = longer;
-		text += n > 0 ? n : (size_t)plain;
+		text += plain == 0 ? n : (size_t)plain;
 	}
 	return out;
 }
 
 static json_t *
-localized(const json_t *value, const char *zone)
+localized(const json_t *value, const char *zone, const char *keep)
 {
-	_cleanup_free_ char *text = sentence_local(json_string_value(value), zone);
+	_cleanup_free_ char *text = sentence_local(json_string_value(value), zone, keep);
 
 	return json_string(text);
 }
@@ -115,13 +127,13 @@ list_local(json_t *list, const char *zone)
 
 	json_array_foreach (list, i, value)
 		if (json_is_string(value))
-			json_array_set_new(list, i, localized(value, zone));
+			json_array_set_new(list, i, localized(value, zone, NULL));
 }
 
 static void
-local(json_t *value, const char *zone, int depth)
+local(json_t *value, const char *zone, const char *keep, int depth)
 {
-	const char *key, *kind;
+	const char *key, *kind, *own;
 	json_t *member;
 	size_t i;
 	void *next;
@@ -129,23 +141,26 @@ local(json_t *value, const char *zone, int depth)
 	if (depth == 0)
 		return;
 	kind = json_get_string(value, "kind");
+	own = json_get_string(value, "zone");
+	keep = own != NULL ? own : keep;
 	json_array_foreach (value, i, member)
-		local(member, zone, depth - 1);
+		local(member, zone, keep, depth - 1);
 	json_object_foreach_safe (value, next, key, member) {
-		bool waits = strcmp(key, "text") == 0 && kind != NULL && strcmp(kind, "window") != 0;
+		bool waits =
+		    strcmp(key, "text") == 0 && kind != NULL && strcmp(kind, "window") != 0;
 
 		if (strcmp(key, "warnings") == 0 || strcmp(key, "problems") == 0)
 			list_local(member, zone);
 		else if (json_is_string(member) &&
 			 (waits || strcmp(key, "message") == 0 || strcmp(key, "needs") == 0))
-			json_object_set_new(value, key, localized(member, zone));
+			json_object_set_new(value, key, localized(member, zone, keep));
 		else if (strcmp(key, "lines") != 0)
-			local(member, zone, depth - 1);
+			local(member, zone, keep, depth - 1);
 	}
 }
 
 void
 sentences_local(json_t *reply, const char *zone)
 {
-	local(reply, zone, DEPTH);
+	local(reply, zone, NULL, DEPTH);
 }

@@ -500,6 +500,9 @@ START_TEST(test_sentence)
 	     "2026-11-27 18:00:00+01:00 Europe/Berlin Until"},
 	    {__LINE__, "2026-11-27 17:00:00+00:00 UTC, 2026-11-27 18:00:00+00:00 UTC",
 	     "2026-11-27 18:00:00+01:00 Europe/Berlin, 2026-11-27 19:00:00+01:00 Europe/Berlin"},
+	    {__LINE__, "from 2026-11-27 17:00:00+00:00 UTC to 2026-11-28 02:00:00+09:00 Asia/Tokyo: x",
+	     "from 2026-11-27 18:00:00+01:00 Europe/Berlin to 2026-11-28 02:00:00+09:00 Asia/Tokyo: "
+	     "x"},
 	    {__LINE__, "shop 1.0.2/3 on 2026-11-27 17:00:00", NULL},
 	    {__LINE__, "2026-11-27T17:00:00Z 12026-11-2", NULL},
 	    {__LINE__, "2026-11-27 17:00:0", NULL},
@@ -514,7 +517,7 @@ START_TEST(test_sentence)
 				  "text", as_is, "text", as_is);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		char *text = sentence_local(rows[i].text, "Europe/Berlin");
+		char *text = sentence_local(rows[i].text, "Europe/Berlin", "Asia/Tokyo");
 		const char *want = rows[i].local != NULL ? rows[i].local : rows[i].text;
 
 		ck_assert_msg(strcmp(text, want) == 0, "line %d: %s", rows[i].line, text);
