@@ -205,6 +205,8 @@ int64_t queue_steady_us(const struct queue *queue, int64_t now_us);
 /* The offset has changed: jobs that count elapsed time within this boot move with the wall clock, so that what they have left stays
    the same. One call does a bounded amount of work: RET_MORE: call again, before any look. */
 int queue_relatives(struct queue *queue, bool *ret_more, struct err *err);
+/* What these and queue_zones() moved was not committed: the next calls begin from the beginning. */
+void queue_walk_anew(struct queue *queue);
 /* Nobody could look at what was due between FROM and TO, by the wall clock: the reason of what is missed for that. */
 enum queue_lapse { QUEUE_LAPSE_DOWN, QUEUE_LAPSE_ASLEEP, QUEUE_LAPSE_JUMP, QUEUE_LAPSE_DOUBT };
 void queue_lapse(struct queue *queue, enum queue_lapse why, int64_t from_us, int64_t to_us);
@@ -241,7 +243,7 @@ struct queue_pruning {
 };
 int queue_prune(struct queue *queue, struct queue_pruning *at, int64_t now_us, struct err *err);
 /* After a start of bmd: --now jobs that waited over a stop longer than their grace are held; LAST_ALIVE: what may be longer ago is known
-   not to be. POSTPONE: how long it was down is not known yet, those jobs wait until it is. */
+   not to be. POSTPONE: how long it was down is not known yet, or could not be committed: those jobs wait until it is judged again. */
 int queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us, struct err *err);
 void queue_postpone_downtime(struct queue *queue);
 /* Is the build that a bare redeploy takes ready? Fills a row of the Check method. New reference. */

@@ -179,6 +179,14 @@ queue_relatives(struct queue *queue, bool *ret_more, struct err *err)
 	return 0;
 }
 
+void
+queue_walk_anew(struct queue *queue)
+{
+	queue->moving.boot[0] = '\0';
+	json_decref(queue->walk.zones);
+	queue->walk.zones = NULL;
+}
+
 /* ---- why nobody looked ---- */
 
 void

@@ -516,6 +516,7 @@ queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us,
 	if (last_alive_us == 0)
 		return 0;
 	queue->down_us = now_us - last_alive_us;
+	queue->nslept = 0;
 	r = store_job_each_state(queue->store, JOB_STARTING, INT64_MAX, INT64_MIN, 0, QUEUE_BATCH,
 				 note_slept, &downtime, err);
 	if (r == 0)
@@ -526,13 +527,15 @@ queue_after_downtime(struct queue *queue, int64_t last_alive_us, int64_t now_us,
 		r = store_job_each_state(queue->store, JOB_QUEUED, INT64_MAX, downtime.last_due,
 					 downtime.last_id, QUEUE_BATCH, hold_slept, &downtime, err);
 	}
-	if (r == 0)
+	if (r == 0) {
+		queue->judged = queue->unjudged;
 		queue->unjudged = 0;
+	}
 	return r;
 }
 
 void
 queue_postpone_downtime(struct queue *queue)
 {
-	queue->unjudged = queue->highest;
+	queue->unjudged = queue->judged > 0 ? queue->judged : queue->highest;
 }

@@ -60,6 +60,7 @@ struct queue {
 	} lapses[8]; /* the newest; to_us 0: none */
 	size_t next_lapse;
 	int64_t unjudged; /* jobs up to this one were there before bmd stopped, nobody knows yet for how long; 0: it is known */
+	int64_t judged;	  /* the same, when it was last held against them */
 	struct queue_drain { /* nothing starts; since_us 0: it does */
 		int64_t since_us;
 		char by[64];

@@ -201,6 +201,17 @@ tell_status(struct sched *sched)
 	sched->status = TAKE(text);
 }
 
+/* What was told of clocks and zones in a turn that failed is to be told again. */
+static void
+clocks_committed(void *arg, const struct err *failure)
+{
+	struct sched *sched = arg;
+
+	sched_clock_kept(sched, !failure);
+	if (failure)
+		sched->clocks = true;
+}
+
 static int
 look_now(struct sched *sched, struct err *err)
 {
@@ -211,6 +222,8 @@ look_now(struct sched *sched, struct err *err)
 	/* A start needs room for what comes of it. Runs go on, and their ends are recorded. */
 	if (r >= 0)
 		r = store_refuse_low(store_of(sched), err);
+	if (r >= 0)
+		turn_after(sched->host.turn, clocks_committed, sched);
 	if (r >= 0)
 		r = sched_clock_keep(sched, now_us, err);
 	if (r >= 0 && sched->clock.moved)
@@ -417,6 +430,7 @@ sched_recover(struct sched *sched, struct err *err)
 	if (r < 0)
 		return r;
 	failpoint("recover-before");
+	turn_after(sched->host.turn, clocks_committed, sched);
 	turn_end(sched->host.turn);
 	failpoint("recover-after");
 	sched_kick(sched);

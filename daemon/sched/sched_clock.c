@@ -272,13 +272,36 @@ judge_downtime(struct sched *sched, int64_t now_us, struct err *err)
 {
 	struct sched_clock *clock = &sched->clock;
 	int64_t since_us = now_us - clock->steady.offset_us - clock->began_us;
-	int r = hold_slept(sched, clock->alive_us, now_us - since_us, err);
+	bool new = clock->until_us == 0;
+	int r;
 
+	if (new)
+		clock->until_us = now_us - since_us;
+	r = hold_slept(sched, clock->alive_us, clock->until_us, err);
 	if (r < 0)
 		return r;
-	queue_lapse(sched->host.queue, QUEUE_LAPSE_DOWN, clock->alive_us, now_us - since_us);
+	if (new)
+		queue_lapse(sched->host.queue, QUEUE_LAPSE_DOWN, clock->alive_us, clock->until_us);
+	clock->judged_us = clock->alive_us;
 	clock->alive_us = 0;
 	return 0;
+}
+
+void
+sched_clock_kept(struct sched *sched, bool committed)
+{
+	struct sched_clock *clock = &sched->clock;
+
+	if (!committed && clock->judged_us > 0) {
+		clock->alive_us = clock->judged_us;
+		queue_postpone_downtime(sched->host.queue);
+	}
+	clock->judged_us = 0;
+	if (committed)
+		return;
+	clock->kept_boot = -1;
+	clock->settled = clock->moved = true;
+	queue_walk_anew(sched->host.queue);
 }
 
 int
@@ -337,6 +360,8 @@ after_downtime(struct sched *sched, const struct steady_memory *memory,
 		return 0;
 	}
 	queue_lapse(sched->host.queue, QUEUE_LAPSE_DOWN, alive_us, reading->now_us);
+	sched->clock.judged_us = alive_us;
+	sched->clock.until_us = alive_us + down_us;
 	return hold_slept(sched, alive_us, alive_us + down_us, err);
 }
 

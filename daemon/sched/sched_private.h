@@ -61,6 +61,8 @@ struct sched {
 		int64_t began_us; /* CLOCK_BOOTTIME of the first reading */
 		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
 		int64_t unknown_us; /* so much longer it may have lived */
+		int64_t until_us;   /* and was down until then; 0: the clock was not believed */
+		int64_t judged_us;  /* ALIVE_US, while that is being committed */
 		bool settled; /* a doubt has ended: those who waited for that are to be told */
 		bool moved; /* jobs that count elapsed time may be due at another time */
 		int set_fd;   /* told of a clock that was set */
@@ -103,8 +105,9 @@ void sched_clock_end(struct sched *sched);
 int sched_clock_recover(struct sched *sched, struct err *err);
 /* Reads the clocks, tells the queue what is known of them, and says what the wall clock shows. */
 int64_t sched_clock_read(struct sched *sched);
-/* What has to be kept of that, inside of a turn. */
+/* What has to be kept of that, inside of a turn. Its commit failed: all of it is to be kept anew. */
 int sched_clock_keep(struct sched *sched, int64_t now_us, struct err *err);
+void sched_clock_kept(struct sched *sched, bool committed);
 /* Looks again after AFTER_US of CLOCK_BOOTTIME (INT64_MAX: not by itself). False: there is no such timer here. */
 bool sched_clock_alarm(struct sched *sched, int64_t after_us);
 /* When to look again for it; INT64_MAX: no need. */

@@ -1123,6 +1123,39 @@ START_TEST(test_after_downtime)
 }
 END_TEST
 
+/* Its commit failed: the same jobs are judged again, and those that were asked for since are not. */
+START_TEST(test_downtime_not_committed)
+{
+	int64_t old, new;
+
+	set_up();
+	three_builds();
+	old = ask(true, NULL, 0);
+	OK(store_commit(store, now, &err));
+	OK(store_begin(store, &err));
+	OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
+	TEXT(state(old), "held");
+	store_rollback(store);
+	queue_postpone_downtime(queue);
+	OK(store_begin(store, &err));
+	TEXT(state(old), "queued");
+	new = ask(true, NULL, 0);
+	for (int i = 0; i < 2; i++) { /* and once more */
+		OK(store_commit(store, now, &err));
+		OK(store_begin(store, &err));
+		OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
+		TEXT(state(old), "held");
+		TEXT(state(new), "queued");
+		if (i == 0) {
+			store_rollback(store);
+			queue_postpone_downtime(queue);
+			OK(store_begin(store, &err));
+		}
+	}
+	tear_down();
+}
+END_TEST
+
 /* ---- the clock */
 
 /* What sched tells of the clock: the boot began at T0, and SET_US were added to the wall clock since. */
@@ -1236,6 +1269,37 @@ START_TEST(test_doubted_line)
 		look();
 	}
 	TEXT(state(timed), "running");
+	tear_down();
+}
+END_TEST
+
+/* A portion of them that was not committed moves with the next walk, which begins anew. */
+START_TEST(test_elapsed_not_committed)
+{
+	int64_t first, last = 0, due;
+	bool more;
+
+	set_up();
+	three_builds();
+	due = now + 120 * MIN;
+	tell_clock(NULL, 0, now, 0);
+	first = ask_elapsed("1.0/2", 120 * MIN, 0);
+	for (int i = 0; i < 1000; i++)
+		last = ask_elapsed("1.0/2", 121 * MIN, 0);
+	OK(store_commit(store, now, &err));
+	OK(store_begin(store, &err));
+	tell_clock(NULL, 0, now, MIN);
+	OK(queue_relatives(queue, &more, &err));
+	ck_assert(more);
+	TEXT(said(first, "due"), when_utc(due + MIN).s);
+	TEXT(said(last, "due"), when_utc(due + MIN).s);
+	store_rollback(store);
+	queue_walk_anew(queue);
+	OK(store_begin(store, &err));
+	TEXT(said(first, "due"), when_utc(due).s);
+	move_relatives();
+	TEXT(said(first, "due"), when_utc(due + MIN).s);
+	TEXT(said(last, "due"), when_utc(due + 2 * MIN).s);
 	tear_down();
 }
 END_TEST
@@ -2161,6 +2225,7 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_one_a_stage_and_slots, test_lock, test_reject, test_cancel, test_reschedule,
 	  test_times, test_asked_for, test_settle, test_back_off, test_back_off_beside_runs,
 	  test_told_to_go, test_stopped_while_starting, test_foreign_results, test_after_downtime,
+	  test_downtime_not_committed, test_elapsed_not_committed,
 	  test_doubted_clock, test_doubted_line, test_elapsed, test_elapsed_other_boot,
 	  test_lapses, test_postponed_downtime, test_backoff_and_clock, test_doubted_window,
 	  test_doubted_lock, test_started_before_downtime, test_no_grace,
