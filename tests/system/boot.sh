@@ -21,7 +21,7 @@ BOOT_S=300     # of a boot
 SKIP() { echo "skipped: $*"; exit 77; }
 FAIL() {
     echo "FAIL: $*"
-    [ -z "$UP" ] || { echo "--- journal"; inside journalctl --no-pager -n 25 -o short-monotonic; } 2>&1
+    [ -z "$UP" ] || { echo "--- journal"; inside journalctl --no-pager -n 60 -o short-monotonic -t bmd -t bmd-run -t systemd -t kernel; } 2>&1
     exit 1
 }
 OK() { echo "ok: $*"; }
