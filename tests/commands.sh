@@ -30,7 +30,7 @@ found=$(sed 's/bmctl /\n&/g' "${TMPDIR:-/tmp}/commands.$$" | awk -v verbs="$verb
     {
         # The command ends where its sentence goes on.
         command = $0
-        sub(/[`;"(),|:].*/, "", command)
+        sub(/[`;"(),|:&].*/, "", command)
         gsub(/^bmctl +/, "", command)
         while (match(command, /^(-H +[^ ]+|-s +[^ ]+|--json|--color=[a-z]+) +/)) command = substr(command, RLENGTH + 1)
         n = split(command, word, /[ ]+/)

@@ -4,7 +4,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 GOPATH=/usr/share/gocode
 library=$GOPATH/src/github.com/varlink/go/varlink
-command -v go >/dev/null && [ -d "$library" ] || SKIP "no foreign client: golang-go or golang-github-varlink-go-dev is missing"
+command -v go >/dev/null && [ -d "$library" ] || SKIP "no foreign client: golang-go or golang-github-varlink-go-dev is missing (tools/packages foreign)"
 # Its compiler keeps nothing elsewhere, and asks nobody for anything.
 export GOPATH GO111MODULE=off GOFLAGS=-p=1 GOCACHE="$HOME_DIR/cache" GOTMPDIR="$HOME_DIR" GOPROXY=off HOME="$HOME_DIR"
 cp "$top_srcdir/tests/it/foreign_client.go" "$HOME_DIR/"
