@@ -51,33 +51,33 @@ take_lock(int folder, int *ret_fd)
 	return fcntl(*ret_fd, F_OFD_SETLK, &lock) == 0;
 }
 
-/* What lies in FOLDER, from its beginning; FOLDER itself stays the caller's. */
-static int
-list(int folder, DIR **ret_dir)
+/* What lies in FOLDER, from its beginning; FOLDER itself stays the caller's. NULL with errno. */
+static DIR *
+list(int folder)
 {
-	int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3), r;
+	int fd = fcntl(folder, F_DUPFD_CLOEXEC, 3), why;
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
 	if (dir) {
 		rewinddir(dir);
-		*ret_dir = dir;
-		return 0;
+		return dir;
 	}
-	r = -errno;
+	why = errno;
 	if (fd >= 0)
 		close(fd);
-	return r;
+	errno = why;
+	return NULL;
 }
 
 static int
 empty(int folder)
 {
-	_cleanup_(close_dir) DIR *dir = NULL;
+	_cleanup_(close_dir) DIR *dir = list(folder);
 	const struct dirent *entry;
-	int r = list(folder, &dir);
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	if (!dir)
+		return -errno;
 	while ((entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
 		    unlinkat(folder, entry->d_name, 0) < 0 && r == 0)
@@ -153,12 +153,12 @@ note_begun(int at, const int64_t *jobs, size_t n)
 static int
 sweep(int at)
 {
-	_cleanup_(close_dir) DIR *dir = NULL;
+	_cleanup_(close_dir) DIR *dir = list(at);
 	const struct dirent *entry;
-	int r = list(at, &dir);
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	if (!dir)
+		return -errno;
 	while ((entry = readdir(dir)))
 		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0) {
 			int one = remove_renamed(at, entry->d_name);
