@@ -99,15 +99,17 @@ bounds_prepare(const char *own, const struct conf_limits *limits, struct err *er
 	int r;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bounds_table); i++) {
-		_cleanup_free_ char *why = xasprintf("the cgroup of bmd-run has no controller %s",
-						     bounds_table[i].controller);
-
 		if (value_of(limits, i) == 0)
 			continue;
 		if (!own)
 			return unkept(i, "bmd-run has no cgroup of its own", err);
-		if (!has_word(own, "cgroup.controllers", bounds_table[i].controller))
+		if (!has_word(own, "cgroup.controllers", bounds_table[i].controller)) {
+			_cleanup_free_ char *why =
+			    xasprintf("the cgroup of bmd-run has no controller %s",
+				      bounds_table[i].controller);
+
 			return unkept(i, why, err);
+		}
 	}
 	if (!own)
 		return 0;
