@@ -2,11 +2,12 @@
 /*
  * Who may what, as a table that nobody made from the code: users, what each of them may on four stages, and a sample call of every method.
  * With methods.h it says of each (user, method, place) what the answer must be. unit/test_reach.c asks the gate, campaign/matrix.c a
- * real bmd as these users. A method without a sample here fails both.
+ * real bmd as these users. A method without a sample here ends both.
  */
 #ifndef TESTS_MATRIX_H
 #define TESTS_MATRIX_H
 
+#include <err.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -126,7 +127,7 @@ matrix_of(const char *method)
 	for (size_t i = 0; i < sizeof(matrix_samples) / sizeof(matrix_samples[0]); i++)
 		if (strcmp(matrix_samples[i].method, method) == 0)
 			return &matrix_samples[i];
-	return NULL;
+	errx(1, "%s has no sample in tests/matrix.h", method);
 }
 
 /* A request for a change, done or refused, is a row of the audit. What changes nothing of bmd's own has no key. */
