@@ -316,15 +316,15 @@ dirty_json(const struct store_stage *stage)
 }
 
 const char *
-queue_asks(const struct queue *queue, const char *application, const char *name)
+queue_asks(const struct queue *queue, const char *application, const char *stage)
 {
 	const struct conf_application *configured = conf_application(queue->conf, application);
-	const struct conf_stage *stage = configured ? conf_stage(configured, name) : NULL;
+	const struct conf_stage *found = configured ? conf_stage(configured, stage) : NULL;
 
-	if (!stage)
+	if (!found)
 		return "";
-	return stage->require_reason ? stage->confirm ? " --reason TEXT --yes" : " --reason TEXT"
-	       : stage->confirm	     ? " --yes"
+	return found->require_reason ? found->confirm ? " --reason TEXT --yes" : " --reason TEXT"
+	       : found->confirm	     ? " --yes"
 				     : "";
 }
 
