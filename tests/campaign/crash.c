@@ -591,11 +591,10 @@ nothing_left(struct campaign *campaign)
 static int
 entries(const char *path)
 {
-	struct dirent *entry;
 	DIR *dir = opendir(path);
 	int n = 0;
 
-	while (dir && (entry = readdir(dir)) != NULL)
+	while (dir && readdir(dir))
 		n++;
 	if (dir)
 		closedir(dir);

@@ -26,7 +26,7 @@ seccomp_rule_add(scmp_filter_ctx context, uint32_t action, int call, unsigned n,
 }
 
 int
-seccomp_load(const scmp_filter_ctx context)
+seccomp_load(scmp_filter_ctx context)
 {
 	(void)context;
 	return 0;

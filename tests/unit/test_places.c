@@ -42,6 +42,7 @@ setup(void)
 	    getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
 	ck_assert_ptr_nonnull(mkdtemp(template));
 	real = realpath(template, NULL);
+	ck_assert_ptr_nonnull(real);
 	strcpy(home, real);
 	free(real);
 	fd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
