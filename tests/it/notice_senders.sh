@@ -166,7 +166,9 @@ says "a secret is 24 to 64 bytes"
 : >"$HOME_DIR/secret"
 expect 1 bmctl notify test hook
 says "holds no secret"
-# The URL from a file, without a signature.
+# The URL from a file, without a signature. Ten trials a minute are allowed, and a bmd that begins anew has made none.
+bmd_stop
+bmd_start
 rm "$HOME_DIR/http"/*
 printf 'http://127.0.0.1:%s/T0/secret\n' "$http" >"$HOME_DIR/url"
 expect 0 bmctl notify test hidden
