@@ -57,6 +57,15 @@ struct daemon {
 	struct control *control;
 	ev_signal term, interrupt, hangup;
 	bool whole; /* every file of CONF could be read */
+	struct reloading *reloading; /* the newest; NULL: none waits for its commit */
+};
+
+/* A configuration that waits for the commit of its schedules and of its row of the audit. */
+struct reloading {
+	struct daemon *daemon;
+	struct conf *conf;
+	struct event *told;
+	struct reloading *older; /* of the same turn */
 };
 
 static void
@@ -123,8 +132,10 @@ on_settled(void *arg)
 {
 	struct daemon *daemon = arg;
 	_cleanup_err_ struct err err = ERR_INIT;
+	/* In the turn of a reload its schedules are there already. */
+	const struct reloading *next = daemon->reloading;
 
-	if (sections(daemon, daemon->conf, daemon->whole, &err) < 0)
+	if (sections(daemon, next ? next->conf : daemon->conf, next || daemon->whole, &err) < 0)
 		log_error("the schedules of the configuration were not read: %s", err.text);
 }
 
@@ -180,18 +191,16 @@ put_in_force(struct daemon *daemon, struct conf *conf)
 	records_reload(daemon->records);
 }
 
-/* A configuration that waits for the commit of its schedules and of its row of the audit. */
-struct reloading {
-	struct daemon *daemon;
-	struct conf *conf;
-	struct event *told;
-};
-
 static void
 reload_committed(void *arg, const struct err *failure)
 {
 	struct reloading *reloading = arg;
 
+	for (struct reloading **at = &reloading->daemon->reloading; *at; at = &(*at)->older)
+		if (*at == reloading) {
+			*at = reloading->older;
+			break;
+		}
 	if (failure) {
 		conf_free(reloading->conf);
 	} else {
@@ -219,7 +228,8 @@ reload(void *arg, const struct event *told, const struct conf **ret_conf, struct
 		return r;
 	}
 	reloading = xcalloc(1, sizeof(*reloading));
-	*reloading = (struct reloading){daemon, conf, event_copy(told)};
+	*reloading = (struct reloading){daemon, conf, event_copy(told), daemon->reloading};
+	daemon->reloading = reloading;
 	turn_after(daemon->turn, reload_committed, reloading);
 	*ret_conf = conf;
 	return 0;
