@@ -31,7 +31,7 @@ if command -v mandoc >/dev/null; then
         [ -z "$found" ] || bad "$found"
     done
 else
-    echo "left out: mandoc is not here"
+    echo "skipped: mandoc is not here"
 fi
 for page in man/*.[1-8]; do
     grep -qw "${page#man/}" man/Makefile.am || bad "man/Makefile.am does not install $page"

@@ -24,6 +24,6 @@ if command -v rpmlint >/dev/null; then
     found=$(rpmlint "$spec" 2>&1)
     echo "$found" | grep -q ': E: ' && { echo "$found"; fail "rpmlint"; }
 else
-    echo "left out: rpmlint is not here"
+    echo "skipped: rpmlint is not here"
 fi
 echo "rpm: the spec is right"

@@ -73,7 +73,7 @@ offers() {
 }
 SHELLS=
 for shell in bash zsh fish; do
-    if command -v $shell >/dev/null; then SHELLS="$SHELLS $shell"; else echo "left out: $shell is not here"; fi
+    if command -v $shell >/dev/null; then SHELLS="$SHELLS $shell"; else echo "skipped: $shell is not here"; fi
 done
 
 # All verbs and all options, from the tables that bmctl is made of: each shell offers for each verb its options and no others.

@@ -20,7 +20,7 @@ if command -v varlink-go-interface-generator >/dev/null; then
     expect 0 varlink-go-interface-generator "$HOME_DIR/org.varlink.service.varlink"
     OK "the interface files, read by a foreign generator"
 else
-    echo "left out: varlink-go-interface-generator is not here (package varlink-go)"
+    echo "skipped: varlink-go-interface-generator is not here (package varlink-go)"
 fi
 
 application shop <<'CONF'

@@ -157,7 +157,7 @@ if command -v varlinkctl >/dev/null; then
             FAIL "varlinkctl is not answered over the bridge"
     fi
 else
-    echo "left out: varlinkctl is not here"
+    echo "skipped: varlinkctl is not here"
 fi
 n=3000
 i=0
