@@ -113,7 +113,9 @@ check_names(const struct checker *checker, const char *name, const struct conf_s
 {
 	const struct conf_key *key = conf_node_key(checker->node, name);
 
-	if (key && !key->spoiled && key->nvalues == 0)
+	if (!key)
+		return;
+	if (!key->spoiled && key->nvalues == 0)
 		BAD(checker, key->line, "%s is empty: write %s = %s, or take it away", name, name,
 		    key->rule->example);
 	for (size_t i = 0; i < list->n; i++)

@@ -556,7 +556,9 @@ read_signers(struct conf_reader *reader, const struct conf_node *node, const str
 	const struct conf_key *key = conf_node_key(node, "require-signature");
 	struct signature_key parsed;
 
-	if (key && stage->require_signature.n == 0)
+	if (!key)
+		return;
+	if (stage->require_signature.n == 0)
 		CONF_BAD(reader, key->line,
 		    "require-signature is empty: write the public keys of those who sign, or take "
 		    "it away");
