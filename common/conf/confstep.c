@@ -205,7 +205,7 @@ check_exec(struct conf_reader *reader, const struct conf_node *node, const struc
 	if (key && !key->spoiled && (step->exec.n == 0 || !step->exec.v[0][0]))
 		CONF_BAD(reader, key->line, "exec names no program: write exec = %s",
 			 key->rule->example);
-	for (size_t i = 0; i < step->exec.n; i++)
+	for (size_t i = 0; key && i < step->exec.n; i++)
 		check_dollars(reader, key->values[i].line, "exec", step, step->exec.v[i]);
 	if (step->run && strspn(step->run, " \t\r\n") == strlen(step->run))
 		CONF_BAD(reader, conf_node_line(node, "run"),
@@ -218,7 +218,7 @@ check_artifacts(struct conf_reader *reader, const struct conf_node *node,
 {
 	const struct conf_key *key = conf_node_key(node, "artifacts");
 
-	for (size_t i = 0; i < step->artifacts.n; i++) {
+	for (size_t i = 0; key && i < step->artifacts.n; i++) {
 		if (!names_stage(step->artifacts.v[i]))
 			CONF_BAD(
 			    reader, key->values[i].line,
