@@ -189,12 +189,13 @@ measure(const struct table *table, size_t *widths)
 {
 	for (size_t c = 0; c < table->ncolumns; c++)
 		widths[c] = table_width(table->columns[c].head);
-	for (size_t i = 0; i < table->ncells; i++) {
-		size_t width = table_width(table->cells[i]);
+	for (size_t row = 0; row < table->ncells; row += table->ncolumns)
+		for (size_t c = 0; c < table->ncolumns; c++) {
+			size_t width = table_width(table->cells[row + c]);
 
-		if (width > widths[i % table->ncolumns])
-			widths[i % table->ncolumns] = width;
-	}
+			if (width > widths[c])
+				widths[c] = width;
+		}
 }
 
 static size_t
@@ -262,13 +263,11 @@ table_print(const struct table *table, FILE *f, size_t width, bool color)
 		print_cell(f, &table->columns[c], table->columns[c].head, widths[c],
 			   c + 1 == table->ncolumns, false);
 	fputc('\n', f);
-	for (size_t i = 0; i < table->ncells; i++) {
-		size_t c = i % table->ncolumns;
-
-		print_cell(f, &table->columns[c], table->cells[i], widths[c],
-			   c + 1 == table->ncolumns, color);
-		if (c + 1 == table->ncolumns)
-			fputc('\n', f);
+	for (size_t row = 0; row < table->ncells; row += table->ncolumns) {
+		for (size_t c = 0; c < table->ncolumns; c++)
+			print_cell(f, &table->columns[c], table->cells[row + c], widths[c],
+				   c + 1 == table->ncolumns, color);
+		fputc('\n', f);
 	}
 }
 
