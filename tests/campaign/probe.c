@@ -52,13 +52,13 @@ leave_something(void)
 int
 main(int argc, char **argv)
 {
+	const char *job = getenv("BM_JOB"), *step = getenv("BM_STEP");
 	int ledger, code, ms;
 	uint64_t dice;
 
-	if (argc < 3 || argc > 4 || !getenv("BM_JOB") || !getenv("BM_STAGE") || !getenv("BM_STEP"))
+	if (argc < 3 || argc > 4 || !job || !getenv("BM_STAGE") || !step)
 		errx(99, "usage, in a step: probe FOLDER SEED [FILE]");
-	dice = strtoull(argv[2], NULL, 10) ^ (strtoull(getenv("BM_JOB"), NULL, 10) << 8) ^
-	       (uint64_t)getenv("BM_STEP")[0];
+	dice = strtoull(argv[2], NULL, 10) ^ (strtoull(job, NULL, 10) << 8) ^ (uint64_t)step[0];
 	ledger = ledger_open(argv[1], "R");
 	if (!hold_stage(argv[1]))
 		note_run(ledger, "overlap", 0);
