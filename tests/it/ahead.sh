@@ -22,10 +22,22 @@ launched() {
     false
 }
 gone() { ! launched "$1"; }
+# ahead: $job, on a stage that was locked behind it, whose bmd-run was seen before its time. A busy machine may not look in that moment: then another is asked for.
+ahead() {
+    for attempt in 1 2 3 4 5 6; do
+        job=$(at testing)
+        expect 0 bmctl lock app testing --reason test # nothing takes it before it is found
+        until_ns=$(($(date +%s%N) + 3500000000))
+        while [ "$(date +%s%N)" -lt $until_ns ]; do
+            ! launched "$job" >"$HOME_DIR/launched" || return 0
+        done
+        ask Cancel "{\"key\":\"away-$job\",\"job\":$job}" .job.id >/dev/null
+        expect 0 bmctl unlock app testing
+    done
+    FAIL "no bmd-run is there ahead of time"
+}
 
-job=$(at testing)
-expect 0 bmctl lock app testing --reason test
-retry launched "$job" || FAIL "no bmd-run is there ahead of time"
+ahead
 retry in_state "$job" queued || FAIL "it does not become due: $(state "$job")"
 retry gone "$job" || FAIL "what is not needed does not leave"
 [ ! -e "$HOME_DIR/state/runs/$job" ] || FAIL "it claimed a run folder"
@@ -34,17 +46,13 @@ expect 0 bmctl unlock app testing
 retry in_state "$job" succeeded || FAIL "it does not start: $(state "$job")"
 OK "not needed, it leaves"
 
-job=$(at testing)
-expect 0 bmctl lock app testing --reason test # nothing takes it before it is found
-retry launched "$job" || FAIL "no bmd-run is there ahead of time"
-kill -KILL "$(launched "$job")"
+ahead
+kill -KILL "$(cat "$HOME_DIR/launched")"
 expect 0 bmctl unlock app testing
 retry in_state "$job" succeeded || FAIL "it does not start: $(state "$job")"
 OK "killed, it is launched anew"
 
-job=$(at testing)
-expect 0 bmctl lock app testing --reason test
-retry launched "$job" || FAIL "no bmd-run is there ahead of time"
+ahead
 plan one <<CONF
     step "one" { run = 'echo "\$BM_JOB new" >>$HOME_DIR/ledger' }
 CONF
