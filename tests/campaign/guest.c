@@ -26,6 +26,7 @@
 
 #include "tests/campaign/ledger.h"
 
+#define STORM	  10000 /* connections a second */
 #define STRANGERS   64000 /* uids without a name */
 #define MANY	    10000
 #define CLIENTS_MAX 512	  /* CONTROL_CLIENTS */
@@ -386,6 +387,8 @@ attack_storm(void)
 	us = clock_us(CLOCK_MONOTONIC) - begin;
 	printf("storm: %lld connections a second%s\n", (long long)n * 1000000 / us,
 	       n == 2 * 255 * 200 ? " or more" : "");
+	if ((int64_t)n * 1000000 / us < STORM)
+		printf("skipped: a storm of %d connections a second: this machine makes fewer\n", STORM);
 }
 
 /* Dies in the middle: of its frame, of its answer, of a stream. */
