@@ -161,7 +161,8 @@ retry told "succeeded $id" || FAIL "nobody was told of job $id"
 bmd_stop
 OK "cancelled; adopted after a stop, recovered after a kill"
 
-# A file that says nothing found nothing. Descriptors may be open that were inherited, and in a child that became no other program.
+# A file that says nothing found nothing. Descriptors may be open that were inherited, and in a child that became no other program; nor does
+# such a child give back what was its parent's, of which SQLite knows the pages of its cache by addresses inside of them: "possibly lost".
 bad=0
 for found in "$FOUND"/*; do
     awk -v name="${found##*/}" -v forked="$([ -e "$BEGAN/${found##*/}" ] || echo yes)" '
@@ -171,6 +172,9 @@ for found in "$FOUND"/*; do
         /^Open .*descriptor|^Open AF_/ { tell(); block = $0; next }
         /<inherited from parent>/ { inherited = 1; next }
         /^FILE DESCRIPTORS|^$/ { next }
+        forked != "" && / are possibly lost in / { tell(); inside = 1; next }
+        inside && /^   (at|by) / { next }
+        { inside = 0 }
         block != "" && /^   (at|by) / { block = block "\n" $0; next }
         { tell(); printf "%s: %s\n", name, $0; bad = 1 }
         END { tell(); exit bad }' "$found" || bad=1
