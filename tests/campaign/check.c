@@ -462,8 +462,8 @@ check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 	bool hit = check->faults || json_object_get(check->killed, id_text(number_of(job, "id")));
 	const struct step_ran *step;
 
-	/* A step that could not be begun, or that placed files, has no exit code, and wrote nothing. */
-	if (hit && json_is_null(json_object_get(job, "exit_code")))
+	/* A step that could not be begun has no exit code; one that places files writes nothing, whatever it ends with. */
+	if (hit && (json_is_null(json_object_get(job, "exit_code")) || !run))
 		return;
 	step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)

@@ -29,6 +29,7 @@
 #define PIDS_MAX 4096
 #define REPLY_MS 10000
 #define PAGE	 200
+#define FDS_MORE 4 /* descriptors that are opened when they are first needed, and kept: a leak is one a job */
 #define WAL	 "../state/bmd.db-wal"
 #define WAL_MAX	 (20 << 20) /* bytes: bmd lets it keep 16 MiB, and a transaction lies above them */
 
@@ -611,7 +612,14 @@ nothing_kept(struct campaign *campaign)
 	int then, now;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
+	/* A connection that was just closed, a file of the moment: the fewest of a second. */
 	now = entries(path);
+	for (int i = 0; i < 50; i++) {
+		int again = entries(path);
+
+		now = again < now ? again : now;
+		usleep(20000);
+	}
 	snprintf(path, sizeof(path) - sizeof(WAL), "%s", campaign->conf);
 	strcpy(strrchr(path, '/') + 1, WAL);
 	if (stat(path, &wal) < 0)
@@ -621,7 +629,7 @@ nothing_kept(struct campaign *campaign)
 	bmd_ready(campaign);
 	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
 	then = entries(path);
-	if (now > then) {
+	if (now > then + FDS_MORE) {
 		snprintf(text, sizeof(text),
 			 "I12: %d descriptors after the last job, %d after a start", now, then);
 		violation(campaign, text);
