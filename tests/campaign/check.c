@@ -454,6 +454,15 @@ check_succeeded(struct check *check, int64_t id, const struct job_ran *run)
 				  id, check->steps[s]);
 }
 
+static bool
+writes(const struct check *check, const char *step)
+{
+	for (int i = 0; i < check->nsteps; i++)
+		if (strcmp(check->steps[i], step) == 0)
+			return true;
+	return false;
+}
+
 static void
 check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 {
@@ -463,7 +472,7 @@ check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 	const struct step_ran *step;
 
 	/* A step that could not be begun has no exit code; one that places files writes nothing, whatever it ends with. */
-	if (hit && (json_is_null(json_object_get(job, "exit_code")) || !run))
+	if (hit && (json_is_null(json_object_get(job, "exit_code")) || !writes(check, name)))
 		return;
 	step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)

@@ -1,11 +1,6 @@
 # The disk is full when bmd starts: that it was down for longer than the grace of a --now job could not be written then, and
 # holds the job all the same.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m sh "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
 mkdir "$HOME_DIR/state"

@@ -1,12 +1,7 @@
 #!/bin/sh
 # A full disk refuses changes with a clear sentence, keeps answering, loses nothing, and is over when there is room
 # again. The state lies on a small file system of its own, in a mount namespace of this test's.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
 mkdir "$HOME_DIR/state"

@@ -1,11 +1,6 @@
 # Limits, and how near they are: plainly in status when somebody should look, all with --limits and in the reply's own key. And the room
 # that is bmd's own: on a disk that others filled, runs end and are recorded, requests are refused, and with room again all goes on.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m sh "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 command -v socat >/dev/null && command -v jq >/dev/null || SKIP "needs socat and jq"
 mkdir "$HOME_DIR/state"

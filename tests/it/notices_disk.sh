@@ -1,12 +1,7 @@
 #!/bin/sh
 # Notices on a full disk: an event is written with what it tells or not at all, so a result that cannot be recorded yet is told when it
 # is; what was delivered while its outcome could not be written is not delivered again.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m sh "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
 mkdir "$HOME_DIR/state" "$HOME_DIR/got"

@@ -1,12 +1,7 @@
 #!/bin/sh
 # A target that is full, read-only, on another file system, a symbolic link, or whose user is gone: each works or
 # is a clear error, and `current` is where it was.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
 disk=$HOME_DIR/disk

@@ -27,7 +27,7 @@ run() {
     done 3<"$HOME_DIR/lines"
 }
 
-mkdir -p "$HOME_DIR/etc/applications.d" "$HOME_DIR/var/lib" "$HOME_DIR/srv" "$HOME_DIR/backup/bmd" "$HOME_DIR/work/dist"
+mkdir -p "$HOME_DIR/etc/applications.d" "$HOME_DIR/var/lib" "$HOME_DIR/srv" "$HOME_DIR/backup/bmd" "$HOME_DIR/job/dist"
 configure "run-directory = \"$HOME_DIR/runs\""
 sed -i "s|^state-directory.*|state-directory = \"$HOME_DIR/var/lib/bmd\"|" "$BMD_CONF"
 application shop <<CONF
@@ -44,7 +44,7 @@ for release in 20261101 20261102; do
 done
 ln -s "$HOME_DIR/srv/shop/releases/20261102" "$HOME_DIR/srv/shop/current"
 bmd_start
-cd "$HOME_DIR/work" || exit 99
+cd "$HOME_DIR/job" || exit 99
 
 # The key of the server that builds is let in by the line, and to nothing but this.
 new_key ci

@@ -1,10 +1,5 @@
 # A cancel that a full disk refused was never asked for: it does not wait in memory until bmd can reach the run.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m sh "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
 mkdir "$HOME_DIR/state"

@@ -1,12 +1,7 @@
 #!/bin/sh
 # A reload that a full disk refuses changes nothing: neither what is in force nor the schedules; nor does one by SIGHUP. With room
 # again it is read as ever.
-if [ "${BMD_UNSHARED:-}" != yes ]; then
-    BMD_UNSHARED=yes
-    export BMD_UNSHARED
-    unshare -m true 2>/dev/null || { echo "skipped: no mount namespace here (needs root)"; exit 77; }
-    exec unshare -m "$0" "$@"
-fi
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
 mkdir "$HOME_DIR/state"
