@@ -3,9 +3,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
-mkdir "$HOME_DIR/state"
-mount -t tmpfs -o size=8m,mode=711 bmd-test "$HOME_DIR/state" 2>/dev/null || SKIP "needs to mount a small file system"
-at_exit "umount -l '$HOME_DIR/state'"
+small_state 8m
 
 now() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0.0\",\"build\":1,\"stage\":\"production\",\"now\":true,\"grace_us\":$2}" .job.id; }
 in_future() { date -u -d "+$1" +%Y-%m-%dT%H:%M:%S.%6NZ; }

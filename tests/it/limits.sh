@@ -3,9 +3,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 command -v socat >/dev/null && command -v jq >/dev/null || SKIP "needs socat and jq"
-mkdir "$HOME_DIR/state"
-mount -t tmpfs -o size=48m,mode=711 bmd-test "$HOME_DIR/state" 2>/dev/null || SKIP "needs to mount a small file system"
-at_exit "umount -l '$HOME_DIR/state'"
+small_state 48m
 application app <<CONF
     stages = {"a", "b", "c"}
     stage "a" { plan = "gate" }

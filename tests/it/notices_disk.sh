@@ -4,9 +4,8 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
-mkdir "$HOME_DIR/state" "$HOME_DIR/got"
-mount -t tmpfs -o size=8m,mode=711 bmd-test "$HOME_DIR/state" 2>/dev/null || SKIP "needs to mount a small file system"
-at_exit "umount -l '$HOME_DIR/state'"
+mkdir "$HOME_DIR/got"
+small_state 8m
 cat >"$HOME_DIR/receive" <<CONF
 #!/bin/sh
 echo "\$BM_EVENT" >$HOME_DIR/got/\$BM_JOB.\$BM_ATTEMPT

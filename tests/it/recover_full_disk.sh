@@ -2,9 +2,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/unshared.sh"
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/recover.sh"
-mkdir "$HOME_DIR/state"
-mount -t tmpfs -o size=8m,mode=711 bmd-test "$HOME_DIR/state" 2>/dev/null || SKIP "needs to mount a small file system"
-at_exit "umount -l '$HOME_DIR/state'"
+small_state 8m
 
 begin_run
 dd if=/dev/zero of="$HOME_DIR/state/filler" bs=64k 2>/dev/null

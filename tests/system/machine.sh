@@ -135,7 +135,7 @@ hostile() {
     OK "hostile steps, the want of memory among them"
 }
 
-# ask_on N: client N, whose requests for now and for soon have no end, each with its reply; what it was told is on this side of the cut.
+# ask_on N: client N, who asks without end for what is due at once and for what is due soon, each with its reply; what it was told is on this side of the cut.
 ask_on() {
     as ana sh -c 'n=$1
         while :; do
