@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -79,13 +80,27 @@ check_owner(int fd, const char *what, struct err *err)
 	return 0;
 }
 
+/* With its group in one call: whatever stops us behind it, power that goes too, leaves no folder
+ * that bmd cannot look into. */
+static int
+make_directory(int at, const char *path, mode_t mode, gid_t reader)
+{
+	gid_t before = reader == (gid_t)-1 ? reader : (gid_t)setfsgid(reader);
+	int r = mkdirat(at, path, mode) < 0 ? -errno : 0;
+
+	if (reader != (gid_t)-1)
+		(void)setfsgid(before);
+	return r;
+}
+
 static int
 directory_open(struct folder *folder, const char *path, gid_t reader, struct err *err)
 {
-	bool made = mkdir(path, 0711) == 0;
+	int r = make_directory(AT_FDCWD, path, reader == (gid_t)-1 ? 0711 : 0751, reader);
+	bool made = r >= 0;
 
-	if (!made && errno != EEXIST)
-		return err_errno(err, errno, "cannot make the run directory %s", path);
+	if (r < 0 && r != -EEXIST)
+		return err_errno(err, -r, "cannot make the run directory %s", path);
 	folder->directory_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder->directory_fd < 0)
 		return err_errno(err, errno, "cannot open the run directory %s", path);
@@ -99,8 +114,12 @@ directory_open(struct folder *folder, const char *path, gid_t reader, struct err
 static int
 job_open(struct folder *folder, gid_t reader, struct err *err)
 {
-	if (mkdirat(folder->directory_fd, folder->name, 0700) < 0 && errno != EEXIST)
-		return err_errno(err, errno, "cannot make the run folder %s", folder->name);
+	int r = make_directory(folder->directory_fd, folder->name,
+			       reader == (gid_t)-1 ? 0700 : 0750, reader);
+
+	if (r < 0 && r != -EEXIST)
+		return err_errno(err, -r, "cannot make the run folder %s", folder->name);
+	failpoint("folder-made");
 	folder->fd = openat(folder->directory_fd, folder->name,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (folder->fd < 0)

@@ -22,7 +22,7 @@ play() {
 }
 other; whole "$(deploy first)" "the first"
 # Before the claim: no step can have run.
-for point in run-request run-locked run-ready-before run-ready-after run-go claim-before; do
+for point in run-request folder-made run-locked run-ready-before run-ready-after run-go claim-before; do
     play $point succeeded
 done
 OK "before the claim: begun again, once"

@@ -34,7 +34,7 @@
 #define RUN_ID	    "00112233445566778899aabbccddeeff"
 
 static char home[PATH_MAX], conf_file[PATH_MAX + 16], runs[PATH_MAX + 16];
-static const char *user;
+static const char *user, *program = TOP_BUILDDIR "/runner/bmd-run";
 
 struct bmd {
 	int fd;
@@ -134,7 +134,7 @@ start_on(struct bmd *bmd, int served, const char *job)
 		dup2(served, 0);
 		close(served);
 		setenv("SECRET", "of bmd", 1);
-		execl(TOP_BUILDDIR "/runner/bmd-run", "bmd-run", "-c", conf_file, job, NULL);
+		execl(program, "bmd-run", "-c", conf_file, job, NULL);
 		_exit(99);
 	}
 	close(served);
@@ -973,6 +973,41 @@ START_TEST(bmd_of_another_uid)
 }
 END_TEST
 
+/* A power cut or a kill between any two calls: a folder that bmd could not look into would be a job that nobody ends. */
+START_TEST(killed_while_its_folder_is_made)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_free_ char *killed = NULL;
+	const char *usual = program;
+	struct run_request request;
+	struct run_folder folder;
+	struct bmd bmd;
+	int r;
+
+	if (geteuid() != 0 || !nobody)
+		return;
+	setup();
+	configure_with("step \"a\" { run = 'echo hello' }", "");
+	request = request_of(7);
+	shell("cp", TOP_BUILDDIR "/tests/campaign/bmd-run .");
+	put("bmd-run.fail", "folder-made\n");
+	program = killed = xasprintf("%s/bmd-run", home);
+	bmd = (struct bmd){.fd = connect_as_nobody(true)};
+	start_on(&bmd, 100, "7");
+	send_on(bmd.fd, run_request_pack(&request));
+	ck_assert_ptr_null(receive(&bmd));
+	ck_assert(WIFSIGNALED(leave(&bmd)));
+	program = usual;
+	ck_assert_int_eq(setegid(nobody->pw_gid) | seteuid(nobody->pw_uid), 0);
+	r = run_folder_look(runs, 7, &folder, &err);
+	ck_assert_int_eq(seteuid(0) | setegid(0), 0);
+	ck_assert_msg(r == 0, "%s", err.text);
+	ck_assert(folder.exists && !folder.locked && !folder.has_started);
+	teardown();
+}
+END_TEST
+
 /* A step that fills the disk: the outcome had its room before. */
 START_TEST(full_disk)
 {
@@ -1157,5 +1192,5 @@ END_TEST
 UNIT_MAIN("runner", outcomes, environment_is_the_list, nothing_was_live, events_in_order, escapee_is_ended,
     grandchild_that_holds_the_pipe, flood, cancel_a_run, second_cancel_kills, told_twice_cancels_once, cancel_in_the_delay, cancel_before_the_timeout,
     shutdown_of_the_machine, no_go_no_claim, refusals, signatures, one_at_a_time_and_once, bmd_goes_away_and_comes_back,
-    nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, full_disk, deploy_step, not_filled_after_all, damaged_files_are_not_deployed,
+    nobody_listens, cancel_by_the_control_socket, another_user, bmd_of_another_uid, killed_while_its_folder_is_made, full_disk, deploy_step, not_filled_after_all, damaged_files_are_not_deployed,
     artifacts_for_a_step)
