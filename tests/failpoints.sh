@@ -27,7 +27,9 @@ artifact/objects.c 3 backup-linked
 artifact/objects_import.c 4 crash_calls
 artifact/place_in_place.c 2 crash_calls
 artifact/place_release.c 11 crash_calls
-daemon/store/store_open.c 3 restore-named
+daemon/store/store_copy.c 1 restore-named
+daemon/store/store_file.c 1 restore-named
+daemon/store/store_open.c 1 restore-named
 import/backup.c 2 backup-synced
 runner/folder.c 2 claim-linked
 runner/places.c 1 crash_calls

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Transactions and the savepoints of requests, and the keys of requests. The others of
- * the store: store_open.c (the file, its tables, how statements are made), store_row.c (what all build on),
+ * the store: store_open.c (how the file comes to be open), store_row.c (what all build on),
  * and one file a subject, each with its own table of statements (store_private.h).
  */
 #include "daemon/store/store.h"

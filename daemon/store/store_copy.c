@@ -1,15 +1,75 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A whole copy of the database while it is in use, a few pages at a time. SQLite writes what this
- * connection changes meanwhile into the copy as well, so that it is never begun again, and is in
- * the end what the database is at that moment. The copy is marked as one (its application_id):
- * whoever opens it knows that it was restored.
+ * Copies of the database. store_backup() makes one at once, before a migration. The other kind is
+ * made while bmd goes on, a few pages at a time: SQLite writes what this connection changes
+ * meanwhile into the copy as well, so that it is never begun again, and is in the end what the
+ * database is at that moment. That one is marked as a copy (its application_id): whoever opens it
+ * knows that it was restored.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/xalloc.h"
 #include "daemon/store/store_private.h"
+
+/* ---- at once ---- */
+
+/* Opens, checks and syncs a copy that nobody else has seen yet. */
+static int
+check_copy(const char *path, struct err *err)
+{
+	sqlite3 *db = NULL;
+	sqlite3_stmt *st = NULL;
+	bool good;
+
+	good = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+	       sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL) == SQLITE_OK &&
+	       sqlite3_step(st) == SQLITE_ROW &&
+	       strcmp((const char *)sqlite3_column_text(st, 0), "ok") == 0;
+	(void)sqlite3_finalize(st);
+	(void)sqlite3_close(db);
+	if (!good)
+		return err_set(err, ERR_FAILED, "the copy %s of the database is not whole", path);
+	return store_sync(path, 0, err);
+}
+
+int
+store_backup(struct store *store, const char *path, struct err *err)
+{
+	_cleanup_free_ char *temporary = xasprintf("%s.new", path), *folder = xstrdup(path);
+	sqlite3_stmt *st = NULL;
+	char *slash;
+	mode_t mask;
+	int code, r;
+
+	(void)unlink(temporary);
+	mask = umask(077);
+	code = sqlite3_prepare_v2(store->db, "VACUUM INTO ?1", -1, &st, NULL);
+	if (code == SQLITE_OK) {
+		(void)sqlite3_bind_text(st, 1, temporary, -1, SQLITE_STATIC);
+		code = sqlite3_step(st);
+	}
+	(void)sqlite3_finalize(st);
+	(void)umask(mask);
+	if (code != SQLITE_DONE)
+		r = store_open_failed(store, code, err);
+	else
+		r = check_copy(temporary, err);
+	if (r == 0 && rename(temporary, path) < 0)
+		r = err_errno(err, errno, "cannot rename %s to %s", temporary, path);
+	if (r < 0) {
+		(void)unlink(temporary);
+		return r;
+	}
+	slash = strrchr(folder, '/');
+	if (slash)
+		slash[1] = '\0';
+	return store_sync(slash ? folder : ".", O_DIRECTORY, err);
+}
+
+/* ---- while bmd goes on ---- */
 
 struct store_copy {
 	struct store *store;
@@ -101,7 +161,7 @@ store_copy_end(struct store_copy *copy)
 	free(copy);
 }
 
-/* ---- of one that was restored */
+/* ---- of one that was restored ---- */
 
 int64_t
 store_restored(const struct store *store)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the store share. store_open.c makes, checks and opens the file and prepares all
- * statements; store_row.c is what the others build on; each other file owns one subject and the table
- * of its statements:
+ * What the files of the store share. store_open.c makes, checks and opens the file, with store_file.c,
+ * store_check.c and store_migrate.c; store_statement.c keeps all statements; store_row.c is what the
+ * others build on; each other file owns one subject and the table of its statements:
  *
  *	#define STATEMENTS(X)                                              \
  *		X(NOTE_ADD, "INSERT INTO notes VALUES (?1, ?2)")           \
@@ -177,13 +177,38 @@ struct store {
 	size_t nwritten; /* one more than fits: too many to name */
 };
 
-/* store_open.c: a statement at its first use. NULL when it cannot be made: every function of SQLite takes that, and a step of it
-   fails. */
+/* store_statement.c: sees whether all statements can be made, once the tables are there; and lets go of them. */
+int store_prepare_all(struct store *store, struct err *err);
+void store_finalize_all(struct store *store);
+/* A statement at its first use. NULL when it cannot be made: every function of SQLite takes that, and a step of it fails. */
 sqlite3_stmt *store_prepare(struct store *store, sqlite3_stmt **st, const char *sql);
-/* store_open.c: sentences for a file that cannot be used, and for what the opening found. */
+
+/* store_sql.c: sentences for a file that cannot be used. */
 int store_open_failed(struct store *store, int code, struct err *err);
 int store_damaged(struct store *store, const char *what, struct err *err);
+/* Runs SQL once; asks it for the first column of its first row ("", 0: there is none). FAILED, with the sentence. */
+int store_execute(struct store *store, const char *sql, struct err *err);
+int store_ask(struct store *store, const char *sql, char *ret, size_t size, struct err *err);
+int store_ask_number(struct store *store, const char *sql, int64_t *ret, struct err *err);
+int store_number_pragma(struct store *store, const char *name, int64_t *ret);
+
+/* store_open.c: what the opening found. */
 void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
+
+/* store_file.c. Makes the state folder, if need be, and locks it: it is ours, writable, and nobody else's at this time. */
+int store_take_folder(struct store *store, const char *folder, struct err *err);
+/* Looks at the file without opening it, or at the backup that takes its place: 1 and its size, 0 when there is none yet. */
+int store_find_file(struct store *store, int64_t *ret_size, struct err *err);
+int store_sync(const char *path, int flags, struct err *err); /* FLAGS: of open() */
+
+/* store_check.c. Is the file, of SIZE bytes, whole? RET_INDEXES: set when an index does not agree with its table, which is
+   no damage where rows have seals. */
+int store_check(struct store *store, int64_t size, int64_t version, bool *ret_indexes, struct err *err);
+
+/* store_migrate.c. To this version's tables, each step whole or not at all, with a copy of what was there before. */
+#define STORE_SCHEMA 15
+#define STORE_SEALED 12 /* from this version on rows have seals of this kind */
+int store_migrate(struct store *store, int64_t version, struct err *err);
 
 /* store_wal.c. Before the first write: notes what of the -wal changed on disk, if commits are lost by it. PAGE: bytes. */
 void store_wal_look(struct store *store, size_t page);
@@ -196,7 +221,6 @@ void store_last_forget(const struct store *store);			   /* of a database that wa
 
 /* store_reserve.c. After each commit. */
 void store_reserve_keep(struct store *store);
-int store_number_pragma(struct store *store, const char *name, int64_t *ret); /* store_open.c */
 
 /* store_seal.c. Reads which tables there are, and watches what is written to them. */
 int store_seals_watch(struct store *store, struct err *err);
