@@ -305,8 +305,12 @@ folder_claim(struct folder *folder, struct err *err)
 	r = linkat(folder->fd, "started.new", folder->fd, "started", 0) < 0 ? -errno : 0;
 	failpoint("claim-linked");
 	unlinkat(folder->fd, "started.new", 0);
-	if (r >= 0 && fsync(folder->fd) < 0)
+	if (r >= 0 && fsync(folder->fd) < 0) {
 		r = -errno;
+		/* Taken back, since nothing of the run has begun: left there it would say that
+		 * something has, and the job were lost. */
+		unlinkat(folder->fd, "started", 0);
+	}
 	if (r < 0)
 		err_errno(err, -r, "cannot claim the run of job %s", folder->name);
 	return r;

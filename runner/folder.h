@@ -29,7 +29,8 @@ int folder_reserve(struct folder *folder, size_t events_bytes, struct err *err);
 int folder_listen(struct folder *folder, int *ret_fd, struct err *err);
 /* All of the claim that claims nothing yet: what it will say, and the folders above it, on disk when this returns. */
 int folder_prepare(struct folder *folder, const json_t *started, struct err *err);
-/* The claim: what was prepared appears whole, once, and is on disk when this returns. -EEXIST if there is one. */
+/* The claim: what was prepared appears whole, once, and is on disk when this returns. -EEXIST if there is one. What
+ * fails otherwise has claimed nothing. */
 int folder_claim(struct folder *folder, struct err *err);
 /* Appends a line; DURABLE: it and all before it are on disk when this returns. */
 int folder_event(struct folder *folder, const json_t *event, bool durable, struct err *err);

@@ -419,8 +419,21 @@ result(void)
 	return run_result_pack(&result);
 }
 
-/* A whole run, as its folder sees it. A claim that failed is none, or stays one: never does the
- * same job get a second. */
+/* A claim that failed is none: nobody takes the job for one that has begun. */
+static int
+claim_or_none(struct folder *folder)
+{
+	struct run_folder look;
+	int r = folder_claim(folder, &err);
+
+	fault_pause(1);
+	ck_assert_int_eq(run_folder_look(runs, next_job, &look, NULL), 0);
+	ck_assert_int_eq(look.has_started, r >= 0);
+	fault_pause(0);
+	return r;
+}
+
+/* A whole run, as its folder sees it. Never does the same job get a second claim. */
 static int
 run(void)
 {
@@ -436,7 +449,7 @@ run(void)
 	if (r >= 0)
 		r = folder_prepare(folder, claim, &err);
 	if (r >= 0)
-		r = folder_claim(folder, &err);
+		r = claim_or_none(folder);
 	if (r >= 0)
 		r = folder_event(folder, begun, true, &err);
 	end = result();
