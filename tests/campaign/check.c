@@ -8,8 +8,9 @@
  *   started  each step of a job at most once, and only of a job that says so, neither before its time nor after its grace; missed only
  *            then (I2 I3 I4)
  *   stages   one run at a time, to the last of its processes (I5)
- *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed,
- *            cancelled only if somebody wanted it (I8); nothing waits that nobody waits for (I7)
+ *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed or
+ *            could not write its result, cancelled only if somebody wanted it, superseded only if it was to be skipped (I8); nothing
+ *            waits that nobody waits for (I7)
  *   files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
  *
  *   check FOLDER STEP…      the steps of the plan that write R, in order
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "tests/campaign/ledger.h"
 
@@ -49,6 +51,8 @@ struct check {
 	json_t *keys;	      /* key → {job, error, method} of its first answer */
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
+	json_t *struck;	      /* id of a job to whose bmd-run, or a child of it, a fault came */
+	json_t *silent;	      /* id of a job whose bmd-run ended over a fault, behind its claim, without a result on disk */
 	json_t *asks;	      /* key → what was asked */
 	json_t *timed;	      /* id of a job that was given a time at last */
 	json_t *released, *cancelled; /* id of a job that somebody released, wanted to cancel */
@@ -61,7 +65,6 @@ struct check {
 	char **steps;
 	int nsteps;
 	int violations, unanswered, accepted, refused, uploads[2]; /* done, not done */
-	bool faults; /* calls were made to fail: a bmd-run may end by them */
 };
 
 static void __attribute__((format(printf, 3, 4)))
@@ -247,6 +250,43 @@ is_deployment(const char *method)
 	return strcmp(method, "Deploy") == 0 || strcmp(method, "Redeploy") == 0;
 }
 
+/*
+ * LINE is the end of a bmd-run that met a fault (tests/campaign/fault_run.c). It may leave its job without a result if it had claimed it
+ * and either every try to write the result was, at last, made to fail, or it ended for want of memory or of a watch (71, EX_OSERR) and the
+ * latest allocation or watch was made to fail. Nothing else excuses it: no fault of bmd, of bmd-import or of another bmd-run, none that
+ * came to this one and let it write, and no crash, for who crashes tells no end. A claim that fails is taken back, and the job begun anew.
+ */
+static bool
+leaves_no_result(const json_t *line)
+{
+	const char *result = text_of(line, "result"), *latest = text_of(line, "latest");
+
+	if (strcmp(text_of(line, "claim"), "made") != 0 || strcmp(result, "made") == 0)
+		return false;
+	return strcmp(result, "struck") == 0 ||
+	       (number_of(line, "status") == EX_OSERR &&
+		(strcmp(latest, "memory") == 0 || strcmp(latest, "watch") == 0));
+}
+
+/* What happened to the bmd-run of jobs. */
+static void
+gather_runs(struct check *check)
+{
+	json_t *line;
+	size_t i;
+
+	json_array_foreach (check->asked, i, line) {
+		const char *did = text_of(line, "did"), *id = id_text(number_of(line, "job"));
+
+		if (strcmp(did, "kill-run") == 0)
+			json_object_set_new(check->killed, id, json_true());
+		else if (strcmp(did, "struck") == 0)
+			json_object_set_new(check->struck, id, json_true());
+		else if (strcmp(did, "end-run") == 0 && leaves_no_result(line))
+			json_object_set_new(check->silent, id, json_true());
+	}
+}
+
 static void
 check_asked(struct check *check)
 {
@@ -254,15 +294,9 @@ check_asked(struct check *check)
 	const char *key;
 	size_t i;
 
-	json_array_foreach (check->asked, i, line) {
+	json_array_foreach (check->asked, i, line)
 		if (strcmp(text_of(line, "did"), "answer") == 0)
 			check_answer(check, line);
-		else if (strcmp(text_of(line, "did"), "fault") == 0)
-			check->faults = true;
-		else if (strcmp(text_of(line, "did"), "kill-run") == 0)
-			json_object_set_new(check->killed, id_text(number_of(line, "job")),
-					    json_true());
-	}
 	json_array_foreach (check->dump, i, line) {
 		const json_t *job = json_object_get(line, "job");
 		const char *reason = text_of(job, "reason");
@@ -463,19 +497,20 @@ writes(const struct check *check, const char *step)
 	return false;
 }
 
+/* What a step said of its end is what bmd says of it. One that said nothing could not be begun, and has no exit code, or it places files
+ * and writes nothing, whatever it ends with: either only over a fault, or a kill, that came to the bmd-run of this very job. */
 static void
 check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 {
-	const char *name = text_of(job, "failed_step");
+	const char *name = text_of(job, "failed_step"), *id = id_text(number_of(job, "id"));
 	int64_t code = number_of(job, "exit_code");
-	bool hit = check->faults || json_object_get(check->killed, id_text(number_of(job, "id")));
-	const struct step_ran *step;
+	bool hit = json_object_get(check->struck, id) || json_object_get(check->killed, id);
+	const struct step_ran *step = run && writes(check, name) ? &run->steps[step_index(check, name)] : NULL;
 
-	/* A step that could not be begun has no exit code; one that places files writes nothing, whatever it ends with. */
-	if (hit && (json_is_null(json_object_get(job, "exit_code")) || !writes(check, name)))
-		return;
-	step = run && *name ? &run->steps[step_index(check, name)] : NULL;
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)
+		return;
+	if (hit && !(step && step->ends > 0) &&
+	    (json_is_null(json_object_get(job, "exit_code")) || !writes(check, name)))
 		return;
 	violation(check, "I8",
 		  "job %" PRId64 " failed with %" PRId64 " in \"%s\" (%s), and R says %d",
@@ -502,6 +537,24 @@ check_grace(struct check *check, const json_t *job, const char *state)
 			  (long long)(started_us - last_us));
 }
 
+/* The ends that bmd itself decides on. The reason of a client's job is the key that it was asked with. */
+static void
+check_decided(struct check *check, const json_t *job, const char *state)
+{
+	const char *id = id_text(number_of(job, "id")), *message = text_of(job, "message");
+	const json_t *asked = json_object_get(check->asks, text_of(job, "reason"));
+
+	if (strcmp(state, "lost") == 0 && !json_object_get(check->killed, id) &&
+	    !json_object_get(check->silent, id))
+		violation(check, "I8", "job %s is lost, and its bmd-run was neither killed nor kept from writing its result: %s",
+			  id, message);
+	if (strcmp(state, "cancelled") == 0 && !json_object_get(check->cancelled, id))
+		violation(check, "I8", "job %s is cancelled, and nobody wanted that: %s", id, message);
+	if (strcmp(state, "superseded") == 0 && strcmp(text_of(asked, "if_changed"), "skip") != 0)
+		violation(check, "I8", "job %s is superseded, and nobody wanted it skipped: %s", id,
+			  message);
+}
+
 static void
 check_ends(struct check *check)
 {
@@ -525,13 +578,7 @@ check_ends(struct check *check)
 			check_succeeded(check, id, run);
 		if (strcmp(state, "failed") == 0)
 			check_failed(check, job, run);
-		if (strcmp(state, "lost") == 0 && !check->faults && !json_object_get(check->killed, id_text(id)))
-			violation(check, "I8",
-				  "job %" PRId64 " is lost, and nobody killed its bmd-run: %s", id,
-				  text_of(job, "message"));
-		if (strcmp(state, "cancelled") == 0 && !json_object_get(check->cancelled, id_text(id)))
-			violation(check, "I8", "job %" PRId64 " is cancelled, and nobody wanted that: %s",
-				  id, text_of(job, "message"));
+		check_decided(check, job, state);
 		check_grace(check, job, state);
 		if (strcmp(state, "missed") == 0 && run)
 			violation(check, "I3", "job %" PRId64 " is missed, and it ran", id);
@@ -586,6 +633,8 @@ check_clear(struct check *check)
 	json_decref(check->keys);
 	json_decref(check->jobs);
 	json_decref(check->killed);
+	json_decref(check->struck);
+	json_decref(check->silent);
 	json_decref(check->builds);
 	json_decref(check->audit);
 	json_decref(check->asks);
@@ -602,7 +651,8 @@ main(int argc, char **argv)
 	struct check check = {
 	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object(),
 	    .audit = json_object(), .asks = json_object(), .timed = json_object(),
-	    .released = json_object(), .cancelled = json_object()};
+	    .released = json_object(), .cancelled = json_object(),
+	    .struck = json_object(), .silent = json_object()};
 	json_t *line;
 	size_t i;
 
@@ -635,6 +685,7 @@ main(int argc, char **argv)
 				  id);
 		json_object_set(check.jobs, id, line);
 	}
+	gather_runs(&check);
 	check_asked(&check);
 	gather_wanted(&check);
 	check_seen(&check);

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/scope.h"
 #include "tests/campaign/ledger.h"
 
 #define READY_S	 30
@@ -67,6 +68,7 @@ struct campaign {
 	    ended; /* struck: a process came to it; ended: by itself, over a fault */
 	int struck_in[PHASES];
 	bool faulty;
+	off_t said; /* before it was started */
 };
 
 static _Noreturn void
@@ -142,7 +144,113 @@ note_hits(struct campaign *campaign)
 		fclose(file);
 }
 
+/* ---- faults, as those tell who met them: fault.c */
+
+struct struck {
+	char call[16], phase[16];
+	int code, pid;
+	long long job;
+};
+
+/* Free it. */
+static FILE *
+open_beside(struct campaign *campaign, const char *program, const char *suffix)
+{
+	char *path = beside(campaign, program, suffix);
+	FILE *file = fopen(path, "re");
+
+	free(path);
+	return file;
+}
+
+static bool
+next_struck(FILE *file, struct struck *ret)
+{
+	return file && fscanf(file, "%15s %d %d %15s %lld", ret->call, &ret->code, &ret->pid,
+			      ret->phase, &ret->job) == 5;
+}
+
+/* Did a fault come to this bmd, of those of the present cycle? */
+static bool
+bmd_was_struck(struct campaign *campaign, pid_t pid)
+{
+	FILE *file = open_beside(campaign, "bmd", ".struck");
+	struct struck struck;
+	bool yes = false;
+
+	while (!yes && next_struck(file, &struck))
+		yes = struck.pid == (int)pid;
+	if (file)
+		fclose(file);
+	return yes;
+}
+
+/* How far each bmd-run came that met a fault, for the judge: fault_run.c. */
+static void
+note_ended(struct campaign *campaign)
+{
+	FILE *file = open_beside(campaign, "bmd-run", ".ended");
+	char claim[16], result[16], latest[16];
+	long long job;
+	int pid, status;
+
+	while (file && fscanf(file, "%lld %d %d %15s %15s %15s", &job, &pid, &status, claim, result,
+			      latest) == 6)
+		ledger_line(campaign->ledger,
+			    json_pack("{s:s, s:I, s:i, s:i, s:s, s:s, s:s}", "did", "end-run",
+				      "job", (json_int_t)job, "pid", pid, "status", status, "claim",
+				      claim, "result", result, "latest", latest));
+	if (file)
+		fclose(file);
+}
+
 /* ---- processes */
+
+/* Does a line that came since bmd was started say why it ends? What it says of a job does not; each
+ * bmd-run writes there too. */
+static bool
+says_why(const char *line)
+{
+	if (strncmp(line, "bmd: ", 5) != 0)
+		return strcmp(line, "out of memory\n") == 0;
+	return strstr(line, "; ending\n") || (strncmp(line, "bmd: error: ", 12) == 0 &&
+					      strncmp(line, "bmd: error: job ", 16) != 0);
+}
+
+static bool
+bmd_spoke(struct campaign *campaign)
+{
+	char path[4200], line[4096];
+	bool yes = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/bmd.log", campaign->folder);
+	file = fopen(path, "re");
+	if (file && fseeko(file, campaign->said, SEEK_SET) == 0)
+		while (!yes && fgets(line, sizeof(line), file))
+			yes = says_why(line);
+	if (file)
+		fclose(file);
+	return yes;
+}
+
+/* bmd is gone, and nobody killed it. Over a fault that came to itself it may end, with a status
+ * that says so and a sentence; a crash is none. */
+static void
+judge_end(struct campaign *campaign, pid_t pid, int status)
+{
+	char text[160];
+
+	if (campaign->faulty && WIFEXITED(status) && WEXITSTATUS(status) != 0 &&
+	    bmd_was_struck(campaign, pid) && bmd_spoke(campaign)) {
+		campaign->ended++;
+		return;
+	}
+	snprintf(text, sizeof(text), "bmd ended by itself, status 0x%x%s%s", (unsigned)status,
+		 bmd_was_struck(campaign, pid) ? "" : ", and no fault came to it",
+		 bmd_spoke(campaign) ? "" : ", without a sentence");
+	violation(campaign, text);
+}
 
 static void
 reap(struct campaign *campaign)
@@ -154,21 +262,11 @@ reap(struct campaign *campaign)
 		if (pid == campaign->clients || pid == campaign->uploads)
 			violation(campaign, "the load ended by itself");
 		if (pid == campaign->pid) {
-			char text[128];
-
 			campaign->pid = 0;
-			if (campaign->armed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+			if (campaign->armed && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 				campaign->points++;
-				continue;
-			}
-			/* With a sentence, and a status that says so: a crash is none. */
-			if (campaign->faulty && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
-				campaign->ended++;
-				continue;
-			}
-			snprintf(text, sizeof(text), "bmd ended by itself, status 0x%x",
-				 (unsigned)status);
-			violation(campaign, text);
+			else
+				judge_end(campaign, pid, status);
 		}
 	}
 }
@@ -297,6 +395,7 @@ end_steps(struct campaign *campaign, int64_t job)
 static void
 bmd_start(struct campaign *campaign)
 {
+	campaign->said = lseek(campaign->log, 0, SEEK_END);
 	campaign->pid = fork();
 	if (campaign->pid < 0)
 		err(99, "cannot fork");
@@ -356,8 +455,8 @@ bmd_end(struct campaign *campaign, int signal)
 		;
 	if (signal == SIGTERM && status != 0)
 		violation(campaign, "bmd was asked to stop and did not end with 0");
-	if (signal == SIGKILL && !WIFSIGNALED(status) && !campaign->faulty)
-		violation(campaign, "bmd ended by itself");
+	if (signal == SIGKILL && !(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL))
+		judge_end(campaign, campaign->pid, status);
 	campaign->pid = 0;
 }
 
@@ -854,12 +953,26 @@ how_many(struct campaign *campaign, const char *program, const struct phase *pha
 	return order_of_magnitude(campaign, (most + less - 1) / less);
 }
 
-static char *
+/* NULL: any. Half of the faults are of one; in the end of a run and while it places few kinds of
+ * calls are made, so these are dealt twice as often. */
+static const struct phase *
+a_phase(struct campaign *campaign)
+{
+	static const char *const dealt[] = {"submitting", "starting",  "finishing", "finishing",
+					    "recovering", "importing", "placing",   "placing"};
+	size_t which = (size_t)below(&campaign->dice, 2 * ARRAY_SIZE(dealt));
+
+	for (int i = 0; which < ARRAY_SIZE(dealt) && i < PHASES; i++)
+		if (strcmp(phases[i].name, dealt[which]) == 0)
+			return &phases[i];
+	return NULL;
+}
+
+static const char *
 prepare_fault(struct campaign *campaign)
 {
 	static const char *const programs[] = {"bmd", "bmd", "bmd-run", "bmd-run", "bmd-import"};
-	int which = below(&campaign->dice, 2 * PHASES);
-	const struct phase *phase = which < PHASES ? &phases[which] : NULL;
+	const struct phase *phase = a_phase(campaign);
 	const char *program = phase ? phase->programs[below(&campaign->dice, 2)]
 				    : programs[below(&campaign->dice, 5)];
 	const struct fault *kind = a_kind(campaign, program);
@@ -878,39 +991,47 @@ prepare_fault(struct campaign *campaign)
 		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:b, s:s}", "did", "fault", "program",
 			      program, "call", kind->family, "code", code, "n", n, "on", on,
 			      "phase", phase ? phase->name : "any"));
-	return path;
+	free(path);
+	return program;
 }
 
-/* Did a process come to it, and at what was it? Lines "FAMILY ERRNO PID PHASE". The file beside is
- * for the next fault. */
+/* Who of PROGRAM came to a fault, and at what was it? For the judge, and for the counts; what it
+ * finds is for the next fault. */
 static void
-note_struck(struct campaign *campaign, const char *path)
+note_struck(struct campaign *campaign, const char *program, bool counts)
 {
+	char *path = beside(campaign, program, ".struck");
+	FILE *file = fopen(path, "re");
 	bool in[PHASES] = {false};
-	char *struck = NULL, phase[16];
-	FILE *file;
+	struct struck struck;
 
-	if (asprintf(&struck, "%.*s.struck", (int)(strlen(path) - strlen(".fault")), path) < 0)
-		err(99, "no memory");
-	file = fopen(struck, "re");
-	while (file && fscanf(file, "%*s %*d %*d %15s", phase) == 1)
+	while (next_struck(file, &struck)) {
 		for (int i = 0; i < PHASES; i++)
-			in[i] |= strcmp(phase, phases[i].name) == 0;
+			in[i] |= strcmp(struck.phase, phases[i].name) == 0;
+		ledger_line(
+		    campaign->ledger,
+		    json_pack("{s:s, s:s, s:s, s:i, s:i, s:s, s:I}", "did", "struck", "program",
+			      program, "call", struck.call, "code", struck.code, "pid", struck.pid,
+			      "phase", struck.phase, "job",
+			      (json_int_t)(strcmp(program, "bmd-run") == 0 ? struck.job : 0)));
+	}
 	if (file)
 		fclose(file);
 	for (int i = 0; i < PHASES; i++)
-		campaign->struck_in[i] += in[i];
-	if (unlink(struck) == 0)
-		campaign->struck++;
-	free(struck);
+		campaign->struck_in[i] += counts && in[i];
+	campaign->struck += unlink(path) == 0 && counts;
+	free(path);
 }
 
-/* A campaign that hardly comes to a phase says nothing about it. */
+/* What came to a bmd-run after its cycle is told too. A campaign that hardly comes to a phase says
+ * nothing about it. */
 static void
-judge_phases(struct campaign *campaign)
+judge_faults(struct campaign *campaign)
 {
 	char text[96];
 
+	note_struck(campaign, "bmd-run", false);
+	note_ended(campaign);
 	printf("faults come to while:");
 	for (int i = 0; i < PHASES; i++) {
 		printf(" %s %d%s", phases[i].name, campaign->struck_in[i],
@@ -926,16 +1047,17 @@ judge_phases(struct campaign *campaign)
 static void
 cycle_fault(struct campaign *campaign)
 {
-	char *path = prepare_fault(campaign);
+	const char *program = prepare_fault(campaign);
+	char *path = beside(campaign, program, ".fault");
 
 	campaign->faulty = true;
 	bmd_start(campaign);
 	for (int i = 0; i < 60 && campaign->pid; i++)
 		moment(campaign, 10);
 	unlink(path);
-	bmd_end(campaign, SIGKILL);
-	note_struck(campaign, path);
 	free(path);
+	bmd_end(campaign, SIGKILL);
+	note_struck(campaign, program, true);
 	campaign->faulty = false;
 	campaign->faults++;
 	bmd_start(campaign);
@@ -1104,7 +1226,7 @@ main(int argc, char **argv)
 	nothing_kept(&campaign);
 	bmd_end(&campaign, SIGTERM);
 	if (campaign.faults)
-		judge_phases(&campaign);
+		judge_faults(&campaign);
 	printf("cycles %d, faults %d (%d were come to, bmd ended over %d), power cuts %d, kills of "
 	       "bmd %d (%d while it recovered) and at a point %d, of bmd-run %d "
 	       "(%d with bmd dead) and at a point %d, stops %d, ready after %.0f ms, at most %.0f "

@@ -49,23 +49,6 @@ armed(const char *path, const char *name, int *ret_n, int *ret_signal)
 	       (strcmp(point, name) == 0 || strcmp(point, "*") == 0);
 }
 
-/* The last argument: of a bmd-run, its job. */
-static long long
-job(void)
-{
-	char line[4096], *last = line;
-	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
-
-	if (fd >= 0)
-		close(fd);
-	line[n > 0 ? n : 0] = '\0';
-	for (ssize_t i = 0; i + 1 < n; i++)
-		if (line[i] == '\0')
-			last = line + i + 1;
-	return atoll(last);
-}
-
 void
 failpoint(const char *name)
 {
@@ -80,7 +63,7 @@ failpoint(const char *name)
 	fd = open(hit, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (unlink(path) < 0)
 		return; /* another process was faster */
-	dprintf(fd, "%s %d %lld\n", name, (int)getpid(), job());
+	dprintf(fd, "%s %d %lld\n", name, (int)getpid(), fault_job());
 	close(fd);
 	kill(getpid(), number);
 }

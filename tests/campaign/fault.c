@@ -4,7 +4,7 @@
  * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on [PHASE]", lets the N-th call of a FAMILY in a process, of those
  * that it makes in PHASE, fail with ERRNO, once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
  * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
- * line to PROGRAM.struck: "FAMILY ERRNO PID PHASE". A child that is forked reads PROGRAM.child.fault anew, where that is there.
+ * line to PROGRAM.struck: "FAMILY ERRNO PID PHASE JOB". A child that is forked reads PROGRAM.child.fault anew, where that is there.
  */
 #undef _FORTIFY_SOURCE /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
@@ -31,6 +31,7 @@
 static struct {
 	char call[16], how[8], only[16];
 	int code, n, seen, known;
+	int hits, latest; /* how many calls were made to fail; the latest of its family was */
 	int caged; /* may open nothing: a child of bmd-import */
 	int armed, struck, paused; /* by the program itself */
 	const char *phase;
@@ -105,34 +106,55 @@ learn(const char *suffix)
 		fault.n = 0;
 }
 
+/* By its last argument, which its children have too. */
+long long
+fault_job(void)
+{
+	char line[4096], *last = line;
+	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+	long n = fd < 0 ? -1 : syscall(SYS_read, fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		(void)syscall(SYS_close, fd);
+	line[n > 0 ? n : 0] = '\0';
+	for (long i = 0; i + 1 < n; i++)
+		if (line[i] == '\0')
+			last = line + i + 1;
+	return atoll(last);
+}
+
+void
+fault_add_line(const char *suffix, const char *line)
+{
+	char path[4200];
+	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 16), fd;
+
+	if (n <= 0)
+		return;
+	memcpy(path + n, suffix, strlen(suffix) + 1);
+	fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return;
+	(void)syscall(SYS_write, fd, line, strlen(line));
+	(void)syscall(SYS_close, fd);
+}
+
 /* Once a process, for who looks afterwards whether it came to it. */
 static void
 note(void)
 {
-	char path[4200], line[96];
-	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 8), fd;
+	char line[96];
 
-	if (n <= 0)
-		return;
-	memcpy(path + n, ".struck", 8);
-	fd = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return;
-	n = snprintf(line, sizeof(line), "%s %d %d %s\n", fault.call, fault.code, (int)syscall(SYS_getpid),
-		     fault.phase);
-	(void)syscall(SYS_write, fd, line, n);
-	(void)syscall(SYS_close, fd);
+	(void)snprintf(line, sizeof(line), "%s %d %d %s %lld\n", fault.call, fault.code,
+		       (int)syscall(SYS_getpid), fault.phase, fault_job());
+	fault_add_line(".struck", line);
 }
 
-int
-fault_strikes(const char *family)
+static int
+strikes_now(void)
 {
 	int behind;
 
-	if (!fault.known)
-		learn(".fault");
-	if (fault.n == 0 || fault.paused || strcmp(family, fault.call) != 0)
-		return 0;
 	if (!fault.phase)
 		fault.phase = first_phase();
 	if ((fault.only[0] && strcmp(fault.only, fault.phase) != 0) || ++fault.seen < fault.n)
@@ -146,8 +168,31 @@ fault_strikes(const char *family)
 		fault.struck = 1;
 	else if (behind == 0)
 		note();
+	fault.hits++;
 	errno = fault.code;
 	return 1;
+}
+
+int
+fault_strikes(const char *family)
+{
+	if (!fault.known)
+		learn(".fault");
+	if (fault.n == 0 || fault.paused || strcmp(family, fault.call) != 0)
+		return 0;
+	return fault.latest = strikes_now();
+}
+
+int
+fault_hits(void)
+{
+	return fault.hits;
+}
+
+const char *
+fault_latest(void)
+{
+	return fault.latest ? fault.call : NULL;
 }
 
 void

@@ -9,6 +9,13 @@ int fault_strikes(const char *family);
 void fault_arm(const char *family, int code, int n);
 int fault_struck(void);
 void fault_pause(int on); /* what is called meanwhile neither fails nor counts */
+/* How many calls of this process were made to fail; the family, if the latest of its calls was, else NULL. */
+int fault_hits(void);
+const char *fault_latest(void);
+/* Of a bmd-run, and its children: its job; 0 or nonsense of others. */
+long long fault_job(void);
+/* LINE to the file PROGRAMSUFFIX beside the program, by system calls alone. */
+void fault_add_line(const char *suffix, const char *line);
 /* From here on this process is at PHASE; what it was at before. */
 const char *fault_phase(const char *phase);
 /* It passes a point of common/failpoint.h: some of them begin a phase. */
