@@ -20,16 +20,16 @@ for pair in commit-before/commit-after fork-before/fork-after request-sent/ready
         echo "$points" | grep -qx -- "$point" || bad "the failpoint $point of $pair is gone"
     done
 done
-# FILE, how many renames and links it makes, and what kills around them: these points, or each call that touches a file (crash_calls.sh).
+# FILE, how many renames and links it makes, and what kills around them: these points, or each call that touches a file (crash_calls.sh, crash_start.sh).
 names="
 artifact/damage.c 1 what-is-half-is-ignored
 artifact/objects.c 3 backup-linked
 artifact/objects_import.c 4 crash_calls
 artifact/place_in_place.c 2 crash_calls
 artifact/place_release.c 11 crash_calls
-daemon/store/store_copy.c 1 restore-named
+daemon/store/store_copy.c 1 crash_start
 daemon/store/store_file.c 1 restore-named
-daemon/store/store_open.c 1 restore-named
+daemon/store/store_open.c 1 crash_start
 import/backup.c 2 backup-synced
 runner/folder.c 2 claim-linked
 runner/places.c 1 crash_calls

@@ -158,18 +158,15 @@ static int (*const in_c[STORE_SCHEMA + 1])(struct store *store, struct err *err)
     [8] = store_audit_migrate,
 };
 
-/* One migration, whole or not at all, with a copy of what was there before. */
+/* One version on, whole or not at all. */
 static int
 migrate_to(struct store *store, int64_t to, struct err *err)
 {
-	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)to - 1);
 	_cleanup_free_ char *end =
 	    xasprintf("PRAGMA application_id = %d; PRAGMA user_version = %lld; COMMIT",
 		      store->restored ? STORE_BACKUP_ID : STORE_APPLICATION_ID, (long long)to);
-	int r = to > 1 ? store_backup(store, copy, err) : 0;
+	int r = store_execute(store, "BEGIN EXCLUSIVE", err);
 
-	if (r == 0)
-		r = store_execute(store, "BEGIN EXCLUSIVE", err);
 	if (r == 0)
 		r = store_execute(store, migrations[to], err);
 	if (r == 0 && in_c[to])
@@ -186,7 +183,8 @@ migrate_to(struct store *store, int64_t to, struct err *err)
 int
 store_migrate(struct store *store, int64_t version, struct err *err)
 {
-	int r = 0;
+	_cleanup_free_ char *copy = xasprintf("%s.version-%lld", store->path, (long long)version);
+	int r = version > 0 && version < STORE_SCHEMA ? store_backup(store, copy, err) : 0;
 
 	for (int64_t to = version + 1; to <= STORE_SCHEMA && r == 0; to++)
 		r = migrate_to(store, to, err);

@@ -3,6 +3,7 @@
  * table. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,6 +105,17 @@ new_job(int64_t id, enum job_state state, int64_t due_us)
 	return job;
 }
 
+/* How many copies stand there that are made before a migration. */
+static int
+count_copies(void)
+{
+	glob_t found = {0};
+	int n = glob(path("bmd.db.version-*"), 0, NULL, &found) == 0 ? (int)found.gl_pathc : 0;
+
+	globfree(&found);
+	return n;
+}
+
 /* ---- opening */
 
 START_TEST(test_fresh)
@@ -119,6 +131,7 @@ START_TEST(test_fresh)
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(access(path("bmd.db-shm"), F_OK), -1);
 	ck_assert_int_eq(access(path("bmd.db.new"), F_OK), -1);
+	ck_assert_int_eq(count_copies(), 0);
 	ck_assert_int_eq(store_last_alive(store), 0);
 	OK(store_begin(store, &err));
 	OK(store_commit(store, 77000000, &err));
@@ -950,7 +963,8 @@ START_TEST(test_from_version_1)
 	ck_assert_int_eq(check.bad, 0);
 	ck_assert_int_eq(check.at.id, 2);
 	store_close(store);
-	/* And the copy is what was there before. */
+	/* And the one copy is what was there before. */
+	ck_assert_int_eq(count_copies(), 1);
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
