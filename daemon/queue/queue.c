@@ -77,6 +77,13 @@ queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
 	return 0;
 }
 
+int
+queue_bad_parameter(struct err *err, const char *name, int r)
+{
+	err_field(err, "parameter", json_string(name));
+	return r;
+}
+
 static void
 fill_event(struct event *event, const struct job *job)
 {

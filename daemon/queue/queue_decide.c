@@ -275,14 +275,12 @@ queue_release(struct queue *queue, int64_t id, const struct queue_who *who, int6
 static int
 check_reason(const char *reason, struct err *err)
 {
-	int r;
-
 	if (reason && reason[0] && names_text(reason, NAMES_TEXT_MAX, true))
 		return 0;
-	r = err_set(err, ERR_INVALID_PARAMETER, "a reason is needed, of at most %d bytes of text",
-		    NAMES_TEXT_MAX);
-	err_field(err, "parameter", json_string("reason"));
-	return r;
+	return queue_bad_parameter(err, "reason",
+				   err_set(err, ERR_INVALID_PARAMETER,
+					   "a reason is needed, of at most %d bytes of text",
+					   NAMES_TEXT_MAX));
 }
 
 static int

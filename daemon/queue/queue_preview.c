@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The dry run: what a deployment would do, as far as it can be known now (CONTRACT section 6).
+ * The dry run: what a deployment would do, as far as it can be known now.
  * Nothing is changed and nothing here is a reason to refuse: what would be refused is among the
  * problems.
  */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What the files of the queue share: queue.c (names → things), queue_check.c (may it go live?),
- * queue_approval.c (first deployments), queue_request.c and queue_preview.c (what a request becomes), queue_decide.c (what humans decide
- * about jobs and stages), queue_look.c (what is due), queue_run.c (the life of a run),
- * queue_schedule.c and queue_section.c (recurring deployments), queue_zone.c (clocks that
- * changed), queue_clock.c (whether the clock is believed), queue_drain.c (nothing starts), queue_prune.c (records of
- * what is over), queue_show.c (JSON).
+ * queue_approval.c (first deployments), queue_request.c, queue_when.c and queue_preview.c (what a
+ * request becomes), queue_add.c (a job gets its place), queue_undone.c (what a way back leaves),
+ * queue_decide.c (what humans decide about jobs and stages), queue_look.c (what is due),
+ * queue_run.c (the life of a run), queue_schedule.c and queue_section.c (recurring deployments),
+ * queue_zone.c (clocks that changed), queue_clock.c (whether the clock is believed), queue_drain.c
+ * (nothing starts), queue_prune.c (records of what is over), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
@@ -73,6 +74,9 @@ struct queue {
 void queue_tell(struct queue *queue, enum event_kind kind, const struct job *job, const char *format,
 		...) _printf_(4, 5);
 
+/* R, the answer of err_set(), with the NAME of the parameter that is wrong. */
+int queue_bad_parameter(struct err *err, const char *name, int r);
+
 /* Moves JOB to a state that may follow its own, and writes it. */
 int queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err);
 /* Holds JOB with a reason, and tells it. */
@@ -97,6 +101,7 @@ bool queue_locked_now(const struct queue *queue, const struct store_stage *stage
 /* "production is locked by ana: release freeze, until …" free() */
 char *queue_lock_text(const struct store_stage *stage, int64_t now_us);
 
+/* queue_when.c */
 /* Sets due, zone and texts of JOB from WHEN. BAD_TIME, INVALID_PARAMETER; horizon is not looked at.
  */
 int queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err);
@@ -104,11 +109,15 @@ int queue_set_when(struct job *job, const struct queue_when *when, int64_t now_u
  * What is asked for after a failure is never held by it. */
 int64_t queue_asked_us(const struct history *history, int64_t now_us);
 int queue_failed_us(struct queue *queue, const char *application, const char *stage, int64_t now_us, int64_t *ret_us, struct err *err);
+/* queue_add.c */
 /* The jobs ahead of JOB (its own id left out), the running one first. New array. */
 int queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
 		json_t **ret_ahead, struct err *err);
+/* Gives JOB its place in the queue: id, ahead, expected; writes it. TOO_MANY. */
+int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
+	      struct err *err);
 
-/* The checks of CONTRACT section 6, one rule each: REFUSED with its rule, or 0. */
+/* The checks of a request and of a start, one rule each: REFUSED with its rule, or 0. */
 /* Why STEP does not run in MODE: "only-on" or "skip-on"; NULL when it does. */
 const char *queue_step_skipped(const struct conf_step *step, enum job_mode mode);
 int queue_check_rejected(const struct store_build *build, struct err *err);
@@ -145,10 +154,6 @@ int queue_check_approval(struct queue *queue, const struct job *job, struct err 
 int queue_check_word(struct queue *queue, const char *application, const char *stage, const struct build_ref *build,
 		     const struct queue_who *who, struct err *err);
 
-/* Adds to JOB's place in the queue: id, ahead, expected; writes it. */
-int queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
-	      struct err *err);
-
 /* The dry run's answer. VARIABLES: the request's (may be NULL); PROBLEMS and UNDONE are borrowed.
  * New reference. */
 struct queue_plan {
@@ -162,6 +167,7 @@ struct queue_plan {
 	json_t *problems, *not_undone, *window;
 };
 json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err);
+/* queue_undone.c */
 /* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);

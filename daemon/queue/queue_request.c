@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a request becomes: names are resolved, the build is chosen by CONTRACT sections 3 and 6, the
- * rules are asked, and then there is a job in the queue, or, for a dry run, a description of it.
+ * What a request becomes: names are resolved, the build is chosen, the rules are
+ * asked, and then there is a job in the queue, or, for a dry run, a description of it.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define CLOCK_SLACK_US (60 * WHEN_SECOND) /* between the client's reading of a time and ours */
-#define GRACE_MIN_US   WHEN_SECOND /* no timer is exact: a grace of nothing would miss every time */
-#define GRACE_MAX_US   (INT64_C(3660) * 86400 * WHEN_SECOND)
+#define GRACE_MIN_US WHEN_SECOND /* no timer is exact: a grace of nothing would miss every time */
+#define GRACE_MAX_US (INT64_C(3660) * 86400 * WHEN_SECOND)
 
 /* A request as it is understood, piece by piece. */
 struct asked {
@@ -52,98 +49,6 @@ queue_answer_clear(struct queue_answer *answer)
 	memset(answer, 0, sizeof(*answer));
 }
 
-/* ---- when ---- */
-
-static int
-bad_parameter(struct err *err, const char *name, int r)
-{
-	err_field(err, "parameter", json_string(name));
-	return r;
-}
-
-/* Is AT what TEXT means, now or when the client read it? */
-static int
-check_text(const struct queue_when *when, const char *zone, int64_t now_us, struct when *ret,
-	   struct err *err)
-{
-	_cleanup_err_ struct err ignored = ERR_INIT;
-	struct when before;
-	bool now_good, before_good;
-	/* "+1d" counts from a moment, which was the client's. */
-	int64_t slack_us = when->text[0] == '+' ? CLOCK_SLACK_US : 0;
-
-	now_good = when_parse(when->text, now_us, zone, ret, &ignored) == 0;
-	if (now_good && llabs(ret->at_us - when->at_us) <= slack_us)
-		return 0;
-	before_good = when_parse(when->text, now_us - CLOCK_SLACK_US, zone, &before, NULL) == 0;
-	if (before_good && before.at_us == when->at_us) {
-		*ret = before;
-		return 0;
-	}
-	if (!now_good)
-		return bad_parameter(err, "text",
-				     err_set(err, ERR_INVALID_PARAMETER,
-					     "the time \"%s\" is not understood: %s", when->text,
-					     ignored.text));
-	return bad_parameter(err, "at",
-			     err_set(err, ERR_INVALID_PARAMETER,
-				     "\"%s\" is %s here, but the request says %s: compare the "
-				     "clocks and zones of client and server",
-				     when->text, when_local(ret->at_us, ret->zone).s,
-				     when_local(when->at_us, ret->zone).s));
-}
-
-static int
-set_at(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
-{
-	const char *zone = when->zone ? when->zone : "UTC";
-	struct when read = {.at_us = when->at_us};
-	int64_t slack = when->text ? CLOCK_SLACK_US : WHEN_SECOND;
-	int r;
-
-	if (!when_zone_valid(zone))
-		return bad_parameter(
-		    err, "zone",
-		    err_set(err, ERR_INVALID_PARAMETER,
-			    "there is no zone %s: take UTC or a name such as Europe/Berlin", zone));
-	(void)snprintf(read.zone, sizeof(read.zone), "%s", zone);
-	if (when->text && !names_text(when->text, WHEN_TEXT_MAX, false))
-		return bad_parameter(err, "text",
-				     err_set(err, ERR_INVALID_PARAMETER,
-					     "the text of the time is too long or no text"));
-	r = when->text ? check_text(when, zone, now_us, &read, err) : 0;
-	if (r < 0)
-		return r;
-	if (when->at_us <= now_us - slack) {
-		r = err_set(err, ERR_BAD_TIME, "%s is in the past (%s): take a later time or --now",
-			    when_local(when->at_us, read.zone).s,
-			    when_distance(when->at_us, now_us).s);
-		err_field(err, "text", when->text ? json_string(when->text) : json_null());
-		return r;
-	}
-	job->due_us = when->at_us;
-	job->wall_s = read.wall_s;
-	job->due_text = xstrdup(when->text);
-	(void)snprintf(job->zone, sizeof(job->zone), "%s", read.zone);
-	if ((when->relative || read.relative) && when->boot) {
-		(void)snprintf(job->boot, sizeof(job->boot), "%s", when->boot);
-		job->boot_due_us = when->boot_now_us + (when->at_us - now_us);
-	}
-	return 0;
-}
-
-int
-queue_set_when(struct job *job, const struct queue_when *when, int64_t now_us, struct err *err)
-{
-	free(job->due_text);
-	job->due_text = NULL;
-	job->zone[0] = job->boot[0] = '\0';
-	job->boot_due_us = job->wall_s = 0;
-	job->timed = !when->now;
-	job->due_us = now_us;
-	return when->now ? 0 : set_at(job, when, now_us, err);
-}
-
 /* ---- which build ---- */
 
 static int
@@ -160,7 +65,8 @@ refused_release(struct asked *asked, enum err_rule rule, const char *format, str
 	return r;
 }
 
-/* A release without a number: CONTRACT section 3. */
+/* A release without a number: its newest build that nobody rejected, or for a redeploy the newest
+ * that succeeded on the stage. */
 static int
 newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
 {
@@ -180,7 +86,8 @@ newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
 	if (asked->request->redeploy)
 		return refused_release(asked, ERR_RULE_NEVER_SUCCEEDED,
 				       "has never succeeded on this stage: use bmctl deploy", err);
-	return refused_release(asked, ERR_RULE_REJECTED, "has only rejected builds: add a new one", err);
+	return refused_release(asked, ERR_RULE_REJECTED, "has only rejected builds: add a new one",
+			       err);
 }
 
 static int
@@ -211,10 +118,10 @@ resolve(struct asked *asked, struct err *err)
 	int r;
 
 	if (request->reason && !names_text(request->reason, NAMES_TEXT_MAX, true))
-		return bad_parameter(err, "reason",
-				     err_set(err, ERR_INVALID_PARAMETER,
-					     "the reason is longer than %d bytes or no text",
-					     NAMES_TEXT_MAX));
+		return queue_bad_parameter(err, "reason",
+					   err_set(err, ERR_INVALID_PARAMETER,
+						   "the reason is longer than %d bytes or no text",
+						   NAMES_TEXT_MAX));
 	r = queue_find_stage(queue, request->application, request->stage, &asked->application,
 			     &asked->stage, err);
 	if (r < 0)
@@ -223,8 +130,8 @@ resolve(struct asked *asked, struct err *err)
 	(void)snprintf(asked->job.application, sizeof(asked->job.application), "%s",
 		       asked->application->name);
 	(void)snprintf(asked->job.stage, sizeof(asked->job.stage), "%s", asked->stage->name);
-	r = queue_history_get(queue, asked->application->name, asked->stage->name,
-			      &asked->history, err);
+	r = queue_history_get(queue, asked->application->name, asked->stage->name, &asked->history,
+			      err);
 	if (r == 0)
 		r = store_stage_get(queue->store, asked->application->name, asked->stage->name,
 				    &asked->at, err);
@@ -235,8 +142,8 @@ resolve(struct asked *asked, struct err *err)
 	if (r == 0 && request->reason && request->reason[0])
 		asked->job.reason = xstrdup(request->reason);
 	if (r == 0 && request->override)
-		r = queue_override(queue, &asked->job, request->override, request->reason, asked->who,
-				   asked->now_us, err);
+		r = queue_override(queue, &asked->job, request->override, request->reason,
+				   asked->who, asked->now_us, err);
 	if (r == 0 && request->has_when)
 		r = queue_set_when(&asked->job, &request->when, asked->now_us, err);
 	else
@@ -383,14 +290,13 @@ check_window(struct asked *asked, struct err *err)
 	again = command(asked, "--reason TEXT");
 	text = queue_window_text(&window, &asked->job, asked->now_us);
 	return stage_fields(asked, err,
-			    err_set(err, ERR_REASON_REQUIRED, "%s; going back passes with a reason: %s", text,
-				    again));
+			    err_set(err, ERR_REASON_REQUIRED,
+				    "%s; going back passes with a reason: %s", text, again));
 }
 
 static int (*const checks[])(struct asked *asked, struct err *err) = {
-    check_horizon, check_rejected,  check_signature, check_succeeded, check_plan,
-    check_whole,   check_variables, check_lock,	     check_reason,    check_window,
-    check_confirmed,
+    check_horizon,   check_rejected, check_signature, check_succeeded, check_plan,	check_whole,
+    check_variables, check_lock,     check_reason,    check_window,    check_confirmed,
 };
 
 /* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */
@@ -412,40 +318,6 @@ check(struct asked *asked, json_t *problems, struct err *err)
 }
 
 /* ---- the answer ---- */
-
-static int
-add_undone(int64_t job, const struct build_ref *build, const char *step, void *arg)
-{
-	return json_array_append_new(
-	    arg, json_pack("{s:s, s:s, s:I, s:I}", "step", step, "release", build->release, "build",
-			   (json_int_t)build->number, "job", (json_int_t)job));
-}
-
-int
-queue_not_undone(struct queue *queue, const struct history *history, const struct build_ref *build,
-		 json_t **ret, struct err *err)
-{
-	_cleanup_json_ json_t *undone = json_array();
-	char digest[65];
-	int64_t job, since = 0;
-	int r = 0;
-
-	/* What stands in the stack counts from its success: a run of it that failed since, on the
-	   way back to it, has undone nothing. */
-	for (size_t i = 0; i < history->n; i++)
-		if (names_build_equal(&history->stack[i].build, build))
-			since = history->stack[i].since_us;
-	if (since == 0)
-		r = store_last_run(queue->store, history->application, history->stage, build, &job,
-				   digest, &since, err);
-	if (r >= 0 && since > 0)
-		r = store_irreversible_each(queue->store, history->application, history->stage,
-					    since, QUEUE_UNDONE_MAX, add_undone, undone, err);
-	if (r < 0)
-		return r;
-	*ret = TAKE(undone);
-	return 0;
-}
 
 static json_t *
 warnings(const struct asked *asked)
@@ -469,10 +341,10 @@ warnings(const struct asked *asked)
 		    asked->queue->conf, asked->application, asked->stage, CONF_APPROVERS));
 
 		(void)json_array_append_new(
-		    array, json_sprintf("%s never succeeded on %s: it will be held until one of %s "
-					"lets it go",
-					names_build_text(&asked->build.build).s, asked->stage->name,
-					who));
+		    array,
+		    json_sprintf("%s never succeeded on %s: it will be held until one of %s "
+				 "lets it go",
+				 names_build_text(&asked->build.build).s, asked->stage->name, who));
 	}
 	if (queue_waits_for_clock(asked->queue, &asked->job)) {
 		_cleanup_free_ char *text = queue_doubt_text(asked->queue, asked->now_us);
@@ -508,82 +380,6 @@ fill_job(struct asked *asked, const json_t *window)
 		    job->redeploy || job->timed || !json_is_null(window) ? JOB_HOLD : JOB_RUN;
 }
 
-/* Those that stand before (its time, BEFORE_ID). */
-static int
-ahead_of(struct queue *queue, const struct job *job, int64_t before_id,
-	 const struct history *history, json_t **ret_ahead, struct err *err)
-{
-	_cleanup_json_ json_t *near = NULL, *ahead = json_array();
-	size_t i;
-	json_t *id;
-	int r = store_job_ahead(queue->store, job->application, job->stage, job->due_us, before_id,
-				QUEUE_AHEAD_MAX, &near, err);
-
-	if (r < 0)
-		return r;
-	if (history->busy)
-		(void)json_array_append_new(ahead, json_integer(history->running.job));
-	json_array_foreach (near, i, id)
-		if (json_integer_value(id) != job->id &&
-		    !(history->busy && json_integer_value(id) == history->running.job))
-			(void)json_array_append(ahead, id);
-	*ret_ahead = TAKE(ahead);
-	return 0;
-}
-
-int
-queue_ahead(struct queue *queue, const struct job *job, const struct history *history,
-	    json_t **ret_ahead, struct err *err)
-{
-	return ahead_of(queue, job, job->id, history, ret_ahead, err);
-}
-
-/* No list grows without end. OPEN is never less than there are: what ended since it was counted shows when it matters. */
-static int
-check_room(struct queue *queue, struct err *err)
-{
-	int64_t counts[JOB_STATE_MAX_];
-	int r;
-
-	if (queue->open >= queue->conf->max_waiting) {
-		r = store_job_count(queue->store, counts, err);
-		if (r < 0)
-			return r;
-		queue->open = 0;
-		for (unsigned i = 0; i < JOB_STATE_MAX_; i++)
-			queue->open += counts[i];
-	}
-	if (queue->open++ >= queue->conf->max_waiting)
-		return err_set(err, ERR_TOO_MANY,
-			       "%d jobs wait already (max-waiting): cancel some first",
-			       queue->conf->max_waiting);
-	return 0;
-}
-
-int
-queue_add(struct queue *queue, struct job *job, const struct history *history, int64_t now_us,
-	  struct err *err)
-{
-	const struct history_entry *live = history_live(history);
-	/* Schedules are counted themselves, and of a failed run there is one way back. */
-	int r = job->schedule > 0 || job->automatic ? 0 : check_room(queue, err);
-
-	if (r < 0)
-		return r;
-	job->id = ++queue->highest;
-	job->created_us = now_us;
-	job->asked_us = queue_asked_us(history, now_us);
-	job->answers_uid = job->uid;
-	job->grace_from_us = job->due_us;
-	job->expected = live ? live->build : (struct build_ref){0};
-	/* An occurrence that has passed is looked at as one that is due. */
-	job->state = job->due_us > now_us || job->schedule > 0 ? JOB_SCHEDULED : JOB_QUEUED;
-	r = ahead_of(queue, job, INT64_MAX, history, &job->ahead, err); /* it is the newest */
-	if (r == 0)
-		r = queue_zone_note(queue, job, err);
-	return r < 0 ? r : store_job_add(queue->store, job, err);
-}
-
 /* What a dry run's job would look like; it has no id. */
 static int
 preview(struct asked *asked, json_t *problems, struct queue_answer *answer, struct err *err)
@@ -609,7 +405,8 @@ preview(struct asked *asked, json_t *problems, struct queue_answer *answer, stru
 	return queue_ahead(asked->queue, &asked->job, &asked->history, &answer->ahead, err);
 }
 
-/* What an approver asks for he has let go; anybody else's first deployment is held from the start. */
+/* What an approver asks for he has let go; anybody else's first deployment is held from the start.
+ */
 static int
 add(struct asked *asked, struct err *err)
 {

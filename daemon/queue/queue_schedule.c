@@ -355,13 +355,6 @@ struct adding {
 };
 
 static int
-bad_parameter(struct err *err, const char *name, int r)
-{
-	err_field(err, "parameter", json_string(name));
-	return r;
-}
-
-static int
 check_calendar(struct adding *adding, struct err *err)
 {
 	const struct queue_recurring *asked = adding->asked;
@@ -370,7 +363,7 @@ check_calendar(struct adding *adding, struct err *err)
 	int r;
 
 	if (strlen(asked->calendar) >= CALENDAR_TEXT_MAX)
-		return bad_parameter(err, "calendar",
+		return queue_bad_parameter(err, "calendar",
 				     err_set(err, ERR_INVALID_PARAMETER,
 					     "a recurring time has fewer than %d bytes",
 					     CALENDAR_TEXT_MAX));
@@ -378,7 +371,7 @@ check_calendar(struct adding *adding, struct err *err)
 	if (r < 0)
 		return r;
 	if (!when_zone_valid(zone))
-		return bad_parameter(err, "zone",
+		return queue_bad_parameter(err, "zone",
 				     err_set(err, ERR_INVALID_PARAMETER,
 					     "there is no zone %.80s: take UTC or a name such as "
 					     "Europe/Berlin",

@@ -205,8 +205,7 @@ unknown_freeze(const struct conf_stage *stage, const char *name, struct err *err
 			name, first ? ": one is called \"" : ": none is configured",
 			first ? first : "", first ? "\"" : "");
 
-	err_field(err, "parameter", json_string("override"));
-	return r;
+	return queue_bad_parameter(err, "override", r);
 }
 
 static int
@@ -215,15 +214,12 @@ check_override(const struct conf_stage *stage, const json_t *override, struct er
 	_cleanup_json_ json_t *known = freeze_names(stage->windows);
 	size_t i, k;
 	json_t *name, *one;
-	int r;
 
 	if (json_is_true(json_object_get(override, "windows")) &&
-	    (!stage->windows || stage->windows->nwindows == 0)) {
-		r = err_set(err, ERR_INVALID_PARAMETER, "%s has no windows to override",
-			    stage->name);
-		err_field(err, "parameter", json_string("override"));
-		return r;
-	}
+	    (!stage->windows || stage->windows->nwindows == 0))
+		return queue_bad_parameter(err, "override",
+					   err_set(err, ERR_INVALID_PARAMETER,
+						   "%s has no windows to override", stage->name));
 	json_array_foreach (json_object_get(override, "freezes"), i, name) {
 		bool found = false;
 

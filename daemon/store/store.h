@@ -12,6 +12,7 @@
 #ifndef DAEMON_STORE_STORE_H
 #define DAEMON_STORE_STORE_H
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
