@@ -48,6 +48,9 @@ struct wall {
 /* Refuses what stands AT. Returns -EINVAL. */
 int scan_fail(const struct scan *scan, const char *at, const char *format, ...) _printf_(3, 4);
 
+/* A date as it is written, on the side of now that is asked for. */
+const char *scan_example(const struct scan *scan);
+
 bool scan_is_digit(char c);
 void scan_spaces(struct scan *scan);
 size_t scan_digits(const char *s);  /* how many stand there */

@@ -12,6 +12,9 @@
 #include "common/time/zone.h"
 #include "common/scan.h"
 
+#define EXAMPLE_SECOND (2 * 3600)		   /* of a day: the 02:00 that refusals propose */
+#define TYPING_US      (INT64_C(60) * WHEN_SECOND) /* until what is proposed has been typed */
+
 /* ---- wall time → instant */
 
 /* The zone in which a wall time is read and shown. */
@@ -40,8 +43,8 @@ static int
 in_bounds(const struct scan *scan, const char *at, int64_t us)
 {
 	if (us < 0 || us > SCAN_LAST_US)
-		return scan_fail(scan, at, "years go from %d to %d, such as 2030-01-31 02:00",
-				 SCAN_FIRST_YEAR, SCAN_LAST_YEAR);
+		return scan_fail(scan, at, "years go from %d to %d, such as %s", SCAN_FIRST_YEAR,
+				 SCAN_LAST_YEAR, scan_example(scan));
 	return 0;
 }
 
@@ -267,6 +270,39 @@ parse_epoch(struct scan *scan, struct when *ret)
 	return 0;
 }
 
+/* Can a time of the day of WALL, SECOND into it, be asked for once it has been typed? */
+static bool
+can_be(const struct scan *scan, const char *start, const struct wall *wall, int64_t second)
+{
+	struct scan quiet = *scan;
+	struct wall timed = *wall;
+	struct when ignored;
+
+	quiet.err = NULL;
+	if (!scan->past)
+		quiet.now_us += TYPING_US;
+	timed.second = second;
+	return resolve(&quiet, start, &timed, &ignored) == 0;
+}
+
+/* WHAT is wrong with the day of N bytes at DAY, and a time to write instead: one of that day, if it
+ * can be asked for. */
+static int
+refuse_day(const struct scan *scan, const char *at, const char *day, size_t n,
+	   const struct wall *wall, const char *what)
+{
+	if (can_be(scan, day, wall, EXAMPLE_SECOND))
+		return scan_fail(scan, at, "%s, such as %.*s 02:00", what, (int)n, day);
+	if (scan->past)
+		return scan_fail(
+		    scan, at,
+		    "that day is still ahead; write a time that has passed, such as 2h ago");
+	if (can_be(scan, day, wall, ZONE_DAY - 1))
+		return scan_fail(scan, at, "%s, such as tomorrow 02:00", what);
+	return scan_fail(scan, at,
+			 "that day has passed; write a time that is ahead, such as tomorrow 02:00");
+}
+
 /* A day was read: its time, which only a --since may leave out. */
 static int
 parse_after_day(struct scan *scan, const char *start, struct wall *wall, struct when *ret)
@@ -281,16 +317,31 @@ parse_after_day(struct scan *scan, const char *start, struct wall *wall, struct 
 	if (!*scan->p && !joined) {
 		if (scan->past)
 			return resolve(scan, start, wall, ret);
-		return scan_fail(scan, end, "a day needs a time, such as %.*s 02:00",
-				 (int)(end - start), start);
+		return refuse_day(scan, end, start, (size_t)(end - start), wall,
+				  "a day needs a time");
 	}
 	if (!joined && scan->p == end)
-		return scan_fail(scan, end,
-				 "a day and its time are parted by a space, such as %.*s 02:00",
-				 (int)(end - start), start);
+		return refuse_day(scan, end, start, (size_t)(end - start), wall,
+				  "a day and its time are parted by a space");
 	if (scan_time(scan, wall) < 0 || scan_suffix(scan, wall) < 0)
 		return -EINVAL;
 	return resolve(scan, start, wall, ret);
+}
+
+/* A day behind a time of the day is refused; 0: there is none. */
+static int
+refuse_time_first(const struct scan *scan)
+{
+	struct scan ahead = *scan;
+	struct wall day = {0};
+	bool date = scan_fixed(scan->p, 4) >= 0 && scan->p[4] == '-';
+
+	if (date && scan_date(&ahead, &day) < 0)
+		return -EINVAL;
+	if (!date && !scan_day_word(&ahead, &day))
+		return 0;
+	return refuse_day(scan, scan->p, scan->p, (size_t)(ahead.p - scan->p), &day,
+			  "the day stands before the time");
 }
 
 static int
@@ -304,12 +355,23 @@ parse_time(struct scan *scan, struct when *ret)
 	if (r < 0)
 		return r;
 	scan_spaces(scan);
-	if (scan_fixed(scan->p, 4) >= 0 && scan->p[4] == '-')
-		return scan_fail(scan, scan->p,
-				 "the day stands before the time, such as %.*s 02:00",
-				 (int)strspn(scan->p, "0123456789-"), scan->p);
-	r = scan_suffix(scan, &wall);
+	r = refuse_time_first(scan);
+	if (r == 0)
+		r = scan_suffix(scan, &wall);
 	return r < 0 ? r : resolve(scan, start, &wall, ret);
+}
+
+/* Digits that others write so: 28.11.2026 and 2026/11/28, 02.00. */
+static int
+refuse_parted(const struct scan *scan, const char *start, size_t n)
+{
+	size_t m = scan_digits(start + n + 1);
+
+	if (start[n] == '/' || start[n + 1 + m] == '.')
+		return scan_fail(scan, start,
+				 "a date is year-month-day in digits, such as %s",
+				 scan_example(scan));
+	return scan_fail(scan, start + n, "hours and minutes are parted by a colon, such as 02:00");
 }
 
 /* A date, a time, or digits that are neither. */
@@ -325,6 +387,9 @@ parse_digits(struct scan *scan, struct when *ret)
 						  : parse_after_day(scan, start, &wall, ret);
 	if (start[n] == ':')
 		return parse_time(scan, ret);
+	if ((start[n] == '.' || start[n] == '/') && scan_digits(start + n + 1) > 0 &&
+	    scan_letters(start + n + 1 + scan_digits(start + n + 1)) == 0)
+		return refuse_parted(scan, start, n);
 	after = start + n + strspn(start + n, " \t");
 	word = scan_letters(after);
 	if (word && scan->past)
@@ -339,6 +404,15 @@ parse_digits(struct scan *scan, struct when *ret)
 	    "a number alone is neither a time nor a span: write one such as 02:00 or +2h");
 }
 
+/* "now + 10 minutes", as at(1) takes it */
+static int
+refuse_now_and(const struct scan *scan)
+{
+	return scan_fail(scan, scan->p,
+			 scan->past ? "a span that counts back stands alone, such as 2h ago"
+				    : "a span from now stands alone, such as +2h30min");
+}
+
 static int
 parse_word(struct scan *scan, struct when *ret)
 {
@@ -351,6 +425,9 @@ parse_word(struct scan *scan, struct when *ret)
 		return parse_after_day(scan, start, &wall, ret);
 	if (scan_says(start, n, "now")) {
 		scan->p += n;
+		scan_spaces(scan);
+		if (*scan->p == '+' || *scan->p == '-')
+			return refuse_now_and(scan);
 		if (read_last_zone(scan, when.zone) < 0)
 			return -EINVAL;
 		*ret = when;

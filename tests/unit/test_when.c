@@ -255,6 +255,19 @@ static const struct refusal {
 	{__LINE__, "2026-11-24",             11, "such as 2026-11-24 02:00"},
 	{__LINE__, "tomorrow",               9,  "such as tomorrow 02:00"},
 	{__LINE__, "fri",                    4,  "such as fri 02:00"},
+	{__LINE__, "today",                  6,  "a day needs a time, such as tomorrow 02:00"},
+	{__LINE__, "yesterday",              10, "that day has passed; write a time that is ahead, such as tomorrow 02:00"},
+	{__LINE__, "2026-11-22",             11, "that day has passed; write a time that is ahead, such as tomorrow 02:00"},
+	{__LINE__, "2026-11-23",             11, "a day needs a time, such as tomorrow 02:00"},
+	{__LINE__, "today02:00",             6,  "parted by a space, such as tomorrow 02:00"},
+	{__LINE__, "02:00 2026-11-22",       7,  "that day has passed; write a time that is ahead, such as tomorrow 02:00"},
+	{__LINE__, "02:00 yesterday",        7,  "that day has passed; write a time that is ahead, such as tomorrow 02:00"},
+	{__LINE__, "02:00 2026-02-30",       15, "2026-02 has 28 days"},
+	{__LINE__, "now + 10 minutes",       5,  "a span from now stands alone, such as +2h30min"},
+	{__LINE__, "now +10min",             5,  "a span from now stands alone"},
+	{__LINE__, "28.11.2026 02:00",       1,  "a date is year-month-day in digits"},
+	{__LINE__, "2026/11/28 02:00",       1,  "a date is year-month-day in digits"},
+	{__LINE__, "02.00",                  3,  "parted by a colon, such as 02:00"},
 	{__LINE__, "2026-11-22 02:00",       1,  "that has passed, 1 d ago"},
 	{__LINE__, "today 01:59",            1,  "that has passed"},
 	{__LINE__, "yesterday 02:00",        1,  "that has passed"},
@@ -333,8 +346,8 @@ static const struct refusal {
 	{__LINE__, "1968-12-31 02:00",       1,  "years go from 1970"},
 	{__LINE__, "1969-12-31 02:00",       1,  "that has passed"},
 	{__LINE__, "9999-12-31 02:00",       1,  "years go from 1970"},
-	{__LINE__, "23.11.2026 02:00",       1,  "a number alone"},
-	{__LINE__, "11/23/2026 02:00",       1,  "a number alone"},
+	{__LINE__, "23.11.2026 02:00",       1,  "a date is year-month-day in digits"},
+	{__LINE__, "11/23/2026 02:00",       1,  "a date is year-month-day in digits"},
 	{__LINE__, "@",                      2,  "seconds since 1970"},
 	{__LINE__, "@x",                     2,  "seconds since 1970"},
 	{__LINE__, "@-5",                    2,  "seconds since 1970"},
@@ -448,6 +461,27 @@ START_TEST(every_form)
 }
 END_TEST
 
+/* What is proposed can be typed, a minute later: a time, or a part of one such as its span. A list
+ * of proposals is left out. */
+static void
+check_proposal(const struct refusal *refusal, const char *sentence,
+	       int (*parse)(const char *, int64_t, const char *, struct when *, struct err *))
+{
+	const char *proposal = strstr(sentence, "such as ");
+	struct when when;
+	int64_t us;
+
+	if (proposal == NULL)
+		return;
+	proposal += strlen("such as ");
+	if (strchr(proposal, ',') || strstr(proposal, " or ") || strstr(proposal, " for ") ||
+	    strstr(proposal, " of "))
+		return;
+	ck_assert_msg(parse(proposal, at(NOW) + INT64_C(60000000), BERLIN, &when, NULL) == 0 ||
+			  when_parse_span(proposal, &us, NULL) == 0,
+		      "line %d proposes \"%s\"", refusal->line, proposal);
+}
+
 static void
 check_refusals(const struct refusal *table, size_t n,
 	       int (*parse)(const char *, int64_t, const char *, struct when *, struct err *))
@@ -471,6 +505,7 @@ check_refusals(const struct refusal *table, size_t n,
 		ck_assert_msg(strstr(err.text, "such as") || strstr(err.text, "write "),
 			      "line %d has no example: %s", refusal->line, err.text);
 		ck_assert_msg(!strpbrk(err.text, "\x1b\n"), "line %d: raw", refusal->line);
+		check_proposal(refusal, err.text, parse);
 		ck_assert(parse(refusal->text, at(NOW), BERLIN, &when, NULL) == -EINVAL);
 	}
 }
@@ -595,7 +630,8 @@ END_TEST
 static int walk_offsets[WALK_MINUTES];	 /* of the minutes from WALK_FROM on, as the C library says */
 static int64_t walk_shown[WALK_MINUTES][2]; /* of each wall minute: when the clocks show it; 0: not */
 
-/* What the clocks show, minute by minute, and the other way round. Wall times are counted as if they were UTC. */
+/* What the clocks show, minute by minute, and the other way round. Wall times are counted as if
+ * they were UTC. */
 static void
 walk_clocks(const char *zone, int64_t from_s, int minutes)
 {
@@ -618,7 +654,8 @@ walk_clocks(const char *zone, int64_t from_s, int minutes)
 	tzset();
 }
 
-/* The instant of a wall minute that is never shown: what the clocks that ran before would have made it. */
+/* The instant of a wall minute that is never shown: what the clocks that ran before would have made
+ * it. */
 static int64_t
 walk_skipped(int wall)
 {
@@ -656,11 +693,12 @@ walk_one(const char *zone, int64_t from_s, int wall)
 		ck_abort_msg("%s %s: the second is %s", text.s, zone, when_utc(when.at_us).s);
 }
 
-/* Every minute of the hours around each change from 2024 to 2032; one in so many of the days around them, and of a
- * whole year. */
+/* Every minute of the hours around each change from 2024 to 2032; one in so many of the days around
+ * them, and of a whole year. */
 START_TEST(a_walk_over_the_minutes)
 {
-	const int64_t first = zone_days(2024, 1, 1) * ZONE_DAY, last = zone_days(2033, 1, 1) * ZONE_DAY;
+	const int64_t first = zone_days(2024, 1, 1) * ZONE_DAY,
+		      last = zone_days(2033, 1, 1) * ZONE_DAY;
 	const char *zone = zones[_i];
 	int changes = 0;
 
