@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
@@ -443,6 +444,19 @@ ctl_variables(struct ctl *ctl, json_t **ret_variables, struct err *err)
 	}
 	*ret_variables = TAKE(variables);
 	return 0;
+}
+
+int
+ctl_no_path(struct err *err, const char *path, int number, const char *next)
+{
+	_cleanup_free_ char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
+
+	if (path[0] == '\0')
+		return err_set(err, ERR_USAGE, "an empty word is no path: %s", next);
+	if (number != ENOENT && number != ENOTDIR)
+		return err_errno(err, number, "%s cannot be read", path);
+	return err_set(err, ERR_USAGE, "there is no %s%s%s: %s", path, here != NULL ? " in " : "",
+		       here != NULL ? here : "", next);
 }
 
 int

@@ -86,6 +86,8 @@ int ctl_number(struct ctl *ctl, enum option_id id, int64_t most, int64_t *ret_nu
 	       struct err *err);
 int ctl_span(struct ctl *ctl, enum option_id id, int64_t *ret_us, struct err *err);
 int ctl_variables(struct ctl *ctl, json_t **ret_variables, struct err *err);
+/* PATH, a word of the line, could not be looked at for NUMBER: usage where nothing is there. NEXT says what to write instead. */
+int ctl_no_path(struct err *err, const char *path, int number, const char *next);
 /* Adds `release` and, if TEXT has a number, `build` to PARAMETERS. */
 int ctl_build(json_t *parameters, const char *text, struct err *err);
 int ctl_time(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);

@@ -151,7 +151,9 @@ parse_parts(struct ctl *ctl, struct parts *parts, struct err *err)
 					 "digits and . _ -",
 					 (int)(path - word), word);
 		if (!exists(part.path))
-			return err_set(err, ERR_USAGE, "%s: %s", part.path, strerror(errno));
+			return ctl_no_path(err, part.path, errno,
+					   "a path is a folder, an archive or a file, as PATH or "
+					   "NAME=PATH");
 	}
 	return 0;
 }
@@ -184,7 +186,9 @@ read_signature(const char *path, json_t *parameters, struct err *err)
 	size_t n;
 
 	if (file == NULL)
-		return err_set(err, ERR_USAGE, "%s: %s", path, strerror(errno));
+		return ctl_no_path(err, path, errno,
+				   "--signature takes the file that minisign made, such as "
+				   "shop-1.0.2.minisig");
 	n = fread(text, 1, sizeof(text) - 1, file);
 	text[n] = '\0';
 	if (signature_parse(text, &signature, &why) < 0)

@@ -88,7 +88,8 @@ read_current(struct adoption *adoption, struct err *err)
 	char *slash;
 
 	if (lstat(adoption->current, &st) < 0)
-		return err_set(err, ERR_USAGE, "%s: %s", adoption->current, strerror(errno));
+		return ctl_no_path(err, adoption->current, errno,
+				   "--current names the link to the release that is live");
 	if (!S_ISLNK(st.st_mode))
 		return err_set(
 		    err, ERR_USAGE,

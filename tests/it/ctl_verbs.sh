@@ -87,6 +87,25 @@ expect 2 bmctl build add shop 9 Site="$HOME_DIR/site"
 says "'Site' is no name of an artifact"
 expect 1 bmctl build add shop 9 /dev/null
 is "what is said" 'bmctl: /dev/null is neither a folder nor a plain file' "$(cat "$HOME_DIR/err")"
+# A path that is not there is named with what to write, also where it was looked for.
+cd "$HOME_DIR" || exit 99
+for word in site=nope nope; do
+    expect 2 bmctl build add shop 9 $word
+    is "what is said" "bmctl: there is no nope in $HOME_DIR: a path is a folder, an archive or a file, as PATH or NAME=PATH" "$(cat "$HOME_DIR/err")"
+done
+expect 2 bmctl build add shop 9 "$HOME_DIR/site/index.html/deeper"
+says "there is no $HOME_DIR/site/index.html/deeper: a path is a folder"
+for word in site= ''; do
+    expect 2 bmctl build add shop 9 "$word"
+    says 'an empty word is no path: a path is a folder'
+done
+expect 2 bmctl build add shop 9 site=site --signature nope
+says "there is no nope in $HOME_DIR: --signature takes the file that minisign made"
+expect 2 bmctl build repair shop 1.0.2/3 nope
+says "there is no nope in $HOME_DIR: a path is a folder"
+expect 2 bmctl adopt shop production --current nope
+says "there is no nope in $HOME_DIR: --current names the link"
+cd / || exit 99
 expect 3 bmctl build show shop 9
 OK "build add"
 
