@@ -563,7 +563,7 @@ ctl_json(const struct ctl *ctl, const json_t *object)
 
 	json_dumpf(object, stdout, flags);
 	fputc('\n', stdout);
-	fflush(stdout);
+	table_flush();
 }
 
 void
@@ -588,7 +588,7 @@ ctl_error(const struct ctl *ctl, const struct err *err)
 
 		ctl_json(ctl, object);
 	}
-	fflush(stdout);
+	table_flush();
 	json_array_foreach (problems, i, problem)
 		if (json_is_string(problem) &&
 		    strstr(err->text, json_string_value(problem)) == NULL)

@@ -141,7 +141,7 @@ follow_print(struct ctl *ctl, const json_t *lines)
 		       error && ctl->color ? "\033[31m" : "", safe,
 		       error && ctl->color ? "\033[0m" : "");
 	}
-	fflush(stdout);
+	table_flush();
 }
 
 /* Prints what came, moves the cursor; the job, if the reply has one, goes to *JOB. */
@@ -276,13 +276,13 @@ follow_result(struct ctl *ctl, const json_t *job, FILE *f)
 	_cleanup_free_ char *text = text_result(ctl, job, began ? left_as(ctl, job) : TEXT_CLEAN);
 
 	table_line(f, "%s", text);
-	fflush(f);
+	table_flush();
 }
 
 int
 follow_told(struct ctl *ctl, int64_t job, int r, const json_t *ended, FILE *f)
 {
-	fflush(stdout);
+	table_flush();
 	if (r == -EINTR) {
 		table_line(stderr,
 			   "detached: job %" PRId64 " goes on: bmctl wait %" PRId64

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/standard.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
@@ -72,12 +73,14 @@ main(int argc, char **argv)
 	struct err err = ERR_INIT;
 	int code;
 
+	standard_streams();
 	ctl.argc = argc > 0 ? (size_t)argc - 1 : 0;
 	code = run(&ctl, &err);
 	if (code < 0)
 		code = ctl_error(&ctl, &err);
-	if ((fflush(stdout) != 0 || ferror(stdout)) && code == CTL_DONE) {
-		table_line(stderr, "bmctl: standard output: %s", strerror(errno));
+	table_flush();
+	if (table_lost() != 0 && code == CTL_DONE) {
+		table_line(stderr, "bmctl: standard output: %s", strerror(table_lost()));
 		code = CTL_FAILED;
 	}
 	err_clear(&err);

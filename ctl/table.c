@@ -6,6 +6,7 @@
  */
 #include "ctl/table.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +29,24 @@ struct table {
 /* The one thing that all lines have in common: the machine they are about. NULL: this one. */
 static const char *typed_host;
 static bool (*typed_verb)(const char *word, size_t n);
+
+/* And whether all of them arrived. */
+static int lost;
+
+void
+table_flush(void)
+{
+	errno = 0;
+	/* What a full buffer wrote on its own has failed unheard, and is tried no more. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && lost == 0)
+		lost = errno != 0 ? errno : EIO;
+}
+
+int
+table_lost(void)
+{
+	return lost;
+}
 
 void
 table_program(const char *host, bool (*is_verb)(const char *word, size_t n))

@@ -40,6 +40,10 @@ const char *table_color(const char *state);
 /* One line, escaped, and a newline. */
 void table_line(FILE *f, const char *format, ...) _printf_(2, 3);
 
+/* Standard output, as far as it was printed, is written out. What then is lost is remembered: the first errno; 0: nothing was. */
+void table_flush(void);
+int table_lost(void);
+
 /* From now on commands in lines and cells are shown as they have to be typed for HOST (borrowed): "bmctl cancel 42" as
  * "bmctl -H HOST cancel 42". IS_VERB tells whether the N bytes at WORD are the first word of one. */
 void table_program(const char *host, bool (*is_verb)(const char *word, size_t n));

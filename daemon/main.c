@@ -20,6 +20,7 @@
 #include "common/conf/conf.h"
 #include "common/loop.h"
 #include "common/notify.h"
+#include "common/standard.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/audit.h"
@@ -551,6 +552,7 @@ main(int argc, char **argv)
 	bool check = false;
 	int option;
 
+	standard_streams();
 	loop_init("bmd");
 	while ((option = getopt(argc, argv, "c:nhV")) != -1)
 		switch (option) {

@@ -22,6 +22,7 @@
 #include <time.h>
 
 #include "common/json.h"
+#include "common/standard.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
 #include "import/backup.h"
@@ -185,6 +186,7 @@ main(int argc, char **argv)
 	int64_t rate = 0;
 	int c;
 
+	standard_streams();
 	json_memory();
 	signal(SIGPIPE, SIG_IGN);
 	umask(022);

@@ -16,6 +16,7 @@
 #include "common/errand.h"
 #include "common/json.h"
 #include "common/loop.h"
+#include "common/standard.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"
 #include "runner/deploy.h"
@@ -284,7 +285,7 @@ make_loop(void)
 int
 main(int argc, char **argv)
 {
-	struct run run = {.loop = make_loop()};
+	struct run run = {0};
 	const char *conf_file = SYSCONFDIR "/bmd.conf";
 	_cleanup_err_ struct err err = ERR_INIT;
 	ev_signal term, interrupt;
@@ -292,6 +293,8 @@ main(int argc, char **argv)
 	int64_t job;
 	int option, fd, status;
 
+	standard_streams();
+	run.loop = make_loop();
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
 			return usage();

@@ -79,7 +79,7 @@ print_request(const struct ctl *ctl, const json_t *reply, bool now, bool waits)
 			   json_get_int(job, "id", 0));
 	if (undo != NULL)
 		table_line(stdout, "%s", undo);
-	fflush(stdout);
+	table_flush();
 }
 
 /* How the caller goes on after the request: not at all, until the end, or with the log. */

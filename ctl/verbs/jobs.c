@@ -512,7 +512,7 @@ print_job_now(struct ctl *ctl, int64_t id)
 static int
 give_up(const struct waited *waited, int r)
 {
-	fflush(stdout);
+	table_flush();
 	for (size_t i = 0; i < waited->n; i++) {
 		if (waited->codes[i] >= 0)
 			continue;

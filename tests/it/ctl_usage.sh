@@ -183,6 +183,14 @@ if [ -w /dev/full ]; then
     bmctl --help >/dev/full 2>"$HOME_DIR/err"
     is "exit code with a full disk" 1 $?
 fi
+# A standard output that is closed neither, and what is opened then never takes its place.
+bmctl version >&- 2>"$HOME_DIR/err"
+is "exit code of nobody there" 5 $?
+bmctl at 02:00 >&- 2>"$HOME_DIR/err"
+is "exit code without a standard output" 1 $?
+says 'bmctl: standard output: Bad file descriptor'
+bmctl at nonsense 2>&-
+is "exit code without a standard error" 2 $?
 # A zone of the caller's that is unknown is an error where it matters, also for a time that has passed.
 TZ=CET expect 2 bmctl at 02:00
 says '$TZ is "CET"'
