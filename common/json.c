@@ -145,30 +145,55 @@ json_get_bool(const json_t *object, const char *key)
 	return json_is_true(json_object_get(object, key));
 }
 
-/* How deep brackets nest outside strings: an upper bound for any parser. */
-static bool
-too_deep(const char *text, size_t n)
+/* How deep brackets nest outside strings, and how many brackets and commas there are: upper bounds
+ * for any parser. */
+struct measure {
+	int depth, deepest;
+	size_t values;
+};
+
+static void
+measure_mark(struct measure *m, char c)
 {
+	switch (c) {
+	case '{':
+	case '[':
+		m->values++;
+		if (++m->depth > m->deepest)
+			m->deepest = m->depth;
+		break;
+	case '}':
+	case ']':
+		m->depth--;
+		break;
+	case ',':
+		m->values++;
+		break;
+	}
+}
+
+static struct measure
+measure(const char *text, size_t n)
+{
+	struct measure m = {0};
 	bool quoted = false;
-	int depth = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		char c = text[i];
-		if (quoted) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				quoted = false;
-		} else if (c == '"') {
-			quoted = true;
-		} else if (c == '{' || c == '[') {
-			if (++depth > DEPTH_MAX)
-				return true;
-		} else if (c == '}' || c == ']') {
-			depth--;
-		}
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted)
+			measure_mark(&m, c);
 	}
-	return false;
+	return m;
+}
+
+size_t
+json_values(const char *text, size_t n)
+{
+	return measure(text, n).values;
 }
 
 int
@@ -181,7 +206,7 @@ json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct
 			      "the message has %zu bytes, and the limit is %zu", n, limit);
 		return -E2BIG;
 	}
-	if (too_deep(text, n))
+	if (measure(text, n).deepest > DEPTH_MAX)
 		return err_set(err, ERR_INVALID_PARAMETER,
 			       "the message nests deeper than %d levels", DEPTH_MAX);
 	json_t *object = json_loadb(text, n, JSON_REJECT_DUPLICATES, &where);

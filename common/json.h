@@ -32,6 +32,9 @@ const char *json_get_string(const json_t *object, const char *key); /* NULL if a
 int64_t json_get_int(const json_t *object, const char *key, int64_t otherwise);
 bool json_get_bool(const json_t *object, const char *key);	    /* false if absent */
 
+/* About how many values a text has: never fewer than half of those in it, a member's name not counted. Each takes up to 250 bytes
+   of memory, however short its text is. */
+size_t json_values(const char *text, size_t n);
 /* Parses exactly one object of at most LIMIT bytes, duplicates and NUL refused, nesting at most 32 deep
    (checked before parsing). Returns 0, -EINVAL or -E2BIG. */
 int json_parse(const char *text, size_t n, size_t limit, json_t **ret_object, struct err *err);

@@ -178,8 +178,14 @@ varlink_call_parse(const char *text, size_t n, struct varlink_call *ret_call, st
 {
 	_cleanup_json_ json_t *object = NULL;
 	struct varlink_call call = {0};
-	int r = json_parse(text, n, VARLINK_FRAME_MAX, &object, err);
+	int r;
 
+	/* So many take as many bytes at least. */
+	if (n > VARLINK_VALUES_MAX && json_values(text, n) > VARLINK_VALUES_MAX)
+		return err_set(err, ERR_INVALID_PARAMETER,
+			       "the message has more than %d values: ask for less at once",
+			       VARLINK_VALUES_MAX);
+	r = json_parse(text, n, VARLINK_FRAME_MAX, &object, err);
 	if (r < 0)
 		return r;
 	if ((r = parse_call(&call, object, err)) < 0) {

@@ -13,6 +13,7 @@
 #include "common/err.h"
 
 #define VARLINK_FRAME_MAX (1024 * 1024) /* bytes of a frame, the NUL not counted */
+#define VARLINK_VALUES_MAX 32768 /* values of a call: in memory they take up to eighty times the bytes of their text */
 
 /* The text of io.bmd.Control.varlink and of org.varlink.service, embedded. */
 extern const char varlink_control_text[];

@@ -19,7 +19,7 @@
 #define REST_SECONDS 0.1
 #define ACCEPT_TURN  64
 #define CALM_SECONDS 2.0
-#define CALM_BYTES   (1024 * 1024)
+#define CALM_BYTES   (64 * 1024)
 /* So long frames are handed out before others get their turn: outputs, newcomers, runs. */
 #define TURN_US 5000
 
@@ -167,6 +167,7 @@ on_prepare(struct ev_loop *loop, ev_prepare *w, int revents)
 	(void)revents;
 	serve_ready(control);
 	flush_touched(control);
+	room_make(control);
 	bury_doomed(control);
 	if (control->given > CALM_BYTES && !ev_is_active(&control->calm))
 		ev_timer_again(loop, &control->calm);

@@ -7,7 +7,8 @@
  * uid; a frame of 1 MiB (64 KiB from a peer without a role); 64 calls pipelined and unanswered before reading pauses; 256 frames of
  * a client at a time and 2,048 in all in one turn, which takes 5 ms at the most, 2 ms at a time for one client, the uids in turns;
  * 30 s for a frame to become complete; an output buffer of 4 MiB, beyond which a stream is cut off (its reader resumes by cursor),
- * and of 256 KiB, beyond which no further call is taken; 60 s without taking a byte of it.
+ * and of 256 KiB (a share of 4 MiB where there are many clients), beyond which no further call is taken; 60 s without taking a byte
+ * of it; 16 MiB of all clients' bytes in and out: beyond it those go that have most (see control_room.c).
  * EMFILE: a reserve descriptor refuses the newcomer, and the listener rests 100 ms.
  */
 #ifndef DAEMON_CONTROL_CONTROL_H

@@ -54,6 +54,7 @@ put_out(struct client *c, struct held *held)
 		return;
 	}
 	buffer_add(&c->out, held->frame, held->n);
+	client_weigh(c);
 	free_held(held);
 }
 
@@ -130,6 +131,7 @@ await_turn(struct client *c, struct held *held)
 
 	c->awaited++;
 	c->held_bytes += held->n;
+	client_weigh(c);
 	c->control->in_control = true;
 	turn_after(c->control->turn, on_turn, held);
 	c->control->in_control = before;
@@ -320,17 +322,24 @@ hand_out(struct client *c, const char *text, size_t n, uint64_t place)
 	varlink_call_clear(&what);
 }
 
+void
+call_refuse_rest(struct client *c, const struct err *why)
+{
+	refuse_frame(c, why);
+	c->closing = true;
+	c->frames = 0;
+	varlink_input_clear(&c->in);
+	client_look(c);
+}
+
 static void
-refuse_rest(struct client *c, size_t limit)
+refuse_too_long(struct client *c, size_t limit)
 {
 	_cleanup_err_ struct err err = ERR_INIT;
 
 	(void)err_set(&err, ERR_INVALID_PARAMETER, "a message may have %zu bytes at the most",
 		      limit);
-	refuse_frame(c, &err);
-	c->closing = true;
-	c->frames = 0;
-	varlink_input_clear(&c->in);
+	call_refuse_rest(c, &err);
 }
 
 /* What a failed turn has left: calls that are asked again, and the replies behind them. Returns how
@@ -367,7 +376,7 @@ call_serve(struct client *c, size_t budget)
 	c->serving = true;
 	served = serve_again(c, budget);
 	if (c->too_long)
-		refuse_rest(c, c->too_long);
+		refuse_too_long(c, c->too_long);
 	while (served < budget && client_takes_calls(c) &&
 	       (r = varlink_input_frame(&c->in, &text, &n)) == 1) {
 		c->frames--;
@@ -377,7 +386,7 @@ call_serve(struct client *c, size_t budget)
 			break;
 	}
 	if (r < 0)
-		refuse_rest(c, VARLINK_FRAME_MAX);
+		refuse_too_long(c, VARLINK_FRAME_MAX);
 	c->serving = false;
 	if ((client_takes_calls(c) && c->frames) || client_asks_again(c))
 		client_list(c, READY);

@@ -19,10 +19,14 @@
 #include "daemon/control/control_private.h"
 #include "daemon/log.h"
 
-#define PIPELINED  64 /* frames that wait before reading pauses */
-#define READ_TURN  (256 * 1024)
+#define PIPELINED  64		/* frames that wait before reading pauses */
+#define READ_TURN  (256 * 1024) /* with frames in it no more is read */
 #define OUTPUT_MAX (4 * 1024 * 1024)
 #define OUTPUT_LOW (256 * 1024) /* below this a stream may send, and the next call is taken */
+/* Where there are many clients each has a share of these instead. Buffers double: at worst both are
+ * twice as large, and CONTROL_MEMORY is not reached by them. */
+#define READ_ALL   (2 * 1024 * 1024)
+#define OUTPUT_ALL (4 * 1024 * 1024)
 /* Of a peer without a role: all that it can get is a refusal. */
 #define NOBODY_FRAME_MAX (64 * 1024)
 #define FRAME_SECONDS	 30.0
@@ -211,6 +215,25 @@ unlink_client(struct client **head, struct client *c)
 		c->next->previous = c->previous;
 }
 
+/* ---- its memory ---- */
+
+void
+client_weigh(struct client *c)
+{
+	size_t bytes = c->in.room + c->out.room + c->held_bytes;
+
+	c->control->memory += bytes - c->memory;
+	c->memory = bytes;
+}
+
+static void
+forget_bytes(struct client *c)
+{
+	varlink_input_clear(&c->in);
+	buffer_clear(&c->out);
+	client_weigh(c);
+}
+
 /* ---- the end of a client ---- */
 
 void
@@ -250,10 +273,11 @@ client_abandon_upgrade(struct client *c)
 static void
 free_client(struct client *c)
 {
+	c->control->given += sizeof(*c);
 	line_leave(c);
 	peer_clear(&c->peer);
-	varlink_input_clear(&c->in);
-	buffer_clear(&c->out);
+	forget_bytes(c);
+	c->control->memory -= c->memory; /* held_bytes of a turn that never ended */
 	while (c->again) {
 		struct held *held = c->again;
 
@@ -305,8 +329,7 @@ detach(struct client *c)
 	c->line->clients--;
 	unlink_client(&c->control->clients, c);
 	link_client(&c->control->lingering, c);
-	varlink_input_clear(&c->in);
-	buffer_clear(&c->out);
+	forget_bytes(c);
 	return fd;
 }
 
@@ -341,10 +364,19 @@ unsent(const struct client *c)
 	return buffer_size(&c->out) + c->held_bytes;
 }
 
+/* Of ALL, and no more than ONE. */
+static size_t
+share_of(const struct client *c, size_t all, size_t one)
+{
+	size_t share = all / (c->control->nclients + 1);
+
+	return share < one ? share : one;
+}
+
 bool
 client_has_room(const struct client *c)
 {
-	return unsent(c) < OUTPUT_LOW;
+	return unsent(c) < share_of(c, OUTPUT_ALL, OUTPUT_LOW);
 }
 
 bool
@@ -458,12 +490,16 @@ wait_writable(struct client *c, bool moved)
 	ev_timer_again(c->control->loop, &c->stall);
 }
 
-static void
-cut_off(struct client *c, const char *why)
+void
+client_cut_off(struct client *c, const char *why)
 {
 	peer_name(&c->peer);
-	log_warning("cut off a reader (%s, process %lld) that %s", c->peer.name,
+	log_warning("cut off a client (%s, process %lld) that %s", c->peer.name,
 		    (long long)c->peer.pid, why);
+	c->frames = 0;
+	c->hung_up = c->eof = true;
+	stop_watchers(c);
+	forget_bytes(c);
 	client_doom(c);
 }
 
@@ -494,7 +530,7 @@ write_out(struct client *c)
 	if (buffer_size(&c->out) == 0)
 		flushed(c);
 	else if (buffer_size(&c->out) > OUTPUT_MAX)
-		cut_off(c, "is 4 MiB behind");
+		client_cut_off(c, "is 4 MiB behind with its reading");
 	else
 		wait_writable(c, moved);
 }
@@ -565,8 +601,10 @@ client_look(struct client *c)
 	}
 	if (n == 0)
 		varlink_input_clear(&c->in);
+	client_weigh(c);
 	bool reading = !c->eof && !c->closing && !c->taken && c->control->listen &&
-		       c->frames < PIPELINED && !(c->frames > 0 && n > READ_TURN);
+		       c->frames < PIPELINED &&
+		       !(c->frames > 0 && n > share_of(c, READ_ALL, READ_TURN));
 	if (!reading || n == 0 || c->frames || c->call.open)
 		ev_timer_stop(c->control->loop, &c->frame);
 	else if (!ev_is_active(&c->frame))
@@ -625,14 +663,23 @@ on_readable(struct ev_loop *loop, ev_io *w, int revents)
 	size_t total = 0;
 
 	(void)loop, (void)revents;
-	while (total < READ_TURN && c->frames < CONTROL_TURN_CLIENT && read_some(c, &total))
+	/* What is too much goes first, in this pass of the loop; then the socket is still readable.
+	 */
+	if (c->control->memory > CONTROL_MEMORY)
+		return;
+	while (total < share_of(c, READ_ALL, READ_TURN) && c->frames < CONTROL_TURN_CLIENT &&
+	       read_some(c, &total))
 		continue;
+	client_weigh(c);
 	if (c->hung_up)
 		return;
 	if (!c->frames && !c->call.open && c->peer.role == CONTROL_NOBODY &&
 	    varlink_input_rest(&c->in, &rest) > NOBODY_FRAME_MAX)
 		c->too_long = NOBODY_FRAME_MAX;
 	client_list(c, READY);
+	/* Its turn may be some passes away. */
+	if (c->frames)
+		client_look(c);
 }
 
 static void
@@ -659,7 +706,7 @@ on_stall(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop, (void)revents;
 	c->untaken = untaken(c);
 	if (c->untaken >= before)
-		cut_off(c, "took nothing for a minute");
+		client_cut_off(c, "took nothing for a minute");
 }
 
 void

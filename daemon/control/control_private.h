@@ -3,6 +3,7 @@
  * What the files of control share. Each calls those behind it and none before it:
  *
  *	control.c	 the socket: newcomers, and in which order a turn of the loop serves its clients
+ *	control_room.c	 the bound of what all clients together keep in memory: who goes when it is reached
  *	control_call.c	 calls: frames handed out, replies held until the turn is over
  *	control_client.c connections: bytes in and out, their deadlines, and their end
  */
@@ -16,6 +17,7 @@
 
 #define CONTROL_TURN_CLIENT 256		 /* frames of one client that are handed out in one go, */
 #define CONTROL_SLICE_US    2000	 /* but no further one after so long */
+#define CONTROL_MEMORY	    (16 * 1024 * 1024) /* of all clients' bytes in and out together */
 #define CONTROL_BUFFER_KEEP (16 * 1024)	 /* an empty buffer that is larger gives its memory back */
 
 /* A client stands in several lists of the control at once, in each at most once: it has frames to hand out, output to
@@ -58,6 +60,7 @@ struct client_list {
 struct line {
 	int64_t uid;
 	size_t clients; /* that have it; connected ones */
+	size_t memory;	/* theirs, while it is asked who has most */
 	size_t held;	/* by them, and by those that linger */
 	struct client_list ready;
 	struct line *next;	 /* all lines */
@@ -80,6 +83,7 @@ struct client {
 	size_t frames;	 /* complete ones in the input */
 	size_t too_long; /* the frame that is coming in is over this limit */
 	struct buffer out;
+	size_t memory; /* of these two and of what is held, when it was weighed last */
 	size_t awaited, held_bytes; /* calls of the turn that are to come, and what they bring */
 	struct held *again; /* by place; no new frame is handed out before they are done */
 	uint64_t calls, failed; /* serials: so far; the last one that has failed with its turn */
@@ -102,7 +106,8 @@ struct control {
 	ev_prepare prepare;
 	ev_timer again; /* due at once: lists are not empty, so do not sleep */
 	ev_timer calm;	/* after large answers: memory that is free goes back to the system */
-	size_t given;	/* bytes of answers since then */
+	size_t given;	/* bytes of answers, and of clients that went, since then */
+	size_t memory;	/* of all clients */
 	int hang_ups;	/* epoll of those that are not read from, for their hang-up */
 	ev_io hang_up;
 	bool exhausted;	 /* no descriptors, and the log says so already */
@@ -133,6 +138,10 @@ void client_new(struct control *control, int fd, const struct control_peer *peer
 void client_doom(struct client *c);
 void client_bury(struct client *c);
 void client_free_lingering(struct control *control);
+/* At once, and the log tells it: nothing that came or waits to leave is kept. */
+void client_cut_off(struct client *c, const char *why);
+/* Tells the control how much memory this client has now. */
+void client_weigh(struct client *c);
 void client_end_call(struct client *c);
 /* Tells the handler, if it asked to be told, that nobody listens to its call any more. */
 void client_abandon_call(struct client *c);
@@ -153,5 +162,11 @@ void control_wake(struct control *control);
 
 /* control_call.c. Hands out what this client may have in one go; returns how many frames that were. */
 size_t call_serve(struct client *c, size_t budget);
+/* WHY is the last answer, and what has come in beyond it is forgotten. Not while a call is in hand. */
+void call_refuse_rest(struct client *c, const struct err *why);
+
+/* control_room.c. Lets clients go until the others have no more than CONTROL_MEMORY: first of the uid that has most who has
+   most of it. Who only sends is told so. */
+void room_make(struct control *control);
 
 #endif

@@ -26,14 +26,14 @@
 
 #include "tests/campaign/ledger.h"
 
-#define STORM	  10000 /* connections a second */
+#define STORM	    10000 /* connections a second */
 #define STRANGERS   64000 /* uids without a name */
 #define MANY	    10000
-#define CLIENTS_MAX 512	  /* CONTROL_CLIENTS */
-#define CLIENTS_UID 128	  /* CONTROL_CLIENTS_UID */
-#define ROOT_PLACES 16	  /* CONTROL_RESERVE */
-#define CACHE_KIB   4000  /* PRAGMA cache_size */
-#define SERVED_MS   5000  /* how fast is what pulse measures */
+#define CLIENTS_MAX 512	 /* CONTROL_CLIENTS */
+#define CLIENTS_UID 128	 /* CONTROL_CLIENTS_UID */
+#define ROOT_PLACES 16	 /* CONTROL_RESERVE */
+#define CACHE_KIB   4000 /* PRAGMA cache_size */
+#define SERVED_MS   5000 /* how fast is what pulse measures */
 
 static struct {
 	struct sockaddr_un to;
@@ -308,6 +308,61 @@ attack_deaf(void)
 		close(fds[i]);
 }
 
+/* All but the last byte of the longest message. */
+static void
+send_most(int fd)
+{
+	static char text[(1 << 20) - 1];
+
+	memset(text, ' ', sizeof(text));
+	text[0] = '{';
+	(void)say(fd, text, sizeof(text));
+}
+
+/* Of each of three uids about as many connections as one may have. */
+static void
+attack_hoard(void)
+{
+	const uid_t uids[] = {guest.operator, guest.viewer, STRANGERS};
+	int fds[360], n = guest.root ? 360 : 120;
+
+	for (int i = 0; i < n; i++) {
+		fds[i] = come(uids[i % 3]);
+		send_most(fds[i]);
+		if (i % 100 == 99)
+			served(guest.operator, "beside those that hoard");
+	}
+	usleep(200000);
+	served(guest.viewer, "beside those that hoard");
+	for (int i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+/* Messages that are as large in memory as they can be: many small values. */
+static void
+attack_swollen(void)
+{
+	static const char *const pieces[] = {"[],", "{},", "0,", "\"\",", "[0],", "{\"\":0},"};
+	static const char head[] =
+	    "{\"method\":\"io.bmd.Control.GetStatus\",\"parameters\":{\"a\":[";
+	static char text[1 << 20];
+
+	for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		size_t n = sizeof(head) - 1, one = strlen(pieces[i]);
+		int fd = come(guest.viewer);
+
+		memcpy(text, head, n);
+		for (; n + one + 8 < sizeof(text); n += one)
+			memcpy(text + n, pieces[i], one);
+		n += (size_t)snprintf(text + n, 8, "0]}}");
+		(void)say(fd, text, n + 1);
+		if (!hear(fd))
+			violation("a frame full of '%s' has no answer", pieces[i]);
+		close(fd);
+	}
+	served(guest.operator, "after frames of many values");
+}
+
 static void
 attack_mute(void)
 {
@@ -388,7 +443,8 @@ attack_storm(void)
 	printf("storm: %lld connections a second%s\n", (long long)n * 1000000 / us,
 	       n == 2 * 255 * 200 ? " or more" : "");
 	if ((int64_t)n * 1000000 / us < STORM)
-		printf("skipped: a storm of %d connections a second: this machine makes fewer\n", STORM);
+		printf("skipped: a storm of %d connections a second: this machine makes fewer\n",
+		       STORM);
 }
 
 /* Dies in the middle: of its frame, of its answer, of a stream. */
@@ -542,6 +598,7 @@ main(int argc, char **argv)
 	    {"mute", attack_mute},	   {"idle", attack_idle},
 	    {"storm", attack_storm},	   {"dying", attack_dying},
 	    {"upload", attack_upload},	   {"descriptors", attack_descriptors},
+	    {"hoard", attack_hoard},	   {"swollen", attack_swollen},
 	};
 	size_t n = sizeof(attacks) / sizeof(attacks[0]), nth;
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -107,7 +108,7 @@ static struct turn *turn;
 static struct control *control;
 static struct conf conf;
 static char folder[64], path[108];
-static struct control_call *kept[8];
+static struct control_call *kept[128];
 static size_t nkept;
 static int poured, calls, gone, drained, taken_fd, taken_times;
 static struct control_peer last_peer;
@@ -143,7 +144,8 @@ pour(void *arg)
 
 	while (poured < 4096 && control_may_send(call, pour, call)) {
 		poured++;
-		control_reply(call, json_pack("{s:o}", "text", json_sprintf("%8192d", poured)), true);
+		control_reply(call, json_pack("{s:o}", "text", json_sprintf("%8192d", poured)),
+			      true);
 	}
 }
 
@@ -158,8 +160,8 @@ spin(int us)
 	while ((now.tv_sec - begin.tv_sec) * 1000000 + (now.tv_nsec - begin.tv_nsec) / 1000 < us);
 }
 
-/* Echo answers its parameters, Slow takes its time for that; Change does so after changing something; Keep leaves the
- * call in kept[]; Pour streams. */
+/* Echo answers its parameters, Slow takes its time for that; Change does so after changing
+ * something; Keep leaves the call in kept[]; Pour streams. */
 static void
 handler(struct control_call *call, const struct varlink_call *what, const struct control_peer *peer,
 	void *arg)
@@ -619,8 +621,8 @@ START_TEST(commit_fails)
 }
 END_TEST
 
-/* In a turn whose commit fails only what changes something is told so: what reads is asked again, and what stands by itself
- * stays, each in its place. */
+/* In a turn whose commit fails only what changes something is told so: what reads is asked again,
+ * and what stands by itself stays, each in its place. */
 START_TEST(commit_fails_for_changes)
 {
 	static const char no_space[] = "{\"error\":\"io.bmd.Control.NoSpace\",\"parameters\":{"
@@ -669,7 +671,8 @@ START_TEST(commit_fails_for_changes)
 }
 END_TEST
 
-/* While a transaction is open a stream reads nothing; behind it, whatever became of it, it goes on. */
+/* While a transaction is open a stream reads nothing; behind it, whatever became of it, it goes on.
+ */
 START_TEST(stream_waits_for_the_turn)
 {
 	int fd = dial();
@@ -731,6 +734,136 @@ START_TEST(never_reading)
 	ck_assert_int_eq(calls, (int)whole + 1);
 	close(deaf);
 	close(fd);
+}
+END_TEST
+
+/* ---- what all together may keep ---- */
+
+#define CROWD	     100
+#define CROWD_MEMORY (20 * 1024 * 1024) /* 16 MiB, and what is on its way in one pass */
+
+static size_t
+memory(void)
+{
+	return mallinfo2().uordblks;
+}
+
+/* Sends what is taken until nobody's socket takes anything for a while. Returns by how much memory
+ * grew at most. */
+static size_t
+crowd_sends(const int fds[CROWD], const char *bytes, size_t n, size_t most)
+{
+	size_t sent[CROWD] = {0}, before = memory(), peak = before;
+
+	for (int quiet = 0; quiet < 50; quiet++) {
+		for (int i = 0; i < CROWD; i++) {
+			size_t at = sent[i] % n,
+			       rest = most - sent[i] < n - at ? most - sent[i] : n - at;
+			ssize_t k = rest ? send(fds[i], bytes + at, rest, MSG_NOSIGNAL) : 0;
+
+			sent[i] += k > 0 ? (size_t)k : 0;
+			quiet = k > 0 ? 0 : quiet;
+		}
+		pass();
+		peak = memory() > peak ? memory() : peak;
+	}
+	return peak - before;
+}
+
+static void
+crowd_comes(int fds[CROWD])
+{
+	for (int i = 0; i < CROWD; i++) {
+		fds[i] = dial();
+		pass();
+	}
+}
+
+static void
+crowd_goes(const int fds[CROWD])
+{
+	size_t kept_memory;
+
+	for (int i = 0; i < CROWD; i++)
+		close(fds[i]);
+	SPIN(control_clients(control) == 0);
+	kept_memory = memory();
+	ck_assert_uint_lt(kept_memory, 4 * 1024 * 1024);
+}
+
+/* Halves of the longest message: those that have most are told and go, one who asks is answered. */
+START_TEST(crowd_hoards)
+{
+	_cleanup_free_ char *bytes = xcalloc(VARLINK_FRAME_MAX, 1);
+	int fds[CROWD], told = 0, fd;
+
+	memset(bytes, ' ', VARLINK_FRAME_MAX);
+	bytes[0] = '{';
+	crowd_comes(fds);
+	size_t grown = crowd_sends(fds, bytes, VARLINK_FRAME_MAX, VARLINK_FRAME_MAX);
+	ck_assert_uint_lt(grown, CROWD_MEMORY);
+	fd = dial();
+	say(fd, CALL("Echo", 1));
+	HEAR(fd, REPLY(1));
+	close(fd);
+	for (int i = 0; i < CROWD; i++)
+		told += strstr(hear(fds[i]), "too much at once") != NULL;
+	/* Sixteen of a MiB each have room. */
+	ck_assert_int_ge(told, CROWD - 16);
+	ck_assert_int_lt(told, CROWD);
+	crowd_goes(fds);
+}
+END_TEST
+
+/* Answers that nobody reads: each has a share, and so all may stay. */
+START_TEST(crowd_is_deaf)
+{
+	_cleanup_free_ char *word = xcalloc(10001, 1), *text = NULL;
+	int fds[CROWD], fd;
+
+	memset(word, 'x', 10000);
+	text = xasprintf("{\"method\":\"t.t.Echo\",\"parameters\":{\"w\":\"%s\"}}", word);
+	crowd_comes(fds);
+	size_t grown = crowd_sends(fds, text, strlen(text) + 1, SIZE_MAX);
+	ck_assert_uint_lt(grown, CROWD_MEMORY);
+	for (int i = 0; i < CROWD; i++) {
+		struct pollfd end = {.fd = fds[i]};
+
+		ck_assert_int_eq(poll(&end, 1, 0), 0); /* nobody is cut off */
+	}
+	fd = dial();
+	say(fd, CALL("Echo", 1));
+	HEAR(fd, REPLY(1));
+	close(fd);
+	crowd_goes(fds);
+}
+END_TEST
+
+/* Calls wait behind one that is not answered: who has most of it is cut off. */
+START_TEST(crowd_waits)
+{
+	_cleanup_free_ char *word = xcalloc(200001, 1), *text = NULL;
+	int fds[CROWD], gone_ones = 0, fd;
+	char byte;
+
+	memset(word, 'x', 200000);
+	text = xasprintf("{\"method\":\"t.t.Echo\",\"parameters\":{\"w\":\"%s\"}}", word);
+	crowd_comes(fds);
+	for (int i = 0; i < CROWD; i++)
+		say(fds[i], CALL("Watch", 1));
+	SPIN(calls == CROWD);
+	size_t grown = crowd_sends(fds, text, strlen(text) + 1, SIZE_MAX);
+	ck_assert_uint_lt(grown, CROWD_MEMORY);
+	for (int i = 0; i < CROWD; i++)
+		gone_ones += recv(fds[i], &byte, 1, 0) >= 0 || errno != EAGAIN;
+	ck_assert_int_gt(gone_ones, 0);
+	ck_assert_int_lt(gone_ones, CROWD);
+	fd = dial();
+	say(fd, CALL("Echo", 1));
+	HEAR(fd, REPLY(1));
+	close(fd);
+	crowd_goes(fds);
+	ck_assert_int_eq(gone, CROWD);
 }
 END_TEST
 
@@ -952,7 +1085,8 @@ START_TEST(fair_by_uid)
 }
 END_TEST
 
-/* Who is alone has the whole turn, and with it one commit, not only what a client has while others wait. */
+/* Who is alone has the whole turn, and with it one commit, not only what a client has while others
+ * wait. */
 START_TEST(alone_has_the_turn)
 {
 	int fd = dial();
@@ -1250,6 +1384,9 @@ main(void)
 				      commit_fails_for_changes,
 				      stream_waits_for_the_turn,
 				      never_reading,
+				      crowd_hoards,
+				      crowd_is_deaf,
+				      crowd_waits,
 				      stream_drains,
 				      frame_deadline,
 				      stalled_reader,

@@ -220,6 +220,39 @@ START_TEST(deep)
 }
 END_TEST
 
+/* A call of MANY small values. */
+static int
+parse_many(size_t many, const char *value, const char *expect)
+{
+	static char text[VARLINK_FRAME_MAX + 1];
+	_cleanup_err_ struct err err = ERR_INIT;
+	struct varlink_call call;
+	size_t n = (size_t)snprintf(text, sizeof(text),
+				    "{\"method\":\"a.B\",\"parameters\":{\"a\":[%s", value);
+
+	for (; many > 1; many--)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, ",%s", value);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "]}}");
+	int r = varlink_call_parse(text, n, &call, &err);
+	if (r == 0)
+		varlink_call_clear(&call);
+	ck_assert_ptr_nonnull(strstr(err.text, expect));
+	return r;
+}
+
+START_TEST(many_values)
+{
+	static const char *const values[] = {"0", "[]", "{}", "\"[,[,[,\\\",[\""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		ck_assert_int_eq(parse_many(VARLINK_VALUES_MAX / 2 - 2, values[i], ""), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+		ck_assert_int_eq(parse_many(VARLINK_VALUES_MAX + 1, values[i],
+					    "more than 32768 values"),
+				 -EINVAL);
+}
+END_TEST
+
 /* ---- the interface language ---- */
 
 START_TEST(embedded)
@@ -339,12 +372,13 @@ static const struct full {
      "{\"application\":\"a\",\"release\":\"1\",\"limit\":1,\"after\":\"x\"}"},
     {__LINE__, "GetBuild", "{" BUILD_FIELDS "}"},
     {__LINE__, "GetManifest",
-     "{\"application\":\"shop\",\"release\":\"1.0.2\",\"build\":3,\"artifact\":\"site\",\"after\":0}"},
+     "{\"application\":\"shop\",\"release\":\"1.0.2\",\"build\":3,\"artifact\":\"site\",\"after\":"
+     "0}"},
     {__LINE__, "Upload", "{\"kind\":\"tree\"}"},
     {__LINE__, "ListArtifacts", "{\"application\":\"a\"}"},
     {__LINE__, "AddBuild",
      "{\"key\":\"k\"," BUILD_FIELDS ",\"variables\":{},\"note\":\"n\",\"artifacts\":[{\"name\":"
-				    "\"a\",\"digest\":\"d\"}],\"signature\":\"s\",\"reason\":\"r\"}"},
+     "\"a\",\"digest\":\"d\"}],\"signature\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "RejectBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "RestoreBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "PinBuild", "{\"key\":\"k\"," BUILD_FIELDS ",\"reason\":\"r\"}"},
@@ -369,7 +403,8 @@ static const struct full {
     {__LINE__, "Reschedule", "{\"key\":\"k\",\"job\":1," WHEN_FIELDS ",\"reason\":\"r\"}"},
     {__LINE__, "Release", "{\"key\":\"k\",\"job\":1,\"reason\":\"r\"}"},
     {__LINE__, "AddSchedule",
-     "{\"key\":\"k\"," BUILD_FIELDS ",\"stage\":\"s\",\"live\":false,\"calendar\":\"c\",\"zone\":\"z\","
+     "{\"key\":\"k\"," BUILD_FIELDS
+     ",\"stage\":\"s\",\"live\":false,\"calendar\":\"c\",\"zone\":\"z\","
      "\"reason\":\"r\",\"variables\":{},\"confirmed\":true,\"grace_us\":1,\"if_changed\":\"run\"}"},
     {__LINE__, "ListSchedules", "{\"application\":\"a\",\"limit\":1,\"after\":\"x\"}"},
     {__LINE__, "GetSchedule", "{\"schedule\":1,\"application\":\"a\",\"name\":\"n\"}"},
@@ -384,7 +419,8 @@ static const struct full {
     {__LINE__, "Unlock", "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "Settle", "{\"key\":\"k\"," BUILD_FIELDS ",\"stage\":\"s\",\"reason\":\"r\"}"},
     {__LINE__, "Adopt",
-     "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"builds\":[{\"release\":\"1\",\"build\":1}],"
+     "{\"key\":\"k\",\"application\":\"a\",\"stage\":\"s\",\"builds\":[{\"release\":\"1\","
+     "\"build\":1}],"
      "\"reason\":\"r\"}"},
     {__LINE__, "Check", "{}"},
     {__LINE__, "Reload", "{\"key\":\"k\",\"reason\":\"r\"}"},
@@ -393,7 +429,8 @@ static const struct full {
     {__LINE__, "TestNotice",
      "{\"key\":\"k\",\"section\":\"s\",\"application\":\"a\",\"reason\":\"r\"}"},
     {__LINE__, "ListAudit",
-     "{\"application\":\"shop\",\"stage\":\"production\",\"since\":\"s\",\"refused\":true,\"limit\":5,\"after\":\"7\"}"},
+     "{\"application\":\"shop\",\"stage\":\"production\",\"since\":\"s\",\"refused\":true,"
+     "\"limit\":5,\"after\":\"7\"}"},
     {__LINE__, "VerifyAudit", "{\"head\":\"00\"}"},
 };
 
@@ -579,5 +616,5 @@ START_TEST(errors)
 END_TEST
 
 UNIT_MAIN("varlink", split_everywhere, byte_by_byte, longest_frame, pack, calls,
-	  call_there_and_back, deep, embedded, language, language_cut, full_inputs, bad_inputs,
-	  nullable, unknown_method, outputs, errors)
+	  call_there_and_back, deep, many_values, embedded, language, language_cut, full_inputs,
+	  bad_inputs, nullable, unknown_method, outputs, errors)
