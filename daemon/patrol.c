@@ -18,7 +18,6 @@
 #include "daemon/log.h"
 #include "daemon/patrol.h"
 
-#define PAGE	     1000
 #define SAVE_SECONDS 60.0
 #define AGAIN_FIRST  5.0 /* after a helper that broke off: doubled up to … */
 #define AGAIN_LAST   3600.0
@@ -305,45 +304,30 @@ on_line(const json_t *object, void *arg)
 	patrol->done |= json_object_get(object, "done") != NULL;
 }
 
-struct list {
-	json_t *digests;
-	int64_t cursor;
-	int n;
-	char last[65];
-};
-
+/* What is left of the pass. New array. */
 static int
-list_one(const char *digest, void *arg)
+list_left(struct patrol *patrol, json_t **ret_digests, struct err *err)
 {
-	struct list *list = arg;
+	_cleanup_json_ json_t *all = NULL, *left = json_array();
+	json_t *digest;
+	size_t i;
+	int r = store_manifests(queue_store(patrol->queue), &all, err);
 
-	list->n++;
-	snprintf(list->last, sizeof(list->last), "%s", digest);
-	return list->cursor > 0 && cursor_of(digest) <= list->cursor
-		   ? 0
-		   : json_array_append_new(list->digests, json_string(digest));
-}
-
-/* What is left of the pass. */
-static int
-list_left(struct patrol *patrol, json_t *digests, struct err *err)
-{
-	struct list list = {.digests = digests, .cursor = patrol->cursor};
-	int r;
-
-	do {
-		list.n = 0;
-		r = store_manifest_each(queue_store(patrol->queue), list.last, PAGE, list_one,
-					&list, err);
-	} while (r >= 0 && list.n == PAGE);
-	return r;
+	if (r < 0)
+		return r;
+	json_array_foreach (all, i, digest)
+		if (patrol->cursor == 0 ||
+		    cursor_of(json_string_value(digest)) > patrol->cursor)
+			(void)json_array_append(left, digest);
+	*ret_digests = TAKE(left);
+	return 0;
 }
 
 /* Begins a pass that is due, or goes on with one. */
 static void
 go_on(struct patrol *patrol)
 {
-	_cleanup_json_ json_t *digests = json_array();
+	_cleanup_json_ json_t *digests = NULL;
 	_cleanup_err_ struct err err = ERR_INIT;
 	int r;
 
@@ -353,7 +337,7 @@ go_on(struct patrol *patrol)
 		save(patrol);
 	}
 	patrol->base = patrol->now;
-	r = list_left(patrol, digests, &err);
+	r = list_left(patrol, &digests, &err);
 	if (r >= 0 && json_array_size(digests) == 0) {
 		whole(patrol);
 		return;

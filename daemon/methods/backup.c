@@ -14,7 +14,6 @@
 
 #define PAGES	    64	  /* copied at once: less than a millisecond */
 #define EVERY_S	    0.001 /* between two such pieces */
-#define LIST_PAGE   1000
 #define PROGRESS_US 250000
 #define RESTARTS_MAX 100 /* SQLite begins a copy anew after a transaction that was taken back: a full disk */
 
@@ -101,36 +100,12 @@ backup_end(struct backup *backup)
 	backup_free(backup);
 }
 
-/* ---- the list of manifests */
-
-struct listing {
-	json_t *digests;
-	int n;
-};
-
-static int
-list_one(const char *digest, void *arg)
-{
-	struct listing *listing = arg;
-
-	listing->n++;
-	return json_array_append_new(listing->digests, json_string(digest));
-}
-
 static int
 send_list(struct backup *backup, struct err *err)
 {
-	_cleanup_json_ json_t *digests = json_array();
-	struct listing listing = {.digests = digests};
-	int r;
+	_cleanup_json_ json_t *digests = NULL;
+	int r = store_manifests(backup->methods->store, &digests, err);
 
-	do {
-		const json_t *last = json_array_get(digests, json_array_size(digests) - 1);
-
-		listing.n = 0;
-		r = store_manifest_each(backup->methods->store, last ? json_string_value(last) : "",
-					LIST_PAGE, list_one, &listing, err);
-	} while (r >= 0 && listing.n == LIST_PAGE);
 	if (r >= 0 && sched_collect_keep(backup->helper, digests) < 0)
 		r = err_set(err, ERR_FAILED, "%zu manifests are more than one backup can hold",
 			    json_array_size(digests));

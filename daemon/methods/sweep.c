@@ -14,7 +14,6 @@
 #include "daemon/clock.h"
 #include "daemon/methods/request.h"
 
-#define PAGE	    1000 /* manifests that are listed at once */
 #define PROGRESS_US 250000
 
 struct sweep {
@@ -78,35 +77,12 @@ sweep_end(struct sweep *sweep)
 	sweep_free(sweep);
 }
 
-struct sweep_page {
-	json_t *digests;
-	int n;
-};
-
-static int
-sweep_keep(const char *digest, void *arg)
-{
-	struct sweep_page *page = arg;
-
-	page->n++;
-	return json_array_append_new(page->digests, json_string(digest));
-}
-
-/* Every manifest that a build of any application names, configured or not. */
 static int
 sweep_list(struct sweep *sweep, struct err *err)
 {
-	_cleanup_json_ json_t *digests = json_array();
-	struct sweep_page page = {.digests = digests};
-	int r;
+	_cleanup_json_ json_t *digests = NULL;
+	int r = store_manifests(sweep->methods->store, &digests, err);
 
-	do {
-		const json_t *last = json_array_get(digests, json_array_size(digests) - 1);
-
-		page.n = 0;
-		r = store_manifest_each(sweep->methods->store, last ? json_string_value(last) : "",
-					PAGE, sweep_keep, &page, err);
-	} while (r >= 0 && page.n == PAGE);
 	if (r >= 0 && sched_collect_keep(sweep->helper, digests) < 0)
 		r = err_set(err, ERR_FAILED, "%zu manifests are more than one clean-up can keep",
 			    json_array_size(digests));

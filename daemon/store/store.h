@@ -172,8 +172,8 @@ int store_build_sign(struct store *store, int64_t id, const char *signature, str
 int store_build_collect(struct store *store, const struct store_build *build, const char *by, int64_t now_us, struct err *err);
 /* Was there such a build once? When it was collected, or 0. */
 int store_build_collected(struct store *store, const char *application, const struct build_ref *ref, int64_t *ret_us, struct err *err);
-/* Every manifest that a build names, once, in order of digests; AFTER: behind this one ("" for the first), at most LIMIT. */
-int store_manifest_each(struct store *store, const char *after, int limit, int (*back)(const char *digest, void *arg), void *arg, struct err *err);
+/* Every manifest that a build of any application names, configured or not: once, in order of digests. New array. */
+int store_manifests(struct store *store, json_t **ret_digests, struct err *err);
 /* Does a build name this manifest? */
 int store_manifest_used(struct store *store, const char *digest, bool *ret_used, struct err *err);
 /* The builds that name it, the newest LIMIT of them: {application, release, build, artifact}. New array. */

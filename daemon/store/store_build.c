@@ -26,7 +26,7 @@
 	X(SUCCESSES_DROP, "DELETE FROM successes WHERE application = ?1 AND release = ?2 AND number = ?3") \
 	X(COLLECTED_ADD,  "INSERT INTO collected VALUES (?1, ?2, ?3, ?4, ?5)") \
 	X(COLLECTED,	  "SELECT collected_us FROM collected WHERE application = ?1 AND release = ?2 AND number = ?3") \
-	X(MANIFESTS,	  "SELECT DISTINCT digest FROM artifacts WHERE digest > ?1 ORDER BY digest LIMIT ?2") \
+	X(MANIFESTS,	  "SELECT DISTINCT digest FROM artifacts WHERE digest > '' ORDER BY digest") \
 	X(MANIFEST_USED,  "SELECT 1 FROM artifacts WHERE digest = ?1 LIMIT 1") \
 	X(MANIFEST_BUILDS, "SELECT b.application, b.release, b.number, a.name FROM artifacts a" \
 			  " JOIN builds b ON b.id = a.build WHERE a.digest = ?1 ORDER BY a.build DESC LIMIT ?2") \
@@ -279,22 +279,20 @@ store_build_collected(struct store *store, const char *application, const struct
 }
 
 int
-store_manifest_each(struct store *store, const char *after, int limit,
-		    int (*back)(const char *digest, void *arg), void *arg, struct err *err)
+store_manifests(struct store *store, json_t **ret_digests, struct err *err)
 {
 	sqlite3_stmt *st = statement(store, S_MANIFESTS);
-	char(*digests)[65] = xcalloc((size_t)limit, sizeof(*digests));
-	size_t n = 0;
+	_cleanup_json_ json_t *digests = json_array();
+	char digest[65];
 	int r;
 
-	store_bind_text(st, 1, after);
-	store_bind_int(st, 2, limit);
-	while ((r = store_row(store, st, err)) == 1)
-		store_read_array(st, 0, digests[n++], sizeof(*digests));
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = back(digests[i], arg);
-	free(digests);
-	return r < 0 ? r : 0;
+	while ((r = store_row(store, st, err)) == 1) {
+		store_read_array(st, 0, digest, sizeof(digest));
+		(void)json_array_append_new(digests, json_string(digest));
+	}
+	if (r == 0)
+		*ret_digests = TAKE(digests);
+	return r;
 }
 
 int
