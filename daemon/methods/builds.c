@@ -53,7 +53,7 @@ method_ListBuilds(struct request *request, json_t **ret_reply, struct err *err)
 	for (size_t i = 0; r >= 0 && i < found->n; i++) {
 		json_t *build = NULL;
 
-		r = request_build_reply(request, application, &found->refs[i], false, &build, err);
+		r = request_build_json(request, application, &found->refs[i], false, &build, err);
 		if (r >= 0 && !page_add(&page, build, found->ids[i], -1))
 			break;
 	}
@@ -66,21 +66,10 @@ method_ListBuilds(struct request *request, json_t **ret_reply, struct err *err)
 int
 method_GetBuild(struct request *request, json_t **ret_reply, struct err *err)
 {
-	struct store_build build = {0};
-	const char *release;
-	int64_t number;
-	int r = request_release(request, &release, &number, err);
+	_cleanup_(store_build_clear) struct store_build build = {0};
+	int r = request_build(request, &build, err);
 
-	if (r >= 0)
-		r = queue_find_build(request->methods->queue, request_text(request, "application"),
-				     release, number, &build, err);
-	if (r < 0)
-		return r;
-	*ret_reply =
-	    json_pack("{s:o}", "build", queue_build_json(request->methods->queue, &build, true));
-	reach_trim_build(request->peer, json_object_get(*ret_reply, "build"));
-	store_build_clear(&build);
-	return 0;
+	return r < 0 ? r : request_build_reply(request, &build, ret_reply, err);
 }
 
 /* ---- AddBuild */
@@ -432,7 +421,7 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 	if (r >= 0 && build.signature)
 		r = sign(request, &build, err);
 	if (r >= 0)
-		r = request_build_reply(request, build.application, &build.build, false, &reply,
+		r = request_build_json(request, build.application, &build.build, false, &reply,
 					err);
 	if (r < 0)
 		return r;
@@ -447,25 +436,13 @@ static int
 judge(struct request *request, const char *reason, json_t **ret_reply, json_t **ret_warnings,
       struct err *err)
 {
-	struct queue *queue = request->methods->queue;
-	const char *application = request_text(request, "application");
 	_cleanup_(store_build_clear) struct store_build build = {0};
-	json_t *reply;
-	const char *release;
-	int64_t number;
-	int r = request_release(request, &release, &number, err);
+	int r = request_build(request, &build, err);
 
 	if (r >= 0)
-		r = queue_find_build(queue, application, release, number, &build, err);
-	if (r >= 0)
-		r = queue_reject(queue, application, &build.build, reason, &request->who,
-				 request->now_us, ret_warnings, err);
-	if (r >= 0)
-		r = request_build_reply(request, application, &build.build, true, &reply, err);
-	if (r < 0)
-		return r;
-	*ret_reply = json_pack("{s:o}", "build", reply);
-	return 0;
+		r = queue_reject(request->methods->queue, build.application, &build.build, reason,
+				 &request->who, request->now_us, ret_warnings, err);
+	return r < 0 ? r : request_build_reply(request, &build, ret_reply, err);
 }
 
 int
@@ -503,27 +480,16 @@ method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err
 static int
 pin(struct request *request, bool on, json_t **ret_reply, struct err *err)
 {
-	struct queue *queue = request->methods->queue;
-	const char *application = request_text(request, "application");
 	_cleanup_(store_build_clear) struct store_build build = {0};
-	const char *release, *reason;
-	json_t *reply;
-	int64_t number;
+	const char *reason;
 	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0)
-		r = request_release(request, &release, &number, err);
+		r = request_build(request, &build, err);
 	if (r >= 0)
-		r = queue_find_build(queue, application, release, number, &build, err);
-	if (r >= 0)
-		r = queue_pin(queue, application, &build.build, on, reason, &request->who,
-			      request->now_us, err);
-	if (r >= 0)
-		r = request_build_reply(request, application, &build.build, true, &reply, err);
-	if (r < 0)
-		return r;
-	*ret_reply = json_pack("{s:o}", "build", reply);
-	return 0;
+		r = queue_pin(request->methods->queue, build.application, &build.build, on, reason,
+			      &request->who, request->now_us, err);
+	return r < 0 ? r : request_build_reply(request, &build, ret_reply, err);
 }
 
 int

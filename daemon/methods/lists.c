@@ -204,13 +204,8 @@ int
 method_GetManifest(struct request *request, struct err *err)
 {
 	_cleanup_(store_build_clear) struct store_build build = {0};
-	const char *release;
-	int64_t number;
-	int r = request_release(request, &release, &number, err);
+	int r = request_build(request, &build, err);
 
-	if (r >= 0)
-		r = queue_find_build(request->methods->queue, request_text(request, "application"),
-				     release, number, &build, err);
 	return r < 0 ? r : ask_manifest(request, &build, err);
 }
 

@@ -91,6 +91,19 @@ request_release(const struct request *request, const char **ret_release, int64_t
 	return 0;
 }
 
+int
+request_build(const struct request *request, struct store_build *ret_build, struct err *err)
+{
+	const char *release;
+	int64_t number;
+	int r = request_release(request, &release, &number, err);
+
+	return r < 0 ? r
+		     : queue_find_build(request->methods->queue,
+					request_text(request, "application"), release, number,
+					ret_build, err);
+}
+
 const json_t *
 request_override(const struct request *request)
 {
@@ -294,8 +307,8 @@ request_ref(const struct build_ref *ref)
 }
 
 int
-request_build_reply(struct request *request, const char *application, const struct build_ref *ref,
-		    bool deployments, json_t **ret_build, struct err *err)
+request_build_json(struct request *request, const char *application, const struct build_ref *ref,
+		   bool deployments, json_t **ret_build, struct err *err)
 {
 	struct store_build build = {0};
 	int r = store_build_get(request->methods->store, application, ref, &build, err);
@@ -305,6 +318,19 @@ request_build_reply(struct request *request, const char *application, const stru
 	*ret_build = queue_build_json(request->methods->queue, &build, deployments);
 	reach_trim_build(request->peer, *ret_build);
 	store_build_clear(&build);
+	return 0;
+}
+
+int
+request_build_reply(struct request *request, const struct store_build *build, json_t **ret_reply,
+		    struct err *err)
+{
+	json_t *object;
+	int r = request_build_json(request, build->application, &build->build, true, &object, err);
+
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o}", "build", object);
 	return 0;
 }
 

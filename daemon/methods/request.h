@@ -94,6 +94,8 @@ int request_invalid(struct err *err, const char *name, const char *format, ...) 
 int request_words(const struct request *request, const char *name, bool lines, const char **ret_text, struct err *err);
 /* `release` and `build` (0 when absent), as far as a name can be checked. */
 int request_release(const struct request *request, const char **ret_release, int64_t *ret_build, struct err *err);
+/* The build that `application`, `release` and `build` name. Clear it. */
+int request_build(const struct request *request, struct store_build *ret_build, struct err *err);
 /* `override`, an object; NULL when absent. */
 const json_t *request_override(const struct request *request);
 int request_variables(const struct request *request, const json_t **ret_variables, struct err *err);
@@ -125,7 +127,9 @@ void request_lists_free(struct methods *methods); /* what lists.c keeps */
 /* In the form of the interface file. New references. */
 json_t *request_live(const struct history_entry *live); /* null for NULL */
 json_t *request_ref(const struct build_ref *ref);
-int request_build_reply(struct request *request, const char *application, const struct build_ref *ref, bool deployments, json_t **ret_build, struct err *err);
+int request_build_json(struct request *request, const char *application, const struct build_ref *ref, bool deployments, json_t **ret_build, struct err *err);
+/* {build: BUILD as it is now, whole}. */
+int request_build_reply(struct request *request, const struct store_build *build, json_t **ret_reply, struct err *err);
 /* Sorted names of the artifacts that the plans of an application's stages use, of those that the caller sees: a new array. */
 json_t *request_artifact_names(const struct request *request, const struct conf_application *application);
 

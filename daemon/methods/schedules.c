@@ -106,8 +106,8 @@ method_AddSchedule(struct request *request, json_t **ret_reply, struct err *err)
 	return 0;
 }
 
-/* Rows first, values after: a value reads the database itself. No more rows are looked at than fit into one page, whether this
- * caller sees them or not. */
+/* Rows first, values after: a value reads the database itself. No more rows are looked at than fit
+ * into one page, whether this caller sees them or not. */
 struct found {
 	const struct control_peer *peer;
 	int64_t ids[PAGE_ROWS], last;
@@ -190,48 +190,39 @@ method_GetSchedule(struct request *request, json_t **ret_reply, struct err *err)
 	return r;
 }
 
-static json_t *
-cancelled_reply(const struct request *request, const struct store_schedule *schedule,
-		int64_t cancelled)
+static int
+stop(struct request *request, bool for_good, json_t **ret_reply, struct err *err)
 {
-	return json_pack("{s:o, s:o}", "schedule", schedule_json(request, schedule), "cancelled",
-			 cancelled > 0 ? json_integer(cancelled) : json_null());
+	struct queue *queue = request->methods->queue;
+	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
+	int64_t cancelled = 0;
+	const char *reason;
+	int r = request_words(request, "reason", true, &reason, err);
+
+	if (r >= 0)
+		r = find(request, &schedule, err);
+	if (r >= 0)
+		r = for_good ? queue_schedule_remove(queue, &schedule, reason, &request->who,
+						     request->now_us, &cancelled, err)
+			     : queue_schedule_pause(queue, &schedule, reason, &request->who,
+						    request->now_us, &cancelled, err);
+	if (r < 0)
+		return r;
+	*ret_reply = json_pack("{s:o, s:o}", "schedule", schedule_json(request, &schedule),
+			       "cancelled", cancelled > 0 ? json_integer(cancelled) : json_null());
+	return 0;
 }
 
 int
 method_RemoveSchedule(struct request *request, json_t **ret_reply, struct err *err)
 {
-	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
-	int64_t cancelled = 0;
-	const char *reason;
-	int r = request_words(request, "reason", true, &reason, err);
-
-	if (r >= 0)
-		r = find(request, &schedule, err);
-	if (r >= 0)
-		r = queue_schedule_remove(request->methods->queue, &schedule, reason, &request->who,
-					  request->now_us, &cancelled, err);
-	if (r >= 0)
-		*ret_reply = cancelled_reply(request, &schedule, cancelled);
-	return r;
+	return stop(request, true, ret_reply, err);
 }
 
 int
 method_PauseSchedule(struct request *request, json_t **ret_reply, struct err *err)
 {
-	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
-	int64_t cancelled = 0;
-	const char *reason;
-	int r = request_words(request, "reason", true, &reason, err);
-
-	if (r >= 0)
-		r = find(request, &schedule, err);
-	if (r >= 0)
-		r = queue_schedule_pause(request->methods->queue, &schedule, reason, &request->who,
-					 request->now_us, &cancelled, err);
-	if (r >= 0)
-		*ret_reply = cancelled_reply(request, &schedule, cancelled);
-	return r;
+	return stop(request, false, ret_reply, err);
 }
 
 int
