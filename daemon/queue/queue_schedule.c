@@ -21,7 +21,7 @@
 #include "daemon/queue/queue_private.h"
 #include "daemon/schedule.h"
 
-#define FOUND_MAX     10 /* schedules of one name that an error names */
+#define FOUND_MAX 10 /* schedules of one name that an error names */
 
 static int
 refused(struct err *err, enum err_rule rule, int r)
@@ -209,28 +209,36 @@ waits_again(struct queue *queue, const struct job *job, struct store_schedule *s
 	return r;
 }
 
+/* The schedule that JOB is of: 1, or 0 when it is there no more. */
+static int
+schedule_of(struct queue *queue, const struct job *job, struct store_schedule *ret, struct err *err)
+{
+	_cleanup_err_ struct err missing = ERR_INIT;
+	int r = store_schedule_get(queue->store, job->schedule, ret, &missing);
+
+	if (r < 0 && r != -ENOENT)
+		(void)err_set(err, missing.code, "%s", missing.text);
+	return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
 int
 queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state from,
 		     struct err *err)
 {
 	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
-	_cleanup_err_ struct err missing = ERR_INIT;
 	int r;
 
 	if (job->schedule == 0 || queue->withdrawn == job->id || waits(from) == waits(job->state))
 		return 0;
-	r = store_schedule_get(queue->store, job->schedule, &schedule, &missing);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0) {
-		(void)err_set(err, missing.code, "%s", missing.text);
+	r = schedule_of(queue, job, &schedule, err);
+	if (r <= 0)
 		return r;
-	}
 	return waits(job->state) ? waits_again(queue, job, &schedule, err)
 				 : done_with(queue, job, &schedule, err);
 }
 
-/* Its time was done with before the clock was put back and forward again: it stands for the next one. */
+/* Its time was done with before the clock was put back and forward again: it stands for the next
+ * one. */
 static int
 stand_for(struct queue *queue, struct job *job, int64_t due_us, struct err *err)
 {
@@ -245,7 +253,6 @@ int
 queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, struct err *err)
 {
 	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
-	_cleanup_err_ struct err missing = ERR_INIT;
 	char zone[WHEN_ZONE_MAX];
 	int64_t due_us;
 	int passed, r;
@@ -253,13 +260,9 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 	/* One that was moved by hand stands for itself. */
 	if (job->schedule == 0 || job->due_us != job->occurrence_us)
 		return 0;
-	r = store_schedule_get(queue->store, job->schedule, &schedule, &missing);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0) {
-		(void)err_set(err, missing.code, "%s", missing.text);
+	r = schedule_of(queue, job, &schedule, err);
+	if (r <= 0)
 		return r;
-	}
 	schedule.after_us = job->occurrence_us;
 	if (!due_next(&schedule, now_us, zone, &due_us, &passed))
 		return 0;
@@ -269,8 +272,8 @@ queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, str
 			   : 0;
 	job->due_us = job->occurrence_us = job->grace_from_us = due_us;
 	free(job->message);
-	job->message =
-	    late_because(queue, job, passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed, NULL, now_us);
+	job->message = late_because(queue, job, passed < SCHEDULE_COUNT_MAX ? passed + 1 : passed,
+				    NULL, now_us);
 	queue_tell(queue, EVENT_NOTED, job, "%s", job->message);
 	return 0;
 }
@@ -364,18 +367,19 @@ check_calendar(struct adding *adding, struct err *err)
 
 	if (strlen(asked->calendar) >= CALENDAR_TEXT_MAX)
 		return queue_bad_parameter(err, "calendar",
-				     err_set(err, ERR_INVALID_PARAMETER,
-					     "a recurring time has fewer than %d bytes",
-					     CALENDAR_TEXT_MAX));
+					   err_set(err, ERR_INVALID_PARAMETER,
+						   "a recurring time has fewer than %d bytes",
+						   CALENDAR_TEXT_MAX));
 	r = calendar_parse(asked->calendar, &adding->calendar, err);
 	if (r < 0)
 		return r;
 	if (!when_zone_valid(zone))
-		return queue_bad_parameter(err, "zone",
-				     err_set(err, ERR_INVALID_PARAMETER,
-					     "there is no zone %.80s: take UTC or a name such as "
-					     "Europe/Berlin",
-					     zone));
+		return queue_bad_parameter(
+		    err, "zone",
+		    err_set(err, ERR_INVALID_PARAMETER,
+			    "there is no zone %.80s: take UTC or a name such as "
+			    "Europe/Berlin",
+			    zone));
 	if (calendar_next(&adding->calendar, adding->now_us, zone, &first_us, NULL) < 0) {
 		r = err_set(err, ERR_BAD_TIME,
 			    "recurring time \"%.200s\" does not come after %s: write one that "
@@ -597,8 +601,8 @@ queue_schedule_find(struct queue *queue, const struct queue_eyes *eyes, int64_t 
 
 	if (id > 0 || !name)
 		return find_number(queue, eyes, id, ret_schedule, err);
-	r = store_schedule_each(queue->store, application, name, 0, QUEUE_SCHEDULES_MAX, note_found, &finding,
-				err);
+	r = store_schedule_each(queue->store, application, name, 0, QUEUE_SCHEDULES_MAX, note_found,
+				&finding, err);
 	if (r == 0 && finding.first.id == 0)
 		r = no_name(application, name, err);
 	if (r == 0 && json_array_size(names) > 1) {
@@ -620,9 +624,8 @@ bool
 queue_schedule_stopped(struct queue *queue, const struct job *job, char **ret_why)
 {
 	_cleanup_(store_schedule_clear) struct store_schedule schedule = {0};
-	int r = job->schedule > 0
-		    ? store_schedule_get(queue->store, job->schedule, &schedule, NULL)
-		    : 0;
+	int r = job->schedule > 0 ? store_schedule_get(queue->store, job->schedule, &schedule, NULL)
+				  : 0;
 
 	if (r == -ENOENT)
 		*ret_why = xasprintf("schedule %lld was removed before it started",
