@@ -261,8 +261,10 @@ heal_one(const struct objects *objects, int folder, const char *manifest)
 		(void)damage_note(objects, manifest, &left);
 }
 
-void
-damage_heal(const struct objects *objects)
+/* Each manifest of which something is noted. */
+static void
+each_note(const struct objects *objects, void (*back)(int folder, const char *manifest, void *arg),
+	  void *arg)
 {
 	_cleanup_close_ int folder = folder_open(objects, false);
 	int copy = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -273,21 +275,40 @@ damage_heal(const struct objects *objects)
 		close(copy);
 	while (dir != NULL && (entry = readdir(dir)) != NULL)
 		if (digest_valid(entry->d_name))
-			heal_one(objects, folder, entry->d_name);
+			back(folder, entry->d_name, arg);
+}
+
+static void
+heal_note(int folder, const char *manifest, void *arg)
+{
+	heal_one(arg, folder, manifest);
+}
+
+void
+damage_heal(const struct objects *objects)
+{
+	each_note(objects, heal_note, (void *)(uintptr_t)objects);
+}
+
+struct keeping {
+	bool (*kept)(const char *manifest, void *arg);
+	void *arg;
+};
+
+static void
+forget_note(int folder, const char *manifest, void *arg)
+{
+	const struct keeping *keeping = arg;
+
+	if (!keeping->kept(manifest, keeping->arg))
+		(void)unlinkat(folder, manifest, 0);
 }
 
 void
 damage_forget(const struct objects *objects, bool (*kept)(const char *manifest, void *arg),
 	      void *arg)
 {
-	_cleanup_close_ int folder = folder_open(objects, false);
-	int copy = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(cleanup_dir) DIR *dir = copy < 0 ? NULL : fdopendir(copy);
-	const struct dirent *entry;
+	struct keeping keeping = {kept, arg};
 
-	if (dir == NULL && copy >= 0)
-		close(copy);
-	while (dir != NULL && (entry = readdir(dir)) != NULL)
-		if (digest_valid(entry->d_name) && !kept(entry->d_name, arg))
-			(void)unlinkat(folder, entry->d_name, 0);
+	each_note(objects, forget_note, &keeping);
 }
