@@ -132,15 +132,7 @@ change_after(const char *zone, int64_t from, int64_t to)
 	}
 	if (zone_offset(zone, high) == offset)
 		return to + 1;
-	while (high - low > 1) {
-		int64_t middle = low + (high - low) / 2;
-
-		if (zone_offset(zone, middle) == offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	return high;
+	return zone_change(zone, low, high);
 }
 
 /* A time in which a zone's clocks do not change, around an instant; looked at no further than REACH

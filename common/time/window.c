@@ -249,24 +249,6 @@ next_edge(const struct windows *windows, int64_t wall_s)
 	return next;
 }
 
-/* The first moment behind LOW_S at which the offset is not the one of LOW_S; it is another at
- * HIGH_S. */
-static int64_t
-find_change(const char *zone, int64_t low_s, int64_t high_s)
-{
-	int offset = zone_offset(zone, low_s);
-
-	while (high_s - low_s > 1) {
-		int64_t middle_s = low_s + (high_s - low_s) / 2;
-
-		if (zone_offset(zone, middle_s) == offset)
-			low_s = middle_s;
-		else
-			high_s = middle_s;
-	}
-	return high_s;
-}
-
 /* When being in a window, as it is at AT_S, changes next; INT64_MAX: never. */
 static int64_t
 next_change(const struct windows *windows, int64_t at_s)
@@ -279,7 +261,7 @@ next_change(const struct windows *windows, int64_t at_s)
 		int64_t next_s = next_edge(windows, at_s + offset) - offset;
 
 		if (zone_offset(zone, next_s) != offset)
-			next_s = find_change(zone, at_s, next_s);
+			next_s = zone_change(zone, at_s, next_s);
 		at_s = next_s;
 		if (in_window(windows, at_s + zone_offset(zone, at_s)) != now)
 			return at_s;
@@ -303,10 +285,10 @@ freeze_ends(const struct windows *windows, const struct freeze *freeze, int64_t 
 	/* Inside of a gap, the clock is past it as soon as the gap begins. */
 	if (from.n == 0)
 		*ret_from_s =
-		    find_change(windows->zone, from.utc_s[0] - from.gap_s - 1, from.utc_s[0]);
+		    zone_change(windows->zone, from.utc_s[0] - from.gap_s - 1, from.utc_s[0]);
 	if (until.n == 0)
 		*ret_until_s =
-		    find_change(windows->zone, until.utc_s[0] - until.gap_s - 1, until.utc_s[0]);
+		    zone_change(windows->zone, until.utc_s[0] - until.gap_s - 1, until.utc_s[0]);
 }
 
 /* The freeze that AT_S lies in, or NULL; and when that is over, or the next one begins. */

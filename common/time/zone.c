@@ -234,6 +234,22 @@ zone_offset(const char *zone, int64_t utc_s)
 	return known ? (int)tm.tm_gmtoff : 0;
 }
 
+int64_t
+zone_change(const char *zone, int64_t low_s, int64_t high_s)
+{
+	int offset = zone_offset(zone, low_s);
+
+	while (high_s - low_s > 1) {
+		int64_t middle_s = low_s + (high_s - low_s) / 2;
+
+		if (zone_offset(zone, middle_s) == offset)
+			low_s = middle_s;
+		else
+			high_s = middle_s;
+	}
+	return high_s;
+}
+
 static void
 add_instant(struct zone_instants *instants, int64_t utc_s)
 {

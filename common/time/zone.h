@@ -42,6 +42,9 @@ bool zone_suggest(const char *word, char *ret_zone, size_t size);
 /* Seconds east of UTC in ZONE at an instant. An invalid zone counts as UTC: check it first. */
 int zone_offset(const char *zone, int64_t utc_s);
 
+/* The first instant behind LOW_S at which the offset is not the one of LOW_S; it is another at HIGH_S, and changes once between. */
+int64_t zone_change(const char *zone, int64_t low_s, int64_t high_s);
+
 /* The instants at which the clock of ZONE shows a wall time. */
 struct zone_instants {
 	int n;		  /* 0: the clocks skip it; 1; 2: it comes twice */
