@@ -6,6 +6,7 @@
  *	control_room.c	 the bound of what all clients together keep in memory: who goes when it is reached
  *	control_call.c	 calls: frames handed out, replies held until the turn is over
  *	control_client.c connections: bytes in and out, their deadlines, and their end
+ *	control_lists.c	 whose turn it is: lists of clients, lines of those of one uid, and for how long
  */
 #ifndef DAEMON_CONTROL_CONTROL_PRIVATE_H
 #define DAEMON_CONTROL_CONTROL_PRIVATE_H
@@ -120,19 +121,7 @@ struct control {
 	size_t nready; /* clients */
 };
 
-/* control_client.c. Lists that are not empty keep the loop from sleeping before the next prepare. */
-void client_list(struct client *c, enum list list);
-/* The first, or NULL; of READY the first of the uid whose turn it is. */
-struct client *client_take(struct control *control, enum list list);
-/* How many connections of this uid there are. */
-size_t client_count(const struct control *control, int64_t uid);
-/* So long, of this process's own time: on a machine that is busy with others no turn is cut short. */
-struct spell {
-	int64_t wall_us, own_us; /* when it is over */
-};
-struct spell spell_begin(int64_t us);
-bool spell_over(const struct spell *spell);
-/* Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
+/* control_client.c. Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
 void client_new(struct control *control, int fd, const struct control_peer *peer);
 /* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds it. */
 void client_doom(struct client *c);
@@ -158,7 +147,6 @@ void client_flush(struct client *c);
 /* What a client waits for: read from it or not, a deadline for half a frame, or its end. */
 void client_look(struct client *c);
 void client_hang_ups(struct ev_loop *loop, ev_io *w, int revents); /* of a control's epoll */
-void control_wake(struct control *control);
 
 /* control_call.c. Hands out what this client may have in one go; returns how many frames that were. */
 size_t call_serve(struct client *c, size_t budget);
@@ -168,5 +156,22 @@ void call_refuse_rest(struct client *c, const struct err *why);
 /* control_room.c. Lets clients go until the others have no more than CONTROL_MEMORY: first of the uid that has most who has
    most of it. Who only sends is told so. */
 void room_make(struct control *control);
+
+/* control_lists.c. Lists that are not empty keep the loop from sleeping before the next prepare. */
+void client_list(struct client *c, enum list list);
+/* The first, or NULL; of READY the first of the uid whose turn it is. */
+struct client *client_take(struct control *control, enum list list);
+void control_wake(struct control *control);
+/* Joins those of its uid, with the peer known; leaves them with its memory. */
+void line_join(struct client *c);
+void line_leave(struct client *c);
+/* How many connections of this uid there are. */
+size_t client_count(const struct control *control, int64_t uid);
+/* So long, of this process's own time: on a machine that is busy with others no turn is cut short. */
+struct spell {
+	int64_t wall_us, own_us; /* when it is over */
+};
+struct spell spell_begin(int64_t us);
+bool spell_over(const struct spell *spell);
 
 #endif
