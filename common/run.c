@@ -627,6 +627,13 @@ folder_open(const char *directory, int64_t job, struct err *err)
 	fd = openat(directory_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
+	if (fd < 0 && errno == EACCES) {
+		(void)err_set(err, ERR_FAILED,
+			      "bmd may not look into the run folder %s/%s: give it the group of its "
+			      "neighbours (chgrp) and their mode (chmod 2750)",
+			      directory, name);
+		return -EACCES;
+	}
 	return fd < 0 ? err_errno(err, errno, "cannot open the run folder %s/%s", directory, name)
 		      : fd;
 }
@@ -646,10 +653,10 @@ file_read(int folder_fd, const char *name, size_t limit, char **ret_text, size_t
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(err, errno, "cannot read %s of a run folder", name);
+		return err_errno(err, errno, "cannot read its file \"%s\"", name);
 	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > limit)
 		return err_set(err, ERR_FAILED,
-			       "%s of a run folder is not a plain file of at most %zu bytes", name,
+			       "its file \"%s\" is not a plain file of at most %zu bytes", name,
 			       limit);
 	text = xcalloc((size_t)st.st_size + 1, 1);
 	while (done < (size_t)st.st_size) {
@@ -658,7 +665,7 @@ file_read(int folder_fd, const char *name, size_t limit, char **ret_text, size_t
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return err_errno(err, errno, "cannot read %s of a run folder", name);
+			return err_errno(err, errno, "cannot read its file \"%s\"", name);
 		if (n == 0)
 			break;
 		done += (size_t)n;
@@ -679,11 +686,12 @@ lock_held(int folder_fd, struct err *err)
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0 || fcntl(fd, F_OFD_GETLK, &lock) < 0)
-		return err_errno(err, errno, "cannot test the lock of a run folder");
+		return err_errno(err, errno, "cannot test its lock");
 	return lock.l_type != F_UNLCK;
 }
 
-/* A claim that cannot be read is still a claim: it stands with an empty run id. */
+/* A claim that makes no sense is still a claim: it stands with an empty run id. One that cannot be read just now
+ * is one, too: HAS_STARTED is set whatever is returned. */
 static int
 started_read(int folder_fd, struct run_folder *folder, struct err *err)
 {
@@ -692,11 +700,9 @@ started_read(int folder_fd, struct run_folder *folder, struct err *err)
 	size_t n;
 	int r = file_read(folder_fd, "started", FILE_MAX, &text, &n, err);
 
-	if (r == -ENOENT)
-		return 0;
+	folder->has_started = r != -ENOENT;
 	if (r < 0)
-		return r;
-	folder->has_started = true;
+		return r == -ENOENT ? 0 : r;
 	if (json_parse(text, n, FILE_MAX, &object, NULL) < 0 ||
 	    run_started_unpack(object, &folder->started, NULL) < 0)
 		folder->started = (struct run_started){0};
@@ -716,8 +722,15 @@ result_read(int folder_fd, struct run_folder *folder, struct err *err)
 
 	if (r == -ENOENT)
 		return 0;
-	if (r < 0)
+	if (r < 0) {
+		_cleanup_free_ char *what = xstrdup(err ? err->text : "");
+
+		(void)err_set(err, ERR_FAILED,
+			      "%s: should that last, move the file out of the folder, and the job ends as "
+			      "lost",
+			      what);
 		return r;
+	}
 	r = json_parse(text, n, FILE_MAX, &object, &why);
 	if (r >= 0)
 		r = run_result_unpack(object, &folder->result, &why);
@@ -732,7 +745,7 @@ run_folder_look(const char *directory, int64_t job, struct run_folder *ret_folde
 {
 	struct run_folder folder = {.exists = true};
 	_cleanup_close_ int fd = folder_open(directory, job, err);
-	int r;
+	int r, started = 0;
 
 	if (fd == -ENOENT) {
 		*ret_folder = (struct run_folder){0};
@@ -744,12 +757,14 @@ run_folder_look(const char *directory, int64_t job, struct run_folder *ret_folde
 	r = lock_held(fd, err);
 	if (r >= 0) {
 		folder.locked = r > 0;
-		r = started_read(fd, &folder, err);
+		started = started_read(fd, &folder, err);
+		r = result_read(fd, &folder, started < 0 ? NULL : err);
 	}
-	if (r >= 0)
-		r = result_read(fd, &folder, err);
+	/* A result says all that the claim does; of a bmd-run that lives, its connection does. */
+	if (r >= 0 && !folder.has_result && !*folder.damage && !folder.locked)
+		r = started;
 	if (r < 0) {
-		err_prefix(err, "job %" PRId64, job);
+		err_prefix(err, "the run folder %s/%" PRId64, directory, job);
 		return r;
 	}
 	*ret_folder = folder;

@@ -32,6 +32,7 @@ queue_free(struct queue *queue)
 		return;
 	free(queue->slept);
 	json_decref(queue->walk.zones);
+	queue_trouble_clear(queue);
 	free(queue->drain.reason);
 	free(queue);
 }

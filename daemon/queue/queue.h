@@ -207,7 +207,8 @@ int64_t queue_steady_us(const struct queue *queue, int64_t now_us);
 int queue_relatives(struct queue *queue, bool *ret_more, struct err *err);
 /* What these and queue_zones() moved was not committed: the next calls begin from the beginning. */
 void queue_walk_anew(struct queue *queue);
-/* Nobody could look at what was due between FROM and TO, by the wall clock: the reason of what is missed for that. */
+/* Nobody could look at what was due between FROM and TO, by the wall clock: the reason of what is missed or late for that. Less than a
+   second is none. */
 enum queue_lapse { QUEUE_LAPSE_DOWN, QUEUE_LAPSE_ASLEEP, QUEUE_LAPSE_JUMP, QUEUE_LAPSE_DOUBT };
 void queue_lapse(struct queue *queue, enum queue_lapse why, int64_t from_us, int64_t to_us);
 
@@ -217,6 +218,10 @@ void queue_lapse(struct queue *queue, enum queue_lapse why, int64_t from_us, int
  * nothing happens (INT64_MAX: never).
  */
 int queue_look(struct queue *queue, int64_t now_us, int (*start)(struct job *job, void *arg), void *arg, int64_t *ret_next_us, struct err *err);
+
+/* What keeps a JOB that is on its way from going on, or (0) all that are queued from being started, as far as the queue cannot know: a
+   sentence for those who ask why it waits. NULL: nothing any more. */
+void queue_trouble(struct queue *queue, int64_t job, const char *text);
 
 /* The life of a run: queue_starting() fixes mode, from, plan and the request's digest (or holds the job and fails). Each is compare-and-set on state and run id; -ESTALE means that somebody was faster. */
 int queue_starting(struct queue *queue, struct job *job, const char *run, const char *boot, int64_t now_us, struct err *err);

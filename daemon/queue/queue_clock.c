@@ -192,6 +192,8 @@ queue_walk_anew(struct queue *queue)
 void
 queue_lapse(struct queue *queue, enum queue_lapse why, int64_t from_us, int64_t to_us)
 {
+	if (to_us - from_us < WHEN_SECOND) /* nobody is late for that */
+		return;
 	queue->lapses[queue->next_lapse++ % ARRAY_SIZE(queue->lapses)] =
 	    (struct queue_lapse_entry){.why = why, .from_us = from_us, .to_us = to_us};
 }

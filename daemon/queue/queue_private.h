@@ -6,7 +6,7 @@
  * queue_decide.c (what humans decide about jobs and stages), queue_look.c (what is due),
  * queue_run.c (the life of a run), queue_schedule.c and queue_section.c (recurring deployments),
  * queue_zone.c (clocks that changed), queue_clock.c (whether the clock is believed), queue_drain.c
- * (nothing starts), queue_prune.c (records of what is over), queue_show.c (JSON).
+ * (nothing starts), queue_trouble.c (what others know to be in the way), queue_prune.c (records of what is over), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
@@ -67,6 +67,11 @@ struct queue {
 		char by[64];
 		char *reason; /* NULL: none */
 	} drain;
+	struct queue_trouble { /* told by who tends the runs; job 0: of all */
+		int64_t job;
+		char *text;
+	} *troubles;
+	size_t ntroubles, room_troubles;
 	int64_t withdrawn; /* a job that is being taken back from its schedule: its occurrence is not done with */
 };
 
@@ -230,6 +235,10 @@ bool queue_window_grace(struct queue *queue, struct job *job, int64_t now_us);
 /* What JOB passes from now on, checked and written to the audit; its row is the caller's to write. */
 int queue_override(struct queue *queue, struct job *job, const json_t *override, const char *reason, const struct queue_who *who,
 		   int64_t now_us, struct err *err);
+
+/* queue_trouble.c: NULL: there is none */
+const char *queue_trouble_text(const struct queue *queue, int64_t job);
+void queue_trouble_clear(struct queue *queue);
 
 /* queue_drain.c: why a drained queue starts nothing. free() */
 char *queue_drain_text(const struct queue *queue, int64_t now_us);

@@ -139,6 +139,7 @@ waits_for_restart(struct queue *queue, int64_t now_us)
 static json_t *
 waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 {
+	const char *trouble = queue_trouble_text(queue, job->state == JOB_QUEUED ? 0 : job->id);
 	int64_t active = 0;
 
 	if (job->state == JOB_QUEUED && job->not_before_us > now_us)
@@ -149,7 +150,7 @@ waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 	if (job->state == JOB_QUEUED && active >= queue->conf->max_running)
 		return waits("slot", "%lld of %d runs (max-running)", (long long)active,
 			     queue->conf->max_running);
-	return waits("slot", "it is being started");
+	return waits("slot", "%s", trouble ? trouble : "it is being started");
 }
 
 json_t *
@@ -204,7 +205,7 @@ add_step(const struct store_step *step, void *arg)
 
 /* What is known of its run; null before the start. */
 static void
-add_run(json_t *object, const struct job *job)
+add_run(json_t *object, const struct job *job, const char *trouble)
 {
 	bool started = job->started_us > 0;
 
@@ -216,7 +217,7 @@ add_run(json_t *object, const struct job *job)
 	json_put(object, "exit_code",
 		 job->exit_code >= 0 ? json_integer(job->exit_code) : json_null());
 	json_put(object, "failed_step", json_text(job->failed_step));
-	json_put(object, "message", json_text(job->message));
+	json_put(object, "message", json_text(job->message ? job->message : trouble));
 	json_put(object, "lateness_us",
 		 started ? json_integer(job->started_us - job->due_us) : json_null());
 }
@@ -273,7 +274,7 @@ queue_job_json(struct queue *queue, const struct job *job, bool with_steps, int6
 		 job->approved_by ? json_pack("{s:s, s:o}", "by", job->approved_by, "at",
 					      json_time(job->approved_us))
 				  : json_null());
-	add_run(object, job);
+	add_run(object, job, job->state == JOB_RUNNING ? queue_trouble_text(queue, job->id) : NULL);
 	json_put(object, "waits_for", queue_waits_for(queue, job, now_us));
 	if (with_steps) {
 		steps = json_array();

@@ -73,6 +73,8 @@ look_failed(struct sched *sched, const struct err *err)
 			  AGAIN_SECONDS);
 		json_array_append_new(sched->problems,
 				      json_sprintf("nothing can be started: %s", err->text));
+		queue_trouble(sched->host.queue, 0,
+			      json_string_value(json_array_get(sched->problems, 0)));
 	}
 	look_again_later(sched);
 }
@@ -125,6 +127,7 @@ look_committed(void *arg, const struct err *failure)
 		return;
 	}
 	json_array_clear(sched->problems);
+	queue_trouble(sched->host.queue, 0, NULL);
 	sched_wake_written(sched);
 }
 

@@ -35,6 +35,7 @@ tend_set_problem(struct tend *tend, const char *text)
 			  TEND_AGAIN_SECONDS);
 	free(tend->problem);
 	tend->problem = text ? xasprintf("job %" PRId64 ": %s", tend->job, text) : NULL;
+	queue_trouble(tend->host->queue, tend->job, text);
 }
 
 static void
@@ -466,6 +467,7 @@ tend_free(struct tend *tend)
 	tend_drop_pidfd(tend);
 	tend_wait_no_more(tend);
 	ev_timer_stop(tend->host->loop, &tend->events);
+	tend_set_problem(tend, NULL);
 	if (tend->holds) {
 		tend->freed = true;
 		return;
@@ -473,7 +475,6 @@ tend_free(struct tend *tend)
 	run_request_clear(&tend->request);
 	free(tend->end_text);
 	free(tend->cancel_by);
-	free(tend->problem);
 	free(tend->refusal);
 	free(tend);
 }

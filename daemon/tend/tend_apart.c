@@ -134,6 +134,20 @@ recorded_events(struct tend *tend)
 	return seq;
 }
 
+/* It leaves by itself, for its connection is closed; one that is stopped, or stuck in the kernel, does not. */
+static void
+never_told(struct tend *tend)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (tend->reconnect < RECONNECT_LAST || tend->problem)
+		return;
+	text = xasprintf("a bmd-run that was not told to begin still has its run folder %s/%" PRId64
+			 ": it begins anew once that one is gone (fuser lock tells which)",
+			 tend->host->run_directory, tend->job);
+	tend_set_problem(tend, text);
+}
+
 /* A bmd-run lives: follow it by JOB/control. One that was never told to go leaves by itself. */
 static void
 reconnect(struct tend *tend, const struct run_folder *folder)
@@ -153,6 +167,8 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 	fd = folder->has_started ? channel_connect_run(tend->host->run_directory, tend->job)
 				 : -ENOENT;
 	if (fd < 0) {
+		if (!folder->has_started)
+			never_told(tend);
 		tend_decide_later(tend);
 		return;
 	}
@@ -245,7 +261,8 @@ tend_decide(struct tend *tend)
 		tend_wait(tend, TEND_AGAIN_SECONDS, tend_decide);
 		return;
 	}
-	tend_set_problem(tend, NULL);
+	if (!folder.locked || folder.has_started)
+		tend_set_problem(tend, NULL);
 	failpoint("decide");
 	switch (tend_judge(tend->run, tend->request_digest, &folder)) {
 	case TEND_ALIVE:

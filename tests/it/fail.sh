@@ -10,21 +10,9 @@ plan steps <<'CONF'
     step "one" { run = 'echo "$BM_JOB one" >>"$DIR/ran"; if [ -e "$DIR/slow" ]; then sleep 0.1; fi; while [ -e "$DIR/gate" ]; do sleep 0.02; done' }
     step "two" { run = 'echo "$BM_JOB two" >>"$DIR/ran"' }
 CONF
-BMD=$HOME_DIR/tree/daemon/bmd RUN=$HOME_DIR/tree/runner/bmd-run IMPORT=$HOME_DIR/tree/import/bmd-import
-for program in "$BMD" "$RUN" "$IMPORT"; do
-    mkdir -p "${program%/*}"
-    cp "$top_builddir/tests/campaign/${program##*/}" "$program"
-done
-PATH=$HOME_DIR/tree/daemon:$PATH
+. "$top_srcdir/tests/it/programs.sh"
 : >"$HOME_DIR/ran"
 
-# arm PROGRAM POINT [N [SIGNAL]]; hit PROGRAM: has it struck?
-arm() {
-    program=$1; shift
-    echo "$*" >"$program.new" && mv "$program.new" "$program.fail"
-    }
-hit() { [ ! -e "$1.fail" ]; }
-dead() { ! kill -0 "$BMD_PID" 2>/dev/null; }
 ran() { grep -cx "$1 $2" "$HOME_DIR/ran"; }
 # deploy KEY: asks for the build $BUILD; prints the job, or nothing when the answer was lost. other: now the other build.
 deploy() { ask Deploy "{\"key\":\"$1\",\"application\":\"shop\",\"release\":\"1.0\",\"build\":$BUILD,\"stage\":\"production\",\"now\":true}" .job.id; }

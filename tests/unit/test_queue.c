@@ -1389,6 +1389,7 @@ START_TEST(test_lapses)
 	    {__LINE__, QUEUE_LAPSE_DOUBT, 20, 45, "bmd waited for the clock to settle, until"},
 	    {__LINE__, QUEUE_LAPSE_DOWN, 1, 9, "bmd was not running then, or the machine was asleep or paused"},
 	    {__LINE__, QUEUE_LAPSE_DOWN, 41, 69, "bmd was not running then, or the machine was asleep or paused"},
+	    {__LINE__, QUEUE_LAPSE_DOWN, 15, 15, "bmd was not running then, or the machine was asleep or paused"}, /* a restart */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
