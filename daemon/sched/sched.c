@@ -88,32 +88,54 @@ keep(struct sched *sched, struct tend *tend)
 	sched->runs = running;
 }
 
-/* One job that may start now: QUEUE names it, TEND takes it. */
+/* 1: JOB is starting, with its REQUEST; 0: somebody was faster, or it was held and told so: somebody else is the head of its
+ * line now. */
 static int
-start(struct job *job, void *arg)
+make_start(struct sched *sched, struct job *job, struct run_request *ret_request, struct err *err)
 {
-	struct sched *sched = arg;
 	struct queue *queue = sched->host.queue;
-	_cleanup_(run_request_clear) struct run_request request = {0};
-	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_err_ struct err why = ERR_INIT;
 	char run[RUN_ID_SIZE];
 	int r;
 
 	run_new_id(run);
-	r = queue_starting(queue, job, run, sched->host.boot, clock_now_us(), &err);
+	r = queue_starting(queue, job, run, sched->host.boot, clock_now_us(), &why);
 	if (r == -ESTALE)
 		return 0;
 	if (r >= 0)
-		r = queue_run_request(queue, job, &request, &err);
-	if (r < 0 && (err.code == ERR_NO_SPACE || err.code == ERR_UNKNOWN_OUTCOME)) {
-		log_error("job %" PRId64 " cannot start: %s", job->id, err.text);
+		r = queue_run_request(queue, job, ret_request, &why);
+	if (r < 0 && (why.code == ERR_NO_SPACE || why.code == ERR_UNKNOWN_OUTCOME)) {
+		(void)err_set(err, why.code, "%s", why.text);
 		return r;
 	}
-	if (r < 0) { /* it was held, and told so: somebody else is the head of its line now */
+	if (r < 0)
 		sched_kick(sched);
-		return 0;
-	}
-	keep(sched, tend_start(&sched->host, job, &request));
+	return r >= 0;
+}
+
+struct looking {
+	struct sched *sched;
+	struct err *err; /* of the look */
+};
+
+/* One job that may start now: QUEUE names it, TEND takes it, or nothing of it is written: a job that is starting and that
+ * nobody tends would be so for ever. */
+static int
+start(struct job *job, void *arg)
+{
+	const struct looking *looking = arg;
+	struct sched *sched = looking->sched;
+	_cleanup_(run_request_clear) struct run_request request = {0};
+	int r = turn_savepoint(sched->host.turn, looking->err), starts = 0;
+
+	if (r >= 0 && (starts = r = make_start(sched, job, &request, looking->err)) < 0)
+		(void)turn_rollback_savepoint(sched->host.turn);
+	if (r >= 0)
+		r = turn_release(sched->host.turn, looking->err);
+	if (r < 0)
+		return r;
+	if (starts)
+		keep(sched, tend_start(&sched->host, job, &request));
 	return 0;
 }
 
@@ -219,6 +241,7 @@ static int
 look_now(struct sched *sched, struct err *err)
 {
 	int64_t now_us = sched_clock_read(sched), next_us = INT64_MAX, wake_us;
+	struct looking looking = {.sched = sched, .err = err};
 	char application[64] = "", stage[64] = "";
 	int waits, r = turn_begin(sched->host.turn, err);
 
@@ -236,7 +259,7 @@ look_now(struct sched *sched, struct err *err)
 	if (r >= 0 && (sched->clocks || sched->clock.moved))
 		next_us = now_us; /* nothing starts by times that may be wrong */
 	else if (r >= 0)
-		r = queue_look(sched->host.queue, now_us, start, sched, &next_us, err);
+		r = queue_look(sched->host.queue, now_us, start, &looking, &next_us, err);
 	if (r < 0)
 		return r;
 	r = sched_ahead_look(sched, now_us, &next_us, err);
