@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /* audit, audit verify: who asked for what, and is that still as it was written. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "ctl/progress.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
@@ -76,41 +76,25 @@ verb_audit(struct ctl *ctl, struct err *err)
 	return CTL_DONE;
 }
 
-/* The last reply of the stream of VerifyAudit; those before are progress. */
-static int
-follow_chain(struct ctl *ctl, json_t **ret_reply, struct err *err)
+static void
+print_compared(const json_t *reply, FILE *f)
 {
-	_cleanup_json_ json_t *last = NULL, *parameters = json_object();
-	bool continues = true, shown = false;
-	int r;
-
-	if (ctl_given(ctl, OPTION_HEAD))
-		json_object_set_new(parameters, "head", ctl_text(ctl_value(ctl, OPTION_HEAD)));
-	r = client_start(ctl->client, ERR_INTERFACE "VerifyAudit", parameters, true, err);
-	while (r >= 0 && continues) {
-		json_decref(TAKE(last));
-		r = client_next(ctl->client, CLIENT_NEVER, &last, &continues, err);
-		if (r < 0 || !continues || !isatty(STDERR_FILENO))
-			continue;
-		fprintf(stderr, "\r%" PRId64 " of %" PRId64 " rows \033[K",
-			json_get_int(last, "rows", 0), json_get_int(last, "total", 0));
-		shown = true;
-	}
-	if (shown)
-		fputs("\r\033[K", stderr);
-	if (r >= 0)
-		*ret_reply = TAKE(last);
-	return r;
+	fprintf(f, "%" PRId64 " of %" PRId64 " rows", json_get_int(reply, "rows", 0),
+		json_get_int(reply, "total", 0));
 }
 
 int
 verb_audit_verify(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL;
+	json_t *parameters = json_object();
 	const json_t *bad;
 	int64_t noted;
-	int r = follow_chain(ctl, &reply, err);
+	int r;
 
+	if (ctl_given(ctl, OPTION_HEAD))
+		json_object_set_new(parameters, "head", ctl_text(ctl_value(ctl, OPTION_HEAD)));
+	r = progress_call(ctl, "VerifyAudit", parameters, print_compared, &reply, err);
 	if (r < 0)
 		return r;
 	bad = json_object_get(reply, "bad");

@@ -2,17 +2,17 @@
 /* backup: bmd makes a folder that is a whole state folder of its; what copies it elsewhere is the
  * operator's. */
 #include <inttypes.h>
-#include <unistd.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "ctl/progress.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
 static void
-print_progress(const json_t *reply)
+print_copied(const json_t *reply, FILE *f)
 {
-	fprintf(stderr, "\r%" PRId64 " of %" PRId64 " pages, %" PRId64 " files \033[K",
+	fprintf(f, "%" PRId64 " of %" PRId64 " pages, %" PRId64 " files",
 		json_get_int(reply, "pages", 0), json_get_int(reply, "total_pages", 0),
 		json_get_int(reply, "objects", 0));
 }
@@ -20,21 +20,10 @@ print_progress(const json_t *reply)
 int
 verb_backup(struct ctl *ctl, struct err *err)
 {
-	_cleanup_json_ json_t *last = NULL, *parameters = json_object();
-	bool continues = true, show = isatty(STDERR_FILENO), shown = false;
+	_cleanup_json_ json_t *last = NULL;
 	int64_t missing;
-	int r = client_start(ctl->client, ERR_INTERFACE "Backup", parameters, true, err);
+	int r = progress_call(ctl, "Backup", json_object(), print_copied, &last, err);
 
-	while (r >= 0 && continues) {
-		json_decref(TAKE(last));
-		r = client_next(ctl->client, CLIENT_NEVER, &last, &continues, err);
-		if (r < 0 || !show || !continues)
-			continue;
-		print_progress(last);
-		shown = true;
-	}
-	if (shown)
-		fputs("\r\033[K", stderr);
 	if (r < 0)
 		return r;
 	missing = json_get_int(last, "missing", 0);

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/signature.h"
 #include "common/xalloc.h"
+#include "ctl/progress.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
@@ -428,29 +429,12 @@ print_damaged(const struct ctl *ctl, const json_t *damaged)
 	table_print(table, stdout, ctl->width, ctl->color);
 }
 
-/* The last reply of the stream of VerifyBuilds; those before are progress. */
-static int
-verify(struct ctl *ctl, json_t *parameters, json_t **ret_reply, struct err *err)
+static void
+print_verified(const json_t *reply, FILE *f)
 {
-	_cleanup_json_ json_t *last = NULL;
-	bool continues = true, show = isatty(STDERR_FILENO), shown = false;
-	int r = client_start(ctl->client, ERR_INTERFACE "VerifyBuilds", parameters, true, err);
-
-	while (r >= 0 && continues) {
-		json_decref(TAKE(last));
-		r = client_next(ctl->client, CLIENT_NEVER, &last, &continues, err);
-		if (r < 0 || !show || !continues)
-			continue;
-		fprintf(stderr, "\r%" PRId64 " of %" PRId64 " files, %s \033[K",
-			json_get_int(last, "files", 0), json_get_int(last, "total_files", 0),
-			ctl_size(json_get_int(last, "bytes", 0)).s);
-		shown = true;
-	}
-	if (shown)
-		fputs("\r\033[K", stderr);
-	if (r >= 0)
-		*ret_reply = TAKE(last);
-	return r;
+	fprintf(f, "%" PRId64 " of %" PRId64 " files, %s", json_get_int(reply, "files", 0),
+		json_get_int(reply, "total_files", 0),
+		ctl_size(json_get_int(reply, "bytes", 0)).s);
 }
 
 int
@@ -464,7 +448,10 @@ verb_build_verify(struct ctl *ctl, struct err *err)
 		json_object_set_new(parameters, "application", ctl_text(ctl_word(ctl, 0)));
 	if (ctl_word(ctl, 1) != NULL)
 		r = ctl_build(parameters, ctl_word(ctl, 1), err);
-	if (r < 0 || (r = verify(ctl, parameters, &reply, err)) < 0)
+	if (r >= 0)
+		r = progress_call(ctl, "VerifyBuilds", json_incref(parameters), print_verified,
+				  &reply, err);
+	if (r < 0)
 		return r;
 	damaged = json_object_get(reply, "damaged");
 	if (ctl->json) {

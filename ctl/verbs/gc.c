@@ -6,10 +6,10 @@
  */
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/json.h"
 #include "common/xalloc.h"
+#include "ctl/progress.h"
 #include "ctl/table.h"
 #include "ctl/verbs/verbs.h"
 
@@ -66,29 +66,11 @@ collect(struct ctl *ctl, bool dry_run, int64_t *freed, int64_t *kept, bool *more
 	return 0;
 }
 
-/* The last reply of the stream of SweepStore; those before are progress. */
-static int
-sweep(struct ctl *ctl, json_t **ret_reply, struct err *err)
+static void
+print_swept(const json_t *reply, FILE *f)
 {
-	_cleanup_json_ json_t *last = NULL, *parameters = json_object();
-	bool continues = true, show = isatty(STDERR_FILENO), shown = false;
-	int r = client_start(ctl->client, ERR_INTERFACE "SweepStore", parameters, true, err);
-
-	while (r >= 0 && continues) {
-		json_decref(TAKE(last));
-		r = client_next(ctl->client, CLIENT_NEVER, &last, &continues, err);
-		if (r < 0 || !show || !continues)
-			continue;
-		fprintf(stderr, "\r%" PRId64 " files removed, %s \033[K",
-			json_get_int(last, "objects", 0),
-			ctl_size(json_get_int(last, "bytes", 0)).s);
-		shown = true;
-	}
-	if (shown)
-		fputs("\r\033[K", stderr);
-	if (r >= 0)
-		*ret_reply = TAKE(last);
-	return r;
+	fprintf(f, "%" PRId64 " files removed, %s", json_get_int(reply, "objects", 0),
+		ctl_size(json_get_int(reply, "bytes", 0)).s);
 }
 
 int
@@ -110,7 +92,7 @@ verb_gc(struct ctl *ctl, struct err *err)
 			   kept, kept == 1 ? "" : "s", freed, dry_run ? "would be freed" : "freed");
 	if (dry_run)
 		return CTL_DONE;
-	r = sweep(ctl, &reply, err);
+	r = progress_call(ctl, "SweepStore", json_object(), print_swept, &reply, err);
 	if (r < 0)
 		return r;
 	if (ctl->json)
