@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Makes a folder hold exactly the files of a manifest: CONTRACT section 4, `deploy` and `artifacts`. Runs in a
- * process that already is the step's user and reads objects through a descriptor. Blocking.
+ * Makes a folder hold exactly the files of a manifest, for the `deploy` and `artifacts` of a step: bmd-plan(5), FILES
+ * THAT ARE PLACED. Runs in a process that already is the step's user and reads objects through a descriptor. Blocking.
  *
- * Everything goes under temporary names first, is hashed while it is copied, fsynced, then renamed; `current` is the last
- * thing that moves, by rename. On any error before that `current` is where it was.
+ * Everything goes under temporary names first, is hashed while it is copied, fsynced, then renamed; `current` is the
+ * last thing that moves, by rename. On any error before that `current` is where it was.
  */
 #ifndef ARTIFACT_PLACE_H
 #define ARTIFACT_PLACE_H

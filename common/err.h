@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * An error that a person will read. The vocabulary of errors stands once, in ERR_TABLE: the symbol,
- * the name on the wire and bmctl's exit code (CONTRACT: 1 failed, 2 usage, 3 no such thing, 4 not
+ * the name on the wire and bmctl's exit code (bmctl(1): 1 failed, 2 usage, 3 no such thing, 4 not
  * permitted, 5 not reachable or answer lost, 8 refused by a rule). The sentence is written once, by
  * the function that knows; typed fields (application, job, rule, …) travel beside it.
  *

@@ -113,7 +113,7 @@ void run_new_id(char ret_id[RUN_ID_SIZE]);
 /* Makes the run directory (0711) where it is missing; its parent must exist. Once, at bmd's start under the launcher fork. */
 int run_directory_make(const char *directory, struct err *err);
 
-/* The state of a run folder, as the recovery rules of ARCHITECTURE "A run" need it. DIRECTORY is the run directory. */
+/* The state of a run folder, as bmd needs it to judge the run after a crash. DIRECTORY is the run directory. */
 struct run_folder {
 	bool exists, locked;		/* locked: some bmd-run lives */
 	bool has_started, has_result;	/* a claim that cannot be read has started.run "" */

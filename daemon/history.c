@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CONTRACT section 6 as functions of values: the stack of what succeeded on a stage, the build that
- * a bare redeploy takes, the mode of a run, and the guard of what was live. The stack has each
+ * The rules of redeploys as functions of values: the stack of what succeeded on a stage, the build
+ * that a bare redeploy takes, the mode of a run, and the guard of what was live. The stack has each
  * build at most once; its top is live. Whoever loads a struct history fills it whole; it is changed
  * here by history_succeed() alone.
  */

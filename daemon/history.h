@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Which build, and what it would do: CONTRACT section 6 as functions of values. One stage at one moment is a
- * struct history; nothing here reads a database or a clock.
+ * Which build, and what it would do, as functions of values. One stage at one moment is a struct history; nothing here reads a database or a clock.
  */
 #ifndef DAEMON_HISTORY_H
 #define DAEMON_HISTORY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A job as a value, its states as a table, and which may follow which (CONTRACT section 7).
+ * A job as a value, its states as a table, and which may follow which: bmd(8), States of a job.
  */
 #ifndef DAEMON_JOB_H
 #define DAEMON_JOB_H

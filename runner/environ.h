@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A step's environment: built from nothing, never inherited. CONTRACT section 4.
+ * A step's environment: built from nothing, never inherited. bmd-plan(5), ENVIRONMENT.
  */
 #ifndef RUNNER_ENVIRON_H
 #define RUNNER_ENVIRON_H

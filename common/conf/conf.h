@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Files → one value: CONTRACT section 4. A struct conf is read, checked and complete, or there is
- * none; nothing changes while it lives. libconfuse stands behind confvalues.c and nowhere else.
+ * Files → one value: bmd.conf(5) and bmd-plan(5). A struct conf is read, checked and complete, or
+ * there is none; nothing changes while it lives. libconfuse stands behind confvalues.c and nowhere
+ * else.
  */
 #ifndef COMMON_CONF_CONF_H
 #define COMMON_CONF_CONF_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Text ⇄ time: the grammar of CONTRACT section 5, with its rules for hours that the clocks skip or
+ * Text ⇄ time: the grammar of bmctl(1), TIMES AND ZONES, with its rules for hours that the clocks skip or
  * repeat. *Now* and the zone are arguments; nothing here reads a clock. An instant is int64_t
  * microseconds since 1970 UTC. Zones are names of the tz database ("Europe/Berlin") or "UTC".
  */

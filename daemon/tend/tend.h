@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run, from the launch to its recorded end: ARCHITECTURE "A run", points 1 to 5 as bmd sees them, and the rules
- * after a crash. Everything that is told to bmd-run leaves after the commit that it depends on; everything that
+ * One run, from the launch to its recorded end, and what becomes of one that is found after a crash. Everything that is told to bmd-run leaves after the commit that it depends on; everything that
  * bmd-run tells is also in its run folder, so a message that was missed is read there.
  */
 #ifndef DAEMON_TEND_TEND_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CONTRACT section 6 as tables. A stage is written as text: builds of release 1.0, bottom first,
+ * history.h as tables. A stage is written as text: builds of release 1.0, bottom first,
  * "!" after a rejected one; then what lies on it: "dirty rollback 2<4" is an unfinished run of
  * build 2, a rollback from 4; "busy …" the same on the stage now; "dirty ?" is settled as unknown.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * when.h as tables: every form and every refusal of CONTRACT section 5, the hours that clocks skip
+ * when.h as tables: every form and every refusal of the grammar, the hours that clocks skip
  * and repeat, and that whatever is printed can be typed back.
  */
 #include <errno.h>
