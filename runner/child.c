@@ -91,6 +91,15 @@ child_user_clear(struct child_user *user)
 	*user = (struct child_user){0};
 }
 
+void
+child_users_warm(void)
+{
+	struct child_user user = {0};
+
+	(void)child_user_find("", &user, NULL);
+	child_user_clear(&user);
+}
+
 static void
 report_object(int report_fd, const json_t *object)
 {

@@ -21,6 +21,8 @@ struct child_user {
 /* NAME "" is the user that bmd-run is. Errors (CONFIGURATION): unknown, numeric, uid -1, or another than oneself without being root. */
 int child_user_find(const char *name, struct child_user *ret_user, struct err *err);
 void child_user_clear(struct child_user *user);
+/* Loads what the C library asks for users and groups by (nsswitch.conf): the first question costs five times the next. */
+void child_users_warm(void);
 
 struct child {
 	const struct child_user *user;

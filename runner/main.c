@@ -19,6 +19,7 @@
 #include "common/standard.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"
+#include "runner/child.h"
 #include "runner/deploy.h"
 #include "runner/errands.h"
 #include "runner/folder.h"
@@ -241,6 +242,8 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	const char *code = "failed", *conf_code = "failed";
 	/* While the request is on its way. */
 	int conf_r = prepare_configuration(run, conf_file, &conf_code, &unasked);
+
+	child_users_warm();
 	_cleanup_json_ json_t *object = NULL;
 	int r = channel_request(run->channel, &object, &err);
 
