@@ -13,6 +13,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -700,6 +701,24 @@ entries(const char *path)
 	return n;
 }
 
+/* How many descriptors bmd has open. Our own last connection is one of them until bmd has seen that
+ * it was closed, and a file may be of the moment: the fewest of a second. */
+static int
+descriptors(struct campaign *campaign)
+{
+	int fewest = INT_MAX;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
+	for (int i = 0; i < 50; i++) {
+		int n = entries(path);
+
+		fewest = n < fewest ? n : fewest;
+		usleep(20000);
+	}
+	return fewest;
+}
+
 /* After the last job bmd has no more open than one that has just begun, and its -wal has gone back
  * to what it may keep. */
 static void
@@ -707,17 +726,8 @@ nothing_kept(struct campaign *campaign)
 {
 	char path[4200], text[128];
 	struct stat wal = {0};
-	int then, now;
+	int now = descriptors(campaign), then;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
-	/* A connection that was just closed, a file of the moment: the fewest of a second. */
-	now = entries(path);
-	for (int i = 0; i < 50; i++) {
-		int again = entries(path);
-
-		now = again < now ? again : now;
-		usleep(20000);
-	}
 	snprintf(path, sizeof(path) - sizeof(WAL), "%s", campaign->conf);
 	strcpy(strrchr(path, '/') + 1, WAL);
 	if (stat(path, &wal) < 0)
@@ -725,8 +735,7 @@ nothing_kept(struct campaign *campaign)
 	bmd_end(campaign, SIGTERM);
 	bmd_start(campaign);
 	bmd_ready(campaign);
-	snprintf(path, sizeof(path), "/proc/%d/fd", (int)campaign->pid);
-	then = entries(path);
+	then = descriptors(campaign);
 	if (now > then) {
 		snprintf(text, sizeof(text),
 			 "I12: %d descriptors after the last job, %d after a start", now, then);
