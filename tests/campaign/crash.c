@@ -149,7 +149,7 @@ note_hits(struct campaign *campaign)
 
 struct struck {
 	char call[16], phase[16];
-	int code, pid;
+	int code, pid, parent;
 	long long job;
 };
 
@@ -167,11 +167,12 @@ open_beside(struct campaign *campaign, const char *program, const char *suffix)
 static bool
 next_struck(FILE *file, struct struck *ret)
 {
-	return file && fscanf(file, "%15s %d %d %15s %lld", ret->call, &ret->code, &ret->pid,
-			      ret->phase, &ret->job) == 5;
+	return file && fscanf(file, "%15s %d %d %d %15s %lld", ret->call, &ret->code, &ret->pid,
+			      &ret->parent, ret->phase, &ret->job) == 6;
 }
 
-/* Did a fault come to this bmd, of those of the present cycle? */
+/* Did a fault come to this bmd, of those of the present cycle, or to the child that reads the
+ * configuration for it? */
 static bool
 bmd_was_struck(struct campaign *campaign, pid_t pid)
 {
@@ -180,7 +181,7 @@ bmd_was_struck(struct campaign *campaign, pid_t pid)
 	bool yes = false;
 
 	while (!yes && next_struck(file, &struck))
-		yes = struck.pid == (int)pid;
+		yes = struck.pid == (int)pid || struck.parent == (int)pid;
 	if (file)
 		fclose(file);
 	return yes;

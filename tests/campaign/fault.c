@@ -4,7 +4,7 @@
  * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on [PHASE]", lets the N-th call of a FAMILY in a process, of those
  * that it makes in PHASE, fail with ERRNO, once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
  * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
- * line to PROGRAM.struck: "FAMILY ERRNO PID PHASE JOB". A child that is forked reads PROGRAM.child.fault anew, where that is there.
+ * line to PROGRAM.struck: "FAMILY ERRNO PID PARENT PHASE JOB". A child that is forked reads PROGRAM.child.fault anew, where that is there.
  */
 #undef _FORTIFY_SOURCE /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
@@ -145,8 +145,8 @@ note(void)
 {
 	char line[96];
 
-	(void)snprintf(line, sizeof(line), "%s %d %d %s %lld\n", fault.call, fault.code,
-		       (int)syscall(SYS_getpid), fault.phase, fault_job());
+	(void)snprintf(line, sizeof(line), "%s %d %d %d %s %lld\n", fault.call, fault.code,
+		       (int)syscall(SYS_getpid), (int)syscall(SYS_getppid), fault.phase, fault_job());
 	fault_add_line(".struck", line);
 }
 
