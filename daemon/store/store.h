@@ -5,7 +5,8 @@
  * the open transaction (store_begin … store_commit); store_savepoint parts one request from the others of its turn.
  *
  * Errors: -ENOSPC (NO_SPACE: nothing happened), -ENOENT, -EEXIST where said; any other failure of the database is
- * STORE_BROKEN: no more promises can be made, the process must end and recover by reading.
+ * STORE_BROKEN: nothing is promised of what was asked. Of store_begin() and store_commit() it says more: the process must end, and
+ * recover by reading.
  * Times and ids are made by the caller. Lists answer at most LIMIT rows and go on by key. A callback
  * may write; one that answers non-zero ends the list, a negative number becomes the list's answer.
  */

@@ -42,8 +42,7 @@ store_failed(struct store *store, int code, struct err *err)
 		break;
 	}
 	(void)err_set(err, ERR_UNKNOWN_OUTCOME,
-		      "the database %s failed (%s): bmd stops and reads it again; ask again with "
-		      "the same key",
+		      "the database %s failed (%s): ask again, a change with the same key",
 		      store->path, sqlite3_errmsg(store->db));
 	return STORE_BROKEN;
 }

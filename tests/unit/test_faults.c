@@ -5,7 +5,6 @@
  * error with a sentence, and once it is undone nothing has changed; and then the same step
  * succeeds.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue.h"
 #include "daemon/store/store_private.h"
+#include "tests/unit/statements.h"
 #include "tests/unit/unit.h"
 
 #define MIN (60 * WHEN_SECOND)
@@ -26,100 +26,6 @@
 	(INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC, in Berlin the day has begun \
 					     */
 #define TOMORROW (T0 + 26 * 60 * MIN)	    /* 02:00 there */
-
-/* ---- the fault: these stand before those of the library, also in its own calls */
-
-static int left = -1; /* -1: none fails */
-static int code_now;
-static bool preparing; /* it is the n-th preparation that fails, not the n-th step */
-static bool struck;
-static char failed[128]; /* its text */
-static int inside;	 /* the library: what it calls itself does not fail alone */
-
-static bool
-strikes(bool prepare)
-{
-	if (left < 0 || prepare != preparing || left-- > 0)
-		return false;
-	return struck = true;
-}
-
-#define NEXT(type, name)               \
-	static __typeof__(type) *next; \
-	if (!next)                     \
-	next = (__typeof__(type) *)(uintptr_t)dlsym(RTLD_NEXT, name)
-
-int
-sqlite3_step(sqlite3_stmt *st)
-{
-	int code;
-	NEXT(int(sqlite3_stmt *), "sqlite3_step");
-
-	if (inside || (code_now == SQLITE_FULL && sqlite3_stmt_readonly(st)) || !strikes(false)) {
-		inside++;
-		code = next(st);
-		inside--;
-		return code;
-	}
-	snprintf(failed, sizeof(failed), "%s", sqlite3_sql(st));
-	return code_now;
-}
-
-int
-sqlite3_prepare_v2(sqlite3 *db, const char *sql, int n, sqlite3_stmt **st, const char **tail)
-{
-	NEXT(int(sqlite3 *, const char *, int, sqlite3_stmt **, const char **),
-	     "sqlite3_prepare_v2");
-	if (inside || !strikes(true))
-		return next(db, sql, n, st, tail);
-	snprintf(failed, sizeof(failed), "%s", sql);
-	return code_now;
-}
-
-int
-sqlite3_prepare_v3(sqlite3 *db, const char *sql, int n, unsigned flags, sqlite3_stmt **st,
-		   const char **tail)
-{
-	NEXT(int(sqlite3 *, const char *, int, unsigned, sqlite3_stmt **, const char **),
-	     "sqlite3_prepare_v3");
-	if (inside || !strikes(true))
-		return next(db, sql, n, flags, st, tail);
-	snprintf(failed, sizeof(failed), "%s", sql);
-	return code_now;
-}
-
-int
-sqlite3_exec(sqlite3 *db, const char *sql, int (*back)(void *, int, char **, char **), void *arg,
-	     char **message)
-{
-	int code;
-	NEXT(int(sqlite3 *, const char *, int (*)(void *, int, char **, char **), void *, char **),
-	     "sqlite3_exec");
-
-	if (!inside && strikes(false)) {
-		snprintf(failed, sizeof(failed), "%s", sql);
-		return code_now;
-	}
-	inside++;
-	code = next(db, sql, back, arg, message);
-	inside--;
-	return code;
-}
-
-static void
-arm(int n, int code, bool prepare)
-{
-	left = n;
-	code_now = code;
-	preparing = prepare;
-	struck = false;
-}
-
-static void
-disarm(void)
-{
-	left = -1;
-}
 
 /* ---- the stage */
 
@@ -893,7 +799,7 @@ static bool
 may_fail(int (*play)(void))
 {
 	for (size_t i = 0; i < ARRAY_SIZE(quiet); i++)
-		if (strncmp(failed, quiet[i].begins, strlen(quiet[i].begins)) == 0)
+		if (strncmp(statements_failed(), quiet[i].begins, strlen(quiet[i].begins)) == 0)
 			return true;
 	/* A preview is the less for it: what was there before stays unsaid. */
 	return play == show || play == show_schedules || play == preview;
@@ -912,10 +818,10 @@ play(size_t i, int n, int code, bool prepare)
 	OK(store_begin(store, &err));
 	OK(store_savepoint(store, &err));
 	store_touch(store);
-	arm(n, code, prepare);
+	statements_arm(n, code, prepare);
 	r = story[i].play();
-	disarm();
-	if (!struck) {
+	statements_disarm();
+	if (!statements_struck()) {
 		ck_assert_msg(r >= 0, "step %zu, %s: %d %s", i, story[i].name, r, err.text);
 		OK(store_release(store, &err));
 		OK(store_commit(store, now, &err));
@@ -925,7 +831,7 @@ play(size_t i, int n, int code, bool prepare)
 	ck_assert_msg(r >= 0 || err.text[0], "step %zu, %s: no sentence for statement %d", i,
 		      story[i].name, n);
 	ck_assert_msg(r < 0 || may_fail(story[i].play), "step %zu, %s: nobody tells of: %s", i,
-		      story[i].name, failed);
+		      story[i].name, statements_failed());
 	back = store_rollback_savepoint(store);
 	ck_assert(back);
 	store_rollback(store);
@@ -1095,10 +1001,10 @@ play_open(size_t i, int n, bool prepare)
 	int r;
 
 	make_folder(files[i].make);
-	arm(n, SQLITE_IOERR, prepare);
+	statements_arm(n, SQLITE_IOERR, prepare);
 	r = store_open(folder, &store, &err);
-	disarm();
-	hit = struck;
+	statements_disarm();
+	hit = statements_struck();
 	ck_assert_msg(r >= 0 || (hit && err.text[0]), "%s, statement %d: %d %s", files[i].name, n,
 		      r, err.text);
 	if (r >= 0)
@@ -1106,8 +1012,8 @@ play_open(size_t i, int n, bool prepare)
 	err_clear(&err);
 	memset(&err, 0, sizeof(err));
 	r = store_open(folder, &store, &err);
-	ck_assert_msg(r >= 0, "%s, after statement %d (%s): %s", files[i].name, n, failed,
-		      err.text);
+	ck_assert_msg(r >= 0, "%s, after statement %d (%s): %s", files[i].name, n,
+		      statements_failed(), err.text);
 	store_close(store);
 	remove_folder();
 	return hit;
