@@ -139,6 +139,7 @@ void
 ctl_close(struct ctl *ctl)
 {
 	client_free(ctl->client);
+	free(ctl->repeat);
 	err_clear(&ctl->zone_error);
 	options_clear(&ctl->options);
 }
@@ -300,13 +301,25 @@ ask_for(struct ctl *ctl, const char *method, const struct err *err, json_t *para
 	return 1;
 }
 
-static void
-say_how_to_repeat(const struct ctl *ctl, const struct err *err)
+/* The line with what ERR asks for, instead of a --reason that says nothing. */
+static char *
+how_to_repeat(const struct ctl *ctl, const struct err *err)
 {
-	const char *extra = err->code == ERR_REASON_REQUIRED ? "--reason TEXT" : "--yes";
-	_cleanup_free_ char *line = options_quote(ctl->argc, ctl->argv, extra);
+	_cleanup_free_ const char **words = xcalloc(ctl->argc + 1, sizeof(*words));
+	const char *wants = text_wants(json_object_get(err->fields, "wants"));
+	const char *more = wants[0] != '\0'		      ? wants + 1
+			   : err->code == ERR_REASON_REQUIRED ? "--reason TEXT"
+							      : "--yes";
+	bool blank = ctl_given(ctl, OPTION_REASON) && strstr(more, "--reason") != NULL;
+	size_t n = 0;
 
-	table_line(stderr, "repeat: %s", line);
+	for (size_t i = 0; i < ctl->argc; i++) {
+		if (blank && strcmp(ctl->argv[i], "--reason") == 0)
+			i++;
+		else if (!blank || strncmp(ctl->argv[i], "--reason=", strlen("--reason=")) != 0)
+			words[n++] = ctl->argv[i];
+	}
+	return options_quote(n, words, more);
 }
 
 static void
@@ -366,7 +379,7 @@ ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret
 		    (err->code != ERR_REASON_REQUIRED && err->code != ERR_CONFIRMATION_REQUIRED))
 			return r;
 		if (!ctl->ask) {
-			say_how_to_repeat(ctl, err);
+			ctl->repeat = how_to_repeat(ctl, err);
 			return r;
 		}
 		if (!ask_for(ctl, full, err, owned))
@@ -577,6 +590,20 @@ ctl_warnings(const json_t *warnings)
 			table_line(stderr, "warning: %s", json_string_value(warning));
 }
 
+/* How long the sentence is without bmd's guess at the command, which does not know all that was
+ * typed. */
+static size_t
+without_command(const struct err *err)
+{
+	const char *guess = json_get_string(err->fields, "repeat");
+	size_t n = strlen(err->text), rest = guess != NULL ? strlen(guess) + strlen(": ") : 0;
+
+	return guess != NULL && n > rest && strcmp(err->text + n - strlen(guess), guess) == 0 &&
+		       memcmp(err->text + n - rest, ": ", 2) == 0
+		   ? n - rest
+		   : n;
+}
+
 int
 ctl_error(const struct ctl *ctl, const struct err *err)
 {
@@ -593,7 +620,12 @@ ctl_error(const struct ctl *ctl, const struct err *err)
 		if (json_is_string(problem) &&
 		    strstr(err->text, json_string_value(problem)) == NULL)
 			table_line(stderr, "%s", json_string_value(problem));
-	table_line(stderr, "bmctl: %s", err->text);
+	if (ctl->repeat == NULL) {
+		table_line(stderr, "bmctl: %s", err->text);
+	} else {
+		table_line(stderr, "bmctl: %.*s", (int)without_command(err), err->text);
+		table_line(stderr, "repeat: %s", ctl->repeat);
+	}
 	return err->code == ERR_NONE ? CTL_FAILED : err_exit(err->code);
 }
 

@@ -43,6 +43,7 @@ struct ctl {
 	bool ask;	/* standard input and standard error are one: somebody can answer */
 	size_t width;	/* of the terminal; 0 when standard output is none */
 	int64_t now_us; /* when bmctl was called, or the last question answered */
+	char *repeat;	/* owned; the line that would not have been refused for what lacks in it; NULL: not refused for that */
 	char zone[WHEN_ZONE_MAX];
 	struct err zone_error; /* why ZONE is only "UTC" */
 	char asked_zone[WHEN_ZONE_MAX]; /* that of --at: what is answered is shown in it */

@@ -241,12 +241,12 @@ follow_job(struct ctl *ctl, int64_t job, bool log, int64_t deadline, json_t **re
 	return 0;
 }
 
-/* How the stage of JOB is now. What cannot be asked is not claimed. */
-static enum text_stage
+/* What the stage of JOB needs now; NULL: nothing. What cannot be asked is not claimed. */
+static char *
 left_as(struct ctl *ctl, const json_t *job)
 {
 	_cleanup_json_ json_t *reply = NULL;
-	struct err err = ERR_INIT;
+	_cleanup_err_ struct err err = ERR_INIT;
 	const char *application = json_get_string(job, "application"), *name;
 	const char *stage = json_get_string(job, "stage");
 	json_t *one;
@@ -254,26 +254,22 @@ left_as(struct ctl *ctl, const json_t *job)
 
 	if (application == NULL || stage == NULL ||
 	    ctl_call(ctl, "GetStatus", json_pack("{s:s}", "application", application), &reply,
-		     &err) < 0) {
-		err_clear(&err);
-		return TEXT_CLEAN;
-	}
+		     &err) < 0)
+		return NULL;
 	json_array_foreach (json_object_get(reply, "stages"), i, one) {
-		if ((name = json_get_string(one, "stage")) == NULL || strcmp(name, stage) != 0)
-			continue;
-		if (!json_is_object(json_object_get(one, "dirty")))
-			return TEXT_CLEAN;
-		return json_is_null(json_object_get(one, "previous_good")) ? TEXT_NO_WAY_BACK
-									   : TEXT_DIRTY;
+		name = json_get_string(one, "stage");
+		if (name != NULL && strcmp(name, stage) == 0)
+			return text_dirty(one);
 	}
-	return TEXT_CLEAN;
+	return NULL;
 }
 
 void
 follow_result(struct ctl *ctl, const json_t *job, FILE *f)
 {
 	bool began = text_exit(job) > 0 && json_get_string(job, "started") != NULL;
-	_cleanup_free_ char *text = text_result(ctl, job, began ? left_as(ctl, job) : TEXT_CLEAN);
+	_cleanup_free_ char *left = began ? left_as(ctl, job) : NULL;
+	_cleanup_free_ char *text = text_result(job, left);
 
 	table_line(f, "%s", text);
 	table_flush();

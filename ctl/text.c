@@ -57,8 +57,8 @@ span(int64_t us)
 	return text;
 }
 
-/* "replacing 1.0.3/1 (live 2 min, by ana)" of a request for BUILD, or what a run of another build left
- * unfinished on top of it. */
+/* "replacing 1.0.3/1 (live 2 min, by ana)" of a request for BUILD, or what a run of another build
+ * left unfinished on top of it. */
 static char *
 replacing(const struct ctl *ctl, const json_t *reply, struct build_text build)
 {
@@ -132,6 +132,22 @@ append(char **list, const char *text)
 	*list = longer;
 }
 
+/* The same step of the same build, in another job? */
+static bool
+told_before(const json_t *not_undone, size_t n)
+{
+	const json_t *step = json_array_get(not_undone, n);
+
+	for (size_t i = 0; i < n; i++) {
+		const json_t *other = json_array_get(not_undone, i);
+
+		if (strcmp(text_of(other, "step"), text_of(step, "step")) == 0 &&
+		    strcmp(ctl_ref(other, NULL).s, ctl_ref(step, NULL).s) == 0)
+			return true;
+	}
+	return false;
+}
+
 char *
 text_not_undone(const json_t *not_undone)
 {
@@ -143,7 +159,8 @@ text_not_undone(const json_t *not_undone)
 		_cleanup_free_ char *one =
 		    xasprintf("%s of %s", text_of(step, "step"), ctl_ref(step, NULL).s);
 
-		append(&list, one);
+		if (!told_before(not_undone, i))
+			append(&list, one);
 	}
 	return list;
 }
@@ -169,22 +186,31 @@ text_ahead(const json_t *ahead)
 	return list;
 }
 
+const char *
+text_wants(const json_t *wants)
+{
+	bool reason = json_is_true(json_object_get(wants, "reason"));
+	bool confirmed = json_is_true(json_object_get(wants, "confirmed"));
+
+	return reason	   ? confirmed ? " --reason TEXT --yes" : " --reason TEXT"
+	       : confirmed ? " --yes"
+			   : "";
+}
+
 char *
 text_undo(const json_t *reply, bool now)
 {
 	const json_t *job = json_object_get(reply, "job"),
-		     *live = json_object_get(reply, "replacing"),
-		     *wants = json_object_get(reply, "undo_wants");
+		     *live = json_object_get(reply, "replacing");
 	struct build_text from = ctl_ref(live, NULL);
 
 	if (!now)
 		return xasprintf("undo: bmctl cancel %" PRId64, json_get_int(job, "id", 0));
 	if (from.s[0] == '\0' || strcmp(from.s, ctl_ref(job, NULL).s) == 0)
 		return NULL;
-	return xasprintf("afterwards, undo: bmctl redeploy %s %s --to %s --now%s%s",
+	return xasprintf("afterwards, undo: bmctl redeploy %s %s --to %s --now%s",
 			 text_of(job, "application"), from.s, text_of(job, "stage"),
-			 json_is_true(json_object_get(wants, "reason")) ? " --reason TEXT" : "",
-			 json_is_true(json_object_get(wants, "confirmed")) ? " --yes" : "");
+			 text_wants(json_object_get(reply, "undo_wants")));
 }
 
 struct when_text
@@ -212,27 +238,29 @@ failure(const json_t *job)
 					      : "no reason was recorded");
 }
 
-/* "production is dirty: COMMAND mends it" */
-static char *
-mends(const json_t *job, enum text_stage left)
+char *
+text_dirty(const json_t *stage)
 {
-	const char *stage = text_of(job, "stage");
+	const char *name = text_of(stage, "stage");
+	bool back = !json_is_null(json_object_get(stage, "previous_good"));
 
-	return xasprintf("%s is dirty: bmctl %s %s%s --to %s --now mends it", stage,
-			 left == TEXT_NO_WAY_BACK ? "deploy" : "redeploy",
-			 text_of(job, "application"), left == TEXT_NO_WAY_BACK ? " BUILD" : "",
-			 stage);
+	if (!json_is_object(json_object_get(stage, "dirty")))
+		return NULL;
+	if (json_get_int(stage, "occupied_by", 0) > 0)
+		return xasprintf("%s: %s", name, text_of(stage, "needs"));
+	return xasprintf("%s is dirty: bmctl %s %s%s --to %s --now%s mends it", name,
+			 back ? "redeploy" : "deploy", text_of(stage, "application"),
+			 back ? "" : " BUILD", name, text_wants(json_object_get(stage, "wants")));
 }
 
 static char *
-failed(const json_t *job, enum text_stage left)
+failed(const json_t *job, const char *left)
 {
-	_cleanup_free_ char *why = failure(job), *mend = mends(job, left);
+	_cleanup_free_ char *why = failure(job);
 	int64_t id = json_get_int(job, "id", 0);
 
-	if (left == TEXT_CLEAN)
-		return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64 ")", id, why, id);
-	return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64 "; %s)", id, why, id, mend);
+	return xasprintf("job %" PRId64 " %s (bmctl log %" PRId64 "%s%s)", id, why, id,
+			 left != NULL ? "; " : "", left != NULL ? left : "");
 }
 
 /* What the message of JOB adds to "cancelled by NAME"; "" if that is all it says. */
@@ -247,7 +275,7 @@ beyond_cancelled(const json_t *job)
 
 /* The ends that are no run to the end, and held. */
 static char *
-not_run(const json_t *job, enum text_stage left)
+not_run(const json_t *job, const char *left)
 {
 	int64_t id = json_get_int(job, "id", 0);
 	const char *state = text_of(job, "state"), *message = beyond_cancelled(job);
@@ -255,8 +283,7 @@ not_run(const json_t *job, enum text_stage left)
 	const char *waits = json_get_string(json_object_get(job, "waits_for"), "text");
 	_cleanup_free_ char *whose =
 	    by != NULL && strcmp(state, "cancelled") == 0 ? xasprintf(" by %s", by) : xstrdup("");
-	_cleanup_free_ char *command = mends(job, left);
-	_cleanup_free_ char *mend = left == TEXT_CLEAN ? xstrdup("") : xasprintf(" (%s)", command);
+	_cleanup_free_ char *mend = left == NULL ? xstrdup("") : xasprintf(" (%s)", left);
 
 	if (strcmp(state, "held") == 0 && waits != NULL && strstr(waits, "bmctl release") != NULL)
 		return xasprintf("job %" PRId64 " is held: %s", id, waits);
@@ -273,11 +300,10 @@ not_run(const json_t *job, enum text_stage left)
 }
 
 char *
-text_result(const struct ctl *ctl, const json_t *job, enum text_stage left)
+text_result(const json_t *job, const char *left)
 {
 	int code = text_exit(job);
 
-	(void)ctl;
 	if (code == CTL_FAILED)
 		return failed(job, left);
 	if (code == CTL_NOT_RUN || code == CTL_HELD)
@@ -298,7 +324,8 @@ text_why(const json_t *job)
 	const char *message = beyond_cancelled(job);
 	const char *by = json_get_string(job, "ended_by");
 
-	/* Its time stands in the table already; what comes then does not, nor why no clock can tell it. */
+	/* Its time stands in the table already; what comes then does not, nor why no clock can tell
+	 * it. */
 	if (strcmp(text_of(waits_for, "kind"), "time") == 0 &&
 	    (waits == NULL || (waits[0] >= '0' && waits[0] <= '9'))) {
 		const char *then = waits != NULL ? strpbrk(waits, ",;") : NULL;

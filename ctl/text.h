@@ -20,21 +20,20 @@ int text_exit(const json_t *job);
 char *text_request(const struct ctl *ctl, const json_t *reply);
 /* The same of the preview of a request that still waits for its confirmation. free() it. */
 char *text_asked(const struct ctl *ctl, const json_t *reply, const json_t *parameters);
-/* "migrate of 1.0.3/1, …"; NULL if everything is undone. */
+/* "migrate of 1.0.3/1, …", each once; NULL if everything is undone. */
 char *text_not_undone(const json_t *not_undone);
 /* "job 40, job 41"; NULL if none is ahead. */
 char *text_ahead(const json_t *ahead);
 /* "undo: …" or "afterwards, undo: …"; NULL if there is nothing to go back to. */
 char *text_undo(const json_t *reply, bool now);
 
-enum text_stage {
-	TEXT_CLEAN,
-	TEXT_DIRTY,	/* a bare redeploy mends it */
-	TEXT_NO_WAY_BACK, /* dirty, and nothing to go back to */
-};
-/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; LEFT: what
- * the run left its stage as. */
-char *text_result(const struct ctl *ctl, const json_t *job, enum text_stage left);
+/* What a request has to say besides, behind a command: " --reason TEXT --yes", or as much of it as WANTS ({reason, confirmed}) has. */
+const char *text_wants(const json_t *wants);
+/* "production is dirty: COMMAND mends it" of a stage; NULL if it is clean. free() it. */
+char *text_dirty(const json_t *stage);
+/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; LEFT: text_dirty() of its stage, for a run
+ * that left it so. free() it. */
+char *text_result(const json_t *job, const char *left);
 /* "3 s", "412 ms", "6 h 20 min"; "" if the job has not ended. */
 struct when_text text_duration(const json_t *job);
 /* Of a preview (--dry-run), a line each. */

@@ -7,6 +7,7 @@
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "ctl/table.h"
+#include "ctl/text.h"
 #include "ctl/verbs/verbs.h"
 
 static json_t *
@@ -97,9 +98,9 @@ int
 verb_settle(struct ctl *ctl, struct err *err)
 {
 	_cleanup_json_ json_t *reply = NULL, *parameters = stage_parameters(ctl);
-	_cleanup_free_ char *undo = NULL;
+	_cleanup_free_ char *undo = NULL, *dirty = NULL;
 	const char *build = ctl_word(ctl, 2);
-	struct build_text live;
+	const json_t *stage;
 	int r;
 
 	if ((build == NULL) == !ctl_given(ctl, OPTION_UNKNOWN))
@@ -116,14 +117,14 @@ verb_settle(struct ctl *ctl, struct err *err)
 		ctl_json(ctl, reply);
 		return CTL_DONE;
 	}
-	live = ctl_ref(json_object_get(reply, "stage"), "live");
+	stage = json_object_get(reply, "stage");
+	dirty = text_dirty(stage);
 	if (build != NULL)
-		table_line(stdout, "%s %s: %s is live", ctl_word(ctl, 0), ctl_word(ctl, 1), live.s);
+		table_line(stdout, "%s %s: %s is live", ctl_word(ctl, 0), ctl_word(ctl, 1),
+			   ctl_ref(stage, "live").s);
 	else
-		table_line(
-		    stdout,
-		    "%s %s: nobody knows what is live; bmctl redeploy %s --to %s --now mends it",
-		    ctl_word(ctl, 0), ctl_word(ctl, 1), ctl_word(ctl, 0), ctl_word(ctl, 1));
+		table_line(stdout, "%s %s: nobody knows what is live%s%s", ctl_word(ctl, 0),
+			   ctl_word(ctl, 1), dirty != NULL ? "; " : "", dirty != NULL ? dirty : "");
 	if (undo != NULL)
 		table_line(stdout, "%s", undo);
 	return CTL_DONE;

@@ -169,8 +169,9 @@ print_alarms(const struct ctl *ctl, const json_t *stage, const json_t *jobs)
 			     : xstrdup("nobody knows what is live");
 		text = needs != NULL
 			   ? xasprintf("%s %s: %s", application, name, needs)
-			   : xasprintf("%s %s: %s: bmctl redeploy %s --to %s --now mends it",
-				       application, name, by, application, name);
+			   : xasprintf("%s %s: %s: bmctl redeploy %s --to %s --now%s mends it",
+				       application, name, by, application, name,
+				       text_wants(json_object_get(stage, "wants")));
 		alarm_line(ctl, "dirty", text);
 	} else if (needs != NULL && !(occupied == 0 && held_on(jobs, application, name))) {
 		why = xasprintf("%s %s: %s", application, name, needs);
@@ -215,7 +216,7 @@ print_held(const struct ctl *ctl, const json_t *jobs)
 
 		if (!is_held(job))
 			continue;
-		text = text_result(ctl, job, false);
+		text = text_result(job, NULL);
 		line = xasprintf("%s %s: %s", json_get_string(job, "application"),
 				 json_get_string(job, "stage"), text);
 		alarm_line(ctl, "needs you:", line);

@@ -53,21 +53,6 @@ unfinished_json(const struct history_run *run)
 			 (json_int_t)run->build.number, "job", (json_int_t)run->job);
 }
 
-/* What the way back is asked for: a rollback passes closed windows with a reason, if it passes them
- * at all. */
-static json_t *
-undo_wants(const struct conf *conf, const struct job *job)
-{
-	const struct conf_application *application = conf_application(conf, job->application);
-	const struct conf_stage *stage = application ? conf_stage(application, job->stage) : NULL;
-	bool closes = stage && stage->windows &&
-		      (stage->windows->nwindows > 0 || stage->windows->nfreezes > 0) &&
-		      !(stage->windows_hold & CONF_ROLLBACK);
-
-	return json_pack("{s:b, s:b}", "reason", stage && (stage->require_reason || closes),
-			 "confirmed", stage && stage->confirm);
-}
-
 static int
 ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 {
@@ -93,7 +78,7 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	json_put(reply, "ahead", json_incref(answer.ahead));
 	json_put(reply, "warnings", json_incref(answer.warnings));
 	json_put(reply, "window", json_incref(answer.window));
-	json_put(reply, "undo_wants", undo_wants(queue_conf(queue), &answer.job));
+	json_put(reply, "undo_wants", queue_wants_json(queue, answer.job.application, answer.job.stage));
 	queue_answer_clear(&answer);
 	return 0;
 }

@@ -260,6 +260,8 @@ json_t *queue_check(struct queue *queue, const char *application, const char *st
 json_t *queue_job_json(struct queue *queue, const struct job *job, bool steps, int64_t now_us);
 /* {kind, text}, or null for a job that waits for nothing. */
 json_t *queue_waits_for(struct queue *queue, const struct job *job, int64_t now_us);
+/* What a request to the stage has to say besides, such as the one for the way back: {reason, confirmed}. */
+json_t *queue_wants_json(const struct queue *queue, const char *application, const char *stage);
 json_t *queue_live_json(const struct history_entry *live); /* null for NULL */
 json_t *queue_stage_json(struct queue *queue, const char *application, const char *stage, int64_t now_us);
 json_t *queue_build_json(struct queue *queue, const struct store_build *build, bool deployments);

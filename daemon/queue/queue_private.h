@@ -172,8 +172,12 @@ struct queue_plan {
 	json_t *problems, *not_undone, *window;
 };
 json_t *queue_preview(struct queue *queue, const struct queue_plan *plan, struct err *err);
+/* The refusal of a request that does not say why, or is not confirmed, where the stage asks for it: COMMAND with the options that
+   lack, also as the fields `wants` and `repeat`. WHY replaces "production of shop asks for a reason"; NULL: that. */
+int queue_refuse_unsaid(const char *application, const char *stage, bool reason, bool confirmed,
+			const char *why, const char *command, struct err *err);
 /* queue_undone.c */
-/* Irreversible steps that ran on the stage after BUILD's last run there. New array. */
+/* Irreversible steps of other builds that ran on the stage after BUILD's last run there. New array. */
 int queue_not_undone(struct queue *queue, const struct history *history,
 		     const struct build_ref *build, json_t **ret, struct err *err);
 

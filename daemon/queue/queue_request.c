@@ -223,80 +223,73 @@ check_lock(struct asked *asked, struct err *err)
 	return queue_check_lock(&asked->at, asked->job.due_us, asked->now_us, err);
 }
 
-static int
-stage_fields(struct asked *asked, struct err *err, int r)
+int
+queue_refuse_unsaid(const char *application, const char *stage, bool reason, bool confirmed,
+		    const char *why, const char *command, struct err *err)
 {
-	err_field(err, "application", json_string(asked->application->name));
-	err_field(err, "stage", json_string(asked->stage->name));
+	_cleanup_free_ char *asks =
+	    xasprintf("%s of %s asks for %s%s%s", stage, application, reason ? "a reason" : "",
+		      reason && confirmed ? " and " : "", confirmed ? "a confirmation" : "");
+	_cleanup_free_ char *repeat =
+	    xasprintf("%s%s%s", command, reason ? " --reason TEXT" : "", confirmed ? " --yes" : "");
+	int r = err_set(err, reason ? ERR_REASON_REQUIRED : ERR_CONFIRMATION_REQUIRED, "%s: %s",
+			why ? why : asks, repeat);
+
+	err_field(err, "application", json_string(application));
+	err_field(err, "stage", json_string(stage));
+	err_field(err, "wants", json_pack("{s:b, s:b}", "reason", reason, "confirmed", confirmed));
+	err_field(err, "repeat", json_string(repeat));
 	return r;
 }
 
-/* The request as a command, to be repeated with MORE. */
+/* The request as a command, as far as it was said. */
 static char *
-command(const struct asked *asked, const char *more)
+command(const struct asked *asked)
 {
 	const struct queue_request *request = asked->request;
+	struct when_text due = when_utc(asked->job.due_us);
+	_cleanup_free_ char *when =
+	    request->when.now
+		? xstrdup("--now")
+		: xasprintf("--at '%s'", request->when.text ? request->when.text : due.s);
 
-	return xasprintf("bmctl %s %s %s --to %s %s%s%s%s%s%s",
-			 request->redeploy ? "redeploy" : "deploy", asked->application->name,
-			 names_build_text(&asked->build.build).s, asked->stage->name,
-			 request->when.now ? "--now" : "--at \"",
-			 request->when.now    ? ""
-			 : request->when.text ? request->when.text
-					      : when_utc(asked->job.due_us).s,
-			 request->when.now ? "" : "\"",
-			 request->reason && strcmp(more, "--yes") == 0 ? " --reason …" : "",
-			 request->confirmed ? " --yes " : " ", more);
+	return xasprintf("bmctl %s %s %s --to %s %s%s%s", request->redeploy ? "redeploy" : "deploy",
+			 asked->application->name, names_build_text(&asked->build.build).s,
+			 asked->stage->name, when,
+			 request->reason && request->reason[0] ? " --reason …" : "",
+			 request->confirmed ? " --yes" : "");
 }
 
+/* A reason and a confirmation, where the stage asks for them; a way back that windows do not hold
+ * wants a reason while they are closed. All that lacks is said at once. */
 static int
-check_reason(struct asked *asked, struct err *err)
+check_said(struct asked *asked, struct err *err)
 {
-	_cleanup_free_ char *again = NULL;
-
-	if (asked->request->dry_run || !asked->stage->require_reason ||
-	    (asked->request->reason && asked->request->reason[0]))
-		return 0;
-	again = command(asked, "--reason TEXT");
-	return stage_fields(asked, err,
-			    err_set(err, ERR_REASON_REQUIRED, "%s of %s asks for a reason: %s",
-				    asked->stage->name, asked->application->name, again));
-}
-
-static int
-check_confirmed(struct asked *asked, struct err *err)
-{
-	_cleanup_free_ char *again = NULL;
-
-	if (asked->request->dry_run || !asked->stage->confirm || asked->request->confirmed)
-		return 0;
-	again = command(asked, "--yes");
-	return stage_fields(asked, err,
-			    err_set(err, ERR_CONFIRMATION_REQUIRED,
-				    "%s of %s asks for a confirmation: %s", asked->stage->name,
-				    asked->application->name, again));
-}
-
-/* A way back that windows do not hold wants a reason while they are closed. */
-static int
-check_window(struct asked *asked, struct err *err)
-{
-	_cleanup_free_ char *again = NULL, *text = NULL;
+	bool said = asked->request->reason && asked->request->reason[0];
+	bool reason = asked->stage->require_reason && !said;
+	bool confirmed = asked->stage->confirm && !asked->request->confirmed;
+	_cleanup_free_ char *why = NULL, *again = NULL;
 	struct queue_window window;
 
-	window = queue_window(asked->queue, &asked->job, &asked->history, asked->job.due_us);
-	if (asked->request->dry_run || !window.needs_reason)
+	if (asked->request->dry_run)
 		return 0;
-	again = command(asked, "--reason TEXT");
-	text = queue_window_text(&window, &asked->job, asked->now_us);
-	return stage_fields(asked, err,
-			    err_set(err, ERR_REASON_REQUIRED,
-				    "%s; going back passes with a reason: %s", text, again));
+	window = queue_window(asked->queue, &asked->job, &asked->history, asked->job.due_us);
+	if (!reason && window.needs_reason) {
+		_cleanup_free_ char *text = queue_window_text(&window, &asked->job, asked->now_us);
+
+		why = xasprintf("%s; going back passes with a reason", text);
+		reason = true;
+	}
+	if (!reason && !confirmed)
+		return 0;
+	again = command(asked);
+	return queue_refuse_unsaid(asked->application->name, asked->stage->name, reason, confirmed,
+				   why, again, err);
 }
 
 static int (*const checks[])(struct asked *asked, struct err *err) = {
-    check_horizon,   check_rejected, check_signature, check_succeeded, check_plan,	check_whole,
-    check_variables, check_lock,     check_reason,    check_window,    check_confirmed,
+    check_horizon, check_rejected,  check_signature, check_succeeded, check_plan,
+    check_whole,   check_variables, check_lock,	     check_said,
 };
 
 /* The first rule that says no; or, with PROBLEMS, the sentences of all that do. */

@@ -445,24 +445,13 @@ static int
 check_asked(struct adding *adding, struct err *err)
 {
 	const struct queue_recurring *asked = adding->asked;
-	const char *more = NULL;
-	int r = 0;
+	bool reason = adding->stage->require_reason && !(asked->reason && asked->reason[0]);
+	bool confirmed = adding->stage->confirm && !asked->confirmed;
 
-	if (adding->stage->require_reason && !(asked->reason && asked->reason[0])) {
-		more = "--reason TEXT";
-		r = err_set(err, ERR_REASON_REQUIRED, "%s of %s asks for a reason: add %s",
-			    adding->stage->name, adding->application->name, more);
-	} else if (adding->stage->confirm && !asked->confirmed) {
-		more = "--yes";
-		r = err_set(err, ERR_CONFIRMATION_REQUIRED,
-			    "%s of %s asks for a confirmation: add %s", adding->stage->name,
-			    adding->application->name, more);
-	}
-	if (more) {
-		err_field(err, "application", json_string(adding->application->name));
-		err_field(err, "stage", json_string(adding->stage->name));
-	}
-	return r;
+	if (!reason && !confirmed)
+		return 0;
+	return queue_refuse_unsaid(adding->application->name, adding->stage->name, reason,
+				   confirmed, NULL, "add", err);
 }
 
 static int

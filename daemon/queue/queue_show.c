@@ -88,9 +88,11 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 	json_t *answer = NULL;
 
 	if (store_job_active(queue->store, job->application, job->stage, &active, NULL) == 1) {
-		answer = waits("job", "job %lld (%s %s %s) is running on %s", (long long)active.id,
+		answer = waits("job", "job %lld (%s %s %s) is %s on %s", (long long)active.id,
 			       active.redeploy ? "redeploy" : "deploy", active.application,
-			       names_build_text(&active.build).s, active.stage);
+			       names_build_text(&active.build).s,
+			       active.state == JOB_STARTING ? "being started" : "running",
+			       active.stage);
 		job_clear(&active);
 		return answer;
 	}
@@ -150,7 +152,11 @@ waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 	if (job->state == JOB_QUEUED && active >= queue->conf->max_running)
 		return waits("slot", "%lld of %d runs (max-running)", (long long)active,
 			     queue->conf->max_running);
-	return waits("slot", "%s", trouble ? trouble : "it is being started");
+	if (trouble)
+		return waits("slot", "%s", trouble);
+	if (job->state == JOB_QUEUED)
+		return waits("slot", "nothing is in its way, and bmd looks at it next");
+	return waits("slot", "it is being started");
 }
 
 json_t *
@@ -316,17 +322,43 @@ dirty_json(const struct store_stage *stage)
 			 json_time(stage->dirty_us));
 }
 
+/* Does a request have to say why: always, or for a way back that closed windows let pass? */
+static bool
+wants_reason(const struct conf_stage *stage)
+{
+	bool closes =
+	    stage->windows && (stage->windows->nwindows > 0 || stage->windows->nfreezes > 0);
+
+	return stage->require_reason || (closes && !(stage->windows_hold & CONF_ROLLBACK));
+}
+
+static const struct conf_stage *
+configured_stage(const struct queue *queue, const char *application, const char *stage)
+{
+	const struct conf_application *known = conf_application(queue->conf, application);
+
+	return known ? conf_stage(known, stage) : NULL;
+}
+
+json_t *
+queue_wants_json(const struct queue *queue, const char *application, const char *stage)
+{
+	const struct conf_stage *known = configured_stage(queue, application, stage);
+
+	return json_pack("{s:b, s:b}", "reason", known && wants_reason(known), "confirmed",
+			 known && known->confirm);
+}
+
 const char *
 queue_asks(const struct queue *queue, const char *application, const char *stage)
 {
-	const struct conf_application *configured = conf_application(queue->conf, application);
-	const struct conf_stage *found = configured ? conf_stage(configured, stage) : NULL;
+	const struct conf_stage *known = configured_stage(queue, application, stage);
 
-	if (!found)
+	if (!known)
 		return "";
-	return found->require_reason ? found->confirm ? " --reason TEXT --yes" : " --reason TEXT"
-	       : found->confirm	     ? " --yes"
-				     : "";
+	return wants_reason(known) ? known->confirm ? " --reason TEXT --yes" : " --reason TEXT"
+	       : known->confirm	   ? " --yes"
+				   : "";
 }
 
 static json_t *
@@ -396,7 +428,7 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 	(void)store_job_first_held(queue->store, stage->application, stage->stage, &held, NULL);
 	(void)store_job_first_next(queue->store, stage->application, stage->stage, &next, NULL);
 	(void)store_job_last_failed(queue->store, stage->application, stage->stage, &failed, NULL);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "application", stage->application, "stage", stage->stage, "plan",
 			 configured ? configured->plan : "", "live",
 			 queue_live_json(history_live(history)), "previous_good",
@@ -404,7 +436,8 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 			 dirty_json(stage), "running",
 			 history->busy ? id_json(history->running.job) : json_null(), "next",
 			 id_json(next), "last_failed", id_json(failed), "occupied_by",
-			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held), "window",
+			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held), "wants",
+			 queue_wants_json(queue, stage->application, stage->stage), "window",
 			 queue_window_stage_json(queue, stage->application, stage->stage, now_us));
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What going back does not undo: the irreversible steps that ran on a stage after a build's last
- * run there.
+ * What going back does not undo: the irreversible steps that other builds ran on a stage after a
+ * build's last run there.
  */
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
@@ -23,7 +23,8 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 	int64_t job, since = 0;
 	int r = 0;
 
-	/* What stands in the stack counts from its success: a run of it that failed since, on the
+	/* What the build itself has done is no loss to it, also when that run failed or goes on.
+	   What stands in the stack counts from its success: a run of it that failed since, on the
 	   way back to it, has undone nothing. */
 	for (size_t i = 0; i < history->n; i++)
 		if (names_build_equal(&history->stack[i].build, build))
@@ -33,7 +34,7 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 				   digest, &since, err);
 	if (r >= 0 && since > 0)
 		r = store_irreversible_each(queue->store, history->application, history->stage,
-					    since, QUEUE_UNDONE_MAX, add_undone, undone, err);
+					    build, since, QUEUE_UNDONE_MAX, add_undone, undone, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(undone);

@@ -284,8 +284,8 @@ struct store_step {
 };
 int store_step_put(struct store *store, int64_t job, const struct store_step *step, struct err *err);
 int store_step_each(struct store *store, int64_t job, int (*back)(const struct store_step *step, void *arg), void *arg, struct err *err);
-/* Irreversible steps that began on the stage after SINCE_US: job, build, step name; the newest LIMIT, newest first. */
-int store_irreversible_each(struct store *store, const char *application, const char *stage, int64_t since_us, int limit,
+/* Irreversible steps, of other builds than BUT, that began on the stage after SINCE_US: job, build, step name; the newest LIMIT, newest first. */
+int store_irreversible_each(struct store *store, const char *application, const char *stage, const struct build_ref *but, int64_t since_us, int limit,
 			    int (*back)(int64_t job, const struct build_ref *build, const char *step, void *arg), void *arg, struct err *err);
 
 /* Stages */

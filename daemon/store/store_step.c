@@ -13,7 +13,8 @@
 	X(IRREVERSIBLE_PUT, "INSERT OR IGNORE INTO irreversible SELECT application, stage, ?2, id, ?3, release, number, ?4" \
 			  " FROM jobs WHERE id = ?1") \
 	X(IRREVERSIBLE,	  "SELECT job, release, number, name FROM irreversible WHERE application = ?1 AND stage = ?2" \
-			  " AND started_us > ?3 ORDER BY started_us DESC, job DESC, position DESC LIMIT ?4")
+			  " AND started_us > ?3 AND NOT (release = ?5 AND number = ?6)" \
+			  " ORDER BY started_us DESC, job DESC, position DESC LIMIT ?4")
 // clang-format on
 
 STORE_PART(step, STATEMENTS)
@@ -83,7 +84,7 @@ store_step_each(struct store *store, int64_t job,
 
 int
 store_irreversible_each(struct store *store, const char *application, const char *stage,
-			int64_t since_us, int limit,
+			const struct build_ref *but, int64_t since_us, int limit,
 			int (*back)(int64_t job, const struct build_ref *build, const char *step,
 				    void *arg),
 			void *arg, struct err *err)
@@ -100,6 +101,8 @@ store_irreversible_each(struct store *store, const char *application, const char
 	store_bind_stage(st, application, stage);
 	store_bind_int(st, 3, since_us);
 	store_bind_int(st, 4, limit);
+	store_bind_text(st, 5, but->release);
+	store_bind_int(st, 6, but->number);
 	while ((r = store_row(store, st, err)) == 1) {
 		XGROW(found, n, room);
 		found[n].job = store_read_int(st, 0);

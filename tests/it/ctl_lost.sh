@@ -57,6 +57,19 @@ says 'repeat: bmctl redeploy shop --at 02:00 --reason TEXT'
 answer '{"error":"io.bmd.Control.ConfirmationRequired","parameters":{"message":"production asks","application":"shop","stage":"production"}}'
 expect 8 bmctl redeploy 'it is' --now
 says "repeat: bmctl redeploy 'it is' --now --yes"
+# All that lacks is in the line to repeat, and what was given and says nothing is not; the line comes behind the sentence.
+answer '{"error":"io.bmd.Control.ReasonRequired","parameters":{"message":"production asks","application":"shop","stage":"production","wants":{"reason":true,"confirmed":true}}}'
+expect 8 bmctl redeploy shop --at 'fri 22:00'
+is "what is said" "bmctl: production asks|repeat: bmctl redeploy shop --at 'fri 22:00' --reason TEXT --yes" "$(paste -sd'|' "$HOME_DIR/err")"
+for blank in '--reason=' '--reason=  '; do
+    expect 8 bmctl redeploy shop "$blank" --now
+    says 'repeat: bmctl redeploy shop --now --reason TEXT --yes'
+done
+expect 8 bmctl redeploy shop --reason ' ' --now
+says 'repeat: bmctl redeploy shop --now --reason TEXT --yes'
+answer '{"error":"io.bmd.Control.ConfirmationRequired","parameters":{"message":"production asks","application":"shop","stage":"production","wants":{"reason":false,"confirmed":true}}}'
+expect 8 bmctl redeploy shop --reason 'it is' --now
+says "repeat: bmctl redeploy shop --reason 'it is' --now --yes"
 answer '{"error":"io.bmd.Control.ConfigurationError","parameters":{"message":"the configuration stays as it was","problems":["a.conf:3: x","b.conf:4: y"]}}'
 expect 1 bmctl reload
 says 'a.conf:3: x'

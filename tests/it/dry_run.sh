@@ -84,6 +84,20 @@ expect 0 bmctl redeploy --now --wait
 expect 0 bmctl redeploy app 1.0/2 --now --wait
 OK "a dry run after a way back that failed"
 
+# What the build itself has done is no loss to it: a run of what is live that failed, tried again.
+touch "$HOME_DIR/www/bad-2"
+expect 1 bmctl deploy app 1.0/2 --to production --now --wait
+expect 0 bmctl deploy app 1.0/2 --to production --dry-run
+prints 'not undone: nothing'
+# To the other it is, once, however often it ran.
+expect 0 bmctl redeploy app 1.0/1 --dry-run
+prints 'not undone: migrate of 1.0/2'
+! grep -q 'not undone: .*migrate of 1.0/2.*migrate of 1.0/2' "$HOME_DIR/out" || FAIL "the same step is named twice"
+rm "$HOME_DIR/www/bad-2"
+expect 0 bmctl deploy app 1.0/2 --to production --now --wait
+! grep -q '^not undone' "$HOME_DIR/out" || FAIL "its own step: $(cat "$HOME_DIR/out")"
+OK "its own steps"
+
 # What would be refused is shown, not refused.
 expect 0 bmctl build reject app 1.0/1 --reason "known bad"
 expect 0 bmctl redeploy app 1.0/1 --dry-run

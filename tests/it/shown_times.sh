@@ -8,8 +8,8 @@ application app <<CONF
     stage "testing" { plan = "one" }
     stage "production" { plan = "one" }
 CONF
-plan one <<'CONF'
-    step "note" { run = 'true' }
+plan one <<CONF
+    step "note" { run = 'test ! -e "$HOME_DIR/bad"' }
 CONF
 bmd_start
 expect 0 bmctl build add app 1.0
@@ -109,8 +109,8 @@ prints 'afterwards, undo: bmctl redeploy app 1.0/1 --to production --now --reaso
 expect 0 sh -c "$(sed -n 's/^afterwards, undo: //p' "$HOME_DIR/out") --wait"
 is "live" 1.0/1 "$(live app production)"
 expect 8 bmctl redeploy app 1.1/1 --to production --now
-repeat=$(sed -n 's/^repeat: //p' "$HOME_DIR/err")
-expect 8 sh -c "$repeat"
+is "what is said" "bmctl: production of app asks for a reason and a confirmation|repeat: bmctl redeploy app 1.1/1 --to production --now --reason TEXT --yes" \
+    "$(paste -sd'|' "$HOME_DIR/err")"
 expect 0 sh -c "$(sed -n 's/^repeat: //p' "$HOME_DIR/err") --wait"
 is "live" 1.1/1 "$(live app production)"
 # So can what status and warnings say.
@@ -119,5 +119,15 @@ says 'bmctl redeploy app --to production --now --reason TEXT --yes goes back'
 expect 0 bmctl settle app production --unknown --reason "nobody looked"
 expect 0 bmctl status
 prints 'bmctl redeploy app --to production --now --reason TEXT --yes, or bmctl settle'
+# And what a run that failed leaves to do.
+touch "$HOME_DIR/bad"
+expect 1 bmctl redeploy app --to production --now --wait --reason again --yes
+prints 'production is dirty: bmctl redeploy app --to production --now --reason TEXT --yes mends it'
+rm "$HOME_DIR/bad"
+expect 0 sh -c "$(sed -n 's/.*is dirty: \(.*\) mends it.*/\1/p' "$HOME_DIR/out") --wait"
+expect 0 bmctl settle app production --unknown --reason "nobody looked"
+prints 'production is dirty: bmctl redeploy app --to production --now --reason TEXT --yes mends it'
+is "what the stage wants" '{"reason":true,"confirmed":true}' "$(bmctl --json status app | jq -c '.stages[] | select(.stage == "production") | .wants')"
+is "what the others want" '{"reason":false,"confirmed":false}' "$(bmctl --json status app | jq -c '[.stages[] | select(.stage != "production") | .wants] | unique[]')"
 OK "the way back can be typed"
 bmd_stop

@@ -331,60 +331,92 @@ START_TEST(test_result)
 	static const struct {
 		int line;
 		const char *job;
-		enum text_stage dirty;
+		const char *left;
 		int exit;
 		const char *text;
 	} table[] = {
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"succeeded\",\"started\":\"2026-11-23T01:00:00.000000Z\","
 	     "\"finished\":\"2026-11-23T01:00:03.400000Z\"}",
-	     false, 0, "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production"},
+	     NULL, 0, "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"succeeded\",\"started\":\"2026-11-23T01:00:00.000000Z\","
 	     "\"finished\":\"2026-11-23T01:00:00.041000Z\"}",
-	     false, 0, "job 42 succeeded in 41 ms: shop 1.0.2/3 is live on production"},
+	     NULL, 0, "job 42 succeeded in 41 ms: shop 1.0.2/3 is live on production"},
 	    {__LINE__, "{" JOB ",\"state\":\"failed\",\"failed_step\":\"check\",\"exit_code\":3}",
-	     true, 1,
+	     "production is dirty: bmctl redeploy shop --to production --now mends it", 1,
 	     "job 42 failed at step check: exited with 3 (bmctl log 42; production is dirty: "
 	     "bmctl redeploy shop --to production --now mends it)"},
-	    {__LINE__, "{" JOB ",\"state\":\"failed\",\"failed_step\":\"check\",\"exit_code\":3}",
-	     TEXT_NO_WAY_BACK, 1,
-	     "job 42 failed at step check: exited with 3 (bmctl log 42; production is dirty: "
-	     "bmctl deploy shop BUILD --to production --now mends it)"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"failed\",\"failed_step\":\"check\",\"exit_code\":null,"
 	     "\"message\":\"took longer than 2 s\"}",
-	     false, 1, "job 42 failed at step check: took longer than 2 s (bmctl log 42)"},
-	    {__LINE__, "{" JOB ",\"state\":\"failed\",\"message\":\"stopped by shutdown\"}", false,
+	     NULL, 1, "job 42 failed at step check: took longer than 2 s (bmctl log 42)"},
+	    {__LINE__, "{" JOB ",\"state\":\"failed\",\"message\":\"stopped by shutdown\"}", NULL,
 	     1, "job 42 failed: stopped by shutdown (bmctl log 42)"},
-	    {__LINE__, "{" JOB ",\"state\":\"cancelled\",\"ended_by\":\"ana\"}", false, 6,
+	    {__LINE__, "{" JOB ",\"state\":\"cancelled\",\"ended_by\":\"ana\"}", NULL, 6,
 	     "job 42 was cancelled by ana"},
-	    {__LINE__, "{" JOB ",\"state\":\"missed\",\"message\":\"bmd was down\"}", false, 6,
+	    {__LINE__, "{" JOB ",\"state\":\"missed\",\"message\":\"bmd was down\"}", NULL, 6,
 	     "job 42 has missed its time: bmd was down"},
-	    {__LINE__, "{" JOB ",\"state\":\"superseded\",\"message\":null}", false, 6,
+	    {__LINE__, "{" JOB ",\"state\":\"superseded\",\"message\":null}", NULL, 6,
 	     "job 42 was superseded"},
-	    {__LINE__, "{" JOB ",\"state\":\"lost\"}", true, 6,
+	    {__LINE__, "{" JOB ",\"state\":\"lost\"}",
+	     "production is dirty: bmctl redeploy shop --to production --now mends it", 6,
 	     "job 42 is lost (production is dirty: bmctl redeploy shop --to production --now mends "
 	     "it)"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"1.0.4/1 went "
 		     "live\"}}",
-	     false, 8, "job 42 is held: 1.0.4/1 went live (bmctl release 42, bmctl cancel 42)"},
+	     NULL, 8, "job 42 is held: 1.0.4/1 went live (bmctl release 42, bmctl cancel 42)"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"changed: bmctl "
 		     "reload, then bmctl release 42\"}}",
-	     false, 8, "job 42 is held: changed: bmctl reload, then bmctl release 42"},
-	    {__LINE__, "{" JOB ",\"state\":\"running\"}", false, -1, "job 42 is running"},
+	     NULL, 8, "job 42 is held: changed: bmctl reload, then bmctl release 42"},
+	    {__LINE__, "{" JOB ",\"state\":\"running\"}", NULL, -1, "job 42 is running"},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		json_t *job = parse(table[i].job);
-		char *text = text_result(NULL, job, table[i].dirty);
+		char *text = text_result(job, table[i].left);
 
 		ck_assert_msg(text_exit(job) == table[i].exit, "line %d", table[i].line);
 		ck_assert_msg(strcmp(text, table[i].text) == 0, "line %d: %s", table[i].line, text);
 		free(text);
 		json_decref(job);
+	}
+}
+END_TEST
+
+START_TEST(test_dirty)
+{
+#define DIRTY "\"application\":\"shop\",\"stage\":\"production\",\"dirty\":{\"job\":41}"
+	static const struct {
+		int line;
+		const char *stage, *text;
+	} table[] = {
+	    {__LINE__, "{\"application\":\"shop\",\"stage\":\"production\",\"dirty\":null}", NULL},
+	    {__LINE__, "{" DIRTY ",\"previous_good\":{\"release\":\"1.0\",\"build\":1}}",
+	     "production is dirty: bmctl redeploy shop --to production --now mends it"},
+	    {__LINE__,
+	     "{" DIRTY ",\"previous_good\":{\"release\":\"1.0\",\"build\":1},\"wants\":{\"reason\":true,"
+		   "\"confirmed\":true}}",
+	     "production is dirty: bmctl redeploy shop --to production --now --reason TEXT --yes "
+	     "mends it"},
+	    {__LINE__, "{" DIRTY ",\"previous_good\":null,\"wants\":{\"reason\":true,\"confirmed\":false}}",
+	     "production is dirty: bmctl deploy shop BUILD --to production --now --reason TEXT "
+	     "mends it"},
+	    {__LINE__,
+	     "{" DIRTY ",\"previous_good\":null,\"occupied_by\":41,\"needs\":\"processes of job 41 may "
+		   "still be there\"}",
+	     "production: processes of job 41 may still be there"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_json_ json_t *stage = parse(table[i].stage);
+		_cleanup_free_ char *text = text_dirty(stage);
+
+		ck_assert_msg(text == NULL ? table[i].text == NULL
+					   : table[i].text != NULL && strcmp(text, table[i].text) == 0,
+			      "line %d: %s", table[i].line, text);
 	}
 }
 END_TEST
@@ -406,7 +438,8 @@ START_TEST(test_request)
 	    "\"since\":\"2026-11-22T19:01:49.000000Z\",\"by\":\"ana\"}}");
 	json_t *timed_parameters = parse("{\"text\":\"02:00\",\"zone\":\"Europe/Berlin\"}");
 	json_t *steps = parse("[{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":4},"
-			      "{\"step\":\"mail\",\"release\":\"1.0.4\",\"build\":2,\"job\":5}]");
+			      "{\"step\":\"mail\",\"release\":\"1.0.4\",\"build\":2,\"job\":5},"
+			      "{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":3}]");
 	char *text = text_request(&ctl, timed);
 
 	ck_assert_str_eq(
@@ -537,7 +570,7 @@ main(void)
 				      test_quote,    test_find,
 				      test_examples, test_table,
 				      test_width,    test_size,
-				      test_result,   test_request,
+				      test_result, test_dirty, test_request,
 				      test_moment,   test_sentence};
 	Suite *suite = suite_create("ctl");
 	TCase *tcase = tcase_create("ctl");

@@ -680,6 +680,8 @@ START_TEST(test_one_a_stage_and_slots)
 	testing = request(false, "1.0/1", 0);
 	testing.stage = "testing";
 	three = send(&testing);
+	HAS(said(one, "waits_for"), "slot: nothing is in its way, and bmd looks at it next");
+	HAS(said(two, "waits_for"), "job: job 41 (deploy shop 1.0/1 to production) is before it");
 	look();
 	TEXT(state(one), "running");
 	TEXT(state(two), "queued");
@@ -891,9 +893,10 @@ START_TEST(test_asked_for)
 	refused(send(&wanted), ERR_REFUSED, "open = {\"PORT\"}");
 	wanted.variables = NULL;
 	refused(send(&wanted), ERR_REASON_REQUIRED,
-		"bmctl deploy shop 1.0/1 --to production --now --reason TEXT");
+		"asks for a reason and a confirmation: bmctl deploy shop 1.0/1 --to production --now --reason TEXT --yes");
 	wanted.reason = "ticket 7";
-	refused(send(&wanted), ERR_CONFIRMATION_REQUIRED, "--yes");
+	refused(send(&wanted), ERR_CONFIRMATION_REQUIRED,
+		"asks for a confirmation: bmctl deploy shop 1.0/1 --to production --now --reason … --yes");
 	wanted.confirmed = true;
 	ck_assert_int_gt(send(&wanted), 0);
 	tear_down();
@@ -967,6 +970,9 @@ START_TEST(test_back_off)
 	for (size_t i = 0; i < ARRAY_SIZE(seconds); i++) {
 		OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
 		TEXT(state(id), "starting");
+		HAS(said(id, "waits_for"), "slot: it is being started");
+		HAS(said(behind, "waits_for"),
+		    "job: job 41 (deploy shop 1.0/1) is being started on production");
 		OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
 		TEXT(state(id), "queued");
 		TEXT(state(behind), "queued"); /* the head that waits blocks its line */
@@ -1655,6 +1661,60 @@ fits(const char *method, json_t *parameters)
 	json_decref(parameters);
 }
 
+/* What going to BUILD would not undo: "migrate of 1.0/2 by job 2, ". */
+static const char *
+not_undone(const char *build)
+{
+	struct queue_request wanted = request(false, build, 0);
+	static char text[512];
+	struct queue_answer answer;
+	size_t i, n = 0;
+	json_t *step;
+
+	wanted.dry_run = true;
+	wanted.has_when = false;
+	OK(queue_request(queue, &wanted, &ana, now, &answer, &err));
+	text[0] = '\0';
+	json_array_foreach (answer.not_undone, i, step)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s of %s/%lld by job %lld, ",
+				      json_get_string(step, "step"), json_get_string(step, "release"),
+				      (long long)json_get_int(step, "build", 0),
+				      (long long)json_get_int(step, "job", 0));
+	queue_answer_clear(&answer);
+	return text;
+}
+
+/* A run of BUILD that begins an irreversible step and ends so; RUNNING is looked at in between. */
+static void
+migrate(const char *build, const char *end_state)
+{
+	int64_t id = ask(false, build, 0);
+
+	look();
+	begin_step(id, 1, "migrate", true);
+	TEXT(not_undone("1.0/2"), "");
+	end(id, end_state, true);
+	now += MIN;
+}
+
+START_TEST(test_its_own_steps)
+{
+	set_up();
+	add_build("1.0/1");
+	add_build("1.0/2");
+	play(false, "1.0/1", "succeeded");
+	now += MIN;
+	migrate("1.0/2", "succeeded");
+	TEXT(not_undone("1.0/2"), "");
+	TEXT(not_undone("1.0/1"), "migrate of 1.0/2 by job 42, ");
+	/* Of a build that is live and tried again, whether that run goes on or has failed. */
+	migrate("1.0/2", "failed");
+	TEXT(not_undone("1.0/2"), "");
+	TEXT(not_undone("1.0/1"), "migrate of 1.0/2 by job 43, migrate of 1.0/2 by job 42, ");
+	tear_down();
+}
+END_TEST
+
 START_TEST(test_dry_run)
 {
 	struct queue_request wanted;
@@ -2230,7 +2290,7 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_doubted_clock, test_doubted_line, test_elapsed, test_elapsed_other_boot,
 	  test_lapses, test_postponed_downtime, test_backoff_and_clock, test_doubted_window,
 	  test_doubted_lock, test_started_before_downtime, test_no_grace,
-	  test_reload_takes_the_plan, test_missing_object, test_dry_run, test_json,
+	  test_reload_takes_the_plan, test_missing_object, test_its_own_steps, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped, test_kept_folders,
 	  test_collect_and_releases, test_collect_is_bounded, test_bounded_looks, test_room,
 	  test_failure_and_clock)

@@ -1301,10 +1301,10 @@ START_TEST(test_irreversible)
 	step.index = 2;
 	step.irreversible = false;
 	OK(store_step_put(store, 1, &step, &err));
-	OK(store_irreversible_each(store, "shop", "production", 99, 10, list_irreversible, text,
+	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 99, 10, list_irreversible, text,
 				   &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
-	OK(store_irreversible_each(store, "shop", "production", 100, 10, list_irreversible, text,
+	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 100, 10, list_irreversible, text,
 				   &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
 	OK(store_commit(store, 1, &err));
