@@ -64,10 +64,18 @@ look_again_later(struct sched *sched)
 	ev_timer_start(sched->host.loop, &sched->again);
 }
 
-/* The look did not succeed: said once, shown by status until one does. */
+static void
+disarm(struct sched *sched)
+{
+	ev_periodic_stop(sched->host.loop, &sched->due);
+	(void)sched_clock_alarm(sched, INT64_MAX);
+}
+
+/* The look did not succeed: said once, shown by status until one does. When it wanted to look again counts no more. */
 static void
 look_failed(struct sched *sched, const struct err *err)
 {
+	disarm(sched);
 	if (!json_array_size(sched->problems)) {
 		log_error("nothing can be started: %s; trying again every %.0f s", err->text,
 			  AGAIN_SECONDS);
@@ -156,11 +164,9 @@ look_committed(void *arg, const struct err *failure)
 static void
 arm(struct sched *sched, int64_t now_us, int64_t next_us)
 {
-	ev_periodic_stop(sched->host.loop, &sched->due);
-	if (next_us == INT64_MAX) {
-		(void)sched_clock_alarm(sched, INT64_MAX);
+	disarm(sched);
+	if (next_us == INT64_MAX)
 		return;
-	}
 	/* At once means that a look had more to do than one look does; for ever at once would be a
 	 * mistake. */
 	sched->hurried = next_us <= now_us ? sched->hurried + 1 : 0;
@@ -310,10 +316,8 @@ on_changed(int64_t job, void *arg)
 }
 
 static void
-on_over(struct tend *tend, void *arg)
+forget(struct sched *sched, struct tend *tend)
 {
-	struct sched *sched = arg;
-
 	for (struct running **link = &sched->runs; *link; link = &(*link)->next)
 		if ((*link)->tend == tend) {
 			struct running *running = *link;
@@ -323,6 +327,24 @@ on_over(struct tend *tend, void *arg)
 			break;
 		}
 	tend_free(tend);
+}
+
+/* Not at once: on a disk that takes nothing bmd would do nothing but start what it cannot start. */
+static void
+on_undone(struct tend *tend, void *arg)
+{
+	struct sched *sched = arg;
+
+	forget(sched, tend);
+	look_again_later(sched);
+}
+
+static void
+on_over(struct tend *tend, void *arg)
+{
+	struct sched *sched = arg;
+
+	forget(sched, tend);
 	sched_kick(sched);
 	if (sched->ended)
 		sched->ended(sched->ended_arg);
@@ -542,6 +564,7 @@ sched_new(struct ev_loop *loop, struct queue *queue, struct turn *turn)
 	    .changed = on_changed,
 	    .damaged = on_damaged,
 	    .over = on_over,
+	    .undone = on_undone,
 	    .arg = sched,
 	};
 	run_boot_id(sched->host.boot);

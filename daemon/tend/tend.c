@@ -372,9 +372,9 @@ starting_committed(void *arg, const struct err *failure)
 
 	if (!tend_effect_begins(tend))
 		return;
-	if (failure) { /* nothing was written: the job still waits, and bmd-run leaves */
+	if (failure) { /* nothing was written, and bmd-run leaves */
 		tend->phase = OVER;
-		host->over(tend, host->arg);
+		host->undone(tend, host->arg);
 		return;
 	}
 	if (tend->cancel_by || tend->cancelling) {

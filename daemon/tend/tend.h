@@ -34,6 +34,8 @@ struct tend_host { /* what all runs share; outlives them */
 	void (*damaged)(const json_t *manifests, void *arg);
 	/* The run is over, recorded and committed (or never began): the callee forgets it and calls tend_free(). */
 	void (*over)(struct tend *tend, void *arg);
+	/* The same for one whose start was not committed: the job still waits, and whoever started it heard of that commit, too. */
+	void (*undone)(struct tend *tend, void *arg);
 	void *arg;
 };
 
