@@ -56,8 +56,9 @@ listener_stop() {
     LISTENER=
     rm -f /run/bmd/run.socket
 }
-# settings MAX: what the launcher of this burst needs, and so many runs at once.
+# settings MAX: what the launcher of this burst needs, and so many runs at once. A bmd-run that starts meanwhile reads all of it.
 settings() {
+    BMD_CONF=$HOME_DIR/etc/bmd.conf.new
     case $launcher in
     fork)
         configure "max-running = $1"
@@ -67,6 +68,8 @@ settings() {
         sed -i 's/^launcher = .*/launcher = "systemd"/' "$BMD_CONF"
         printf '#!/bin/sh\nexec setpriv --reuid nobody --regid nogroup --clear-groups "%s" "$@"\n' "$BMD" >"$HOME_DIR/tree/bmd" ;;
     esac
+    mv "$BMD_CONF" "$HOME_DIR/etc/bmd.conf"
+    BMD_CONF=$HOME_DIR/etc/bmd.conf
 }
 prepare() {
     rm -rf "$HOME_DIR/state" "$HOME_DIR/runs"
