@@ -17,93 +17,45 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue.h"
 #include "daemon/store/store_private.h"
+#include "tests/unit/play.h"
 #include "tests/unit/statements.h"
-#include "tests/unit/unit.h"
 
-#define MIN (60 * WHEN_SECOND)
 #define DAY (1440 * MIN)
-#define T0                                                                                       \
-	(INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC, in Berlin the day has begun \
-					     */
-#define TOMORROW (T0 + 26 * 60 * MIN)	    /* 02:00 there */
+#define TOMORROW (T0 + 26 * 60 * MIN) /* 02:00 in Berlin */
 
 /* ---- the stage */
 
-static char folder[64];
-static struct conf *conf;
-static struct store *store;
-static struct objects *objects;
-static struct queue *queue;
-static struct err err;
-static int64_t now = T0, highest;
+static int64_t highest;
 static const struct queue_who ana = {.uid = 1000,
 				     .name = "ana",
 				     .operates = true,
 				     .approves = true},
 			      ben = {.uid = 1001, .name = "ben", .operates = true};
 
-#define OK(call)                                                                             \
-	do {                                                                                 \
-		int r_ = (call);                                                             \
-		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text); \
-	} while (0)
+static const char lines[] = "keep-jobs = 2\nhorizon = \"400d\"\n";
+static const char plans[] =
+    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
+    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n";
 
-static void
-write_file(const char *name, const char *text)
+/* What stands in the application's file, SCHEDULES too. free() */
+static char *
+application(const char *schedules)
 {
-	char path[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "w");
-	ck_assert_ptr_nonnull(file);
-	fputs(text, file);
-	ck_assert_int_eq(fclose(file), 0);
-	ck_assert_int_eq(chmod(path, 0644), 0);
-}
-
-static void
-make(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
+	return xasprintf(" keep-builds = 1\n"
+			 " stage \"testing\" { plan = \"web\" zone = \"UTC\""
+			 " windows = {\"Mon..Sun 00:00-24:00\"}"
+			 " freezes = {'2027-12-20/2028-01-02 \"year end\"'} }\n"
+			 " stage \"production\" { plan = \"web\" approvers = {\"root\"}"
+			 " on-failure = \"redeploy\" }\n%s",
+			 schedules);
 }
 
 static void
 load_conf(const char *schedules)
 {
-	struct conf_problems problems = {0};
-	_cleanup_free_ char *text =
-	    xasprintf("state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = "
-		      "fork\nkeep-jobs = 2\nhorizon = \"400d\"\n",
-		      folder, folder);
-	_cleanup_free_ char *application = xasprintf(
-	    "application \"shop\" {\n stages = {\"testing\", \"production\"}\n keep-builds = 1\n"
-	    " stage \"testing\" { plan = \"web\" zone = \"UTC\" windows = {\"Mon..Sun "
-	    "00:00-24:00\"}"
-	    " freezes = {'2027-12-20/2028-01-02 \"year end\"'} }\n"
-	    " stage \"production\" { plan = \"web\" approvers = {\"root\"} on-failure = "
-	    "\"redeploy\" }\n%s}\n",
-	    schedules);
-	_cleanup_free_ char *path = xasprintf("%s/bmd.conf", folder);
-	struct conf *fresh = NULL;
-	int r;
+	_cleanup_free_ char *text = application(schedules);
 
-	write_file("bmd.conf", text);
-	write_file("applications.d/shop.conf", application);
-	write_file(
-	    "plans.d/web.conf",
-	    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
-	    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n");
-	r = conf_load(path, 0, &fresh, &problems);
-	ck_assert_msg(r == 0, "%s", problems.n ? problems.v[0] : "?");
-	conf_problems_clear(&problems);
-	if (queue)
-		queue_set_conf(queue, fresh);
-	conf_free(conf);
-	conf = fresh;
+	play_load(lines, text, plans);
 }
 
 /* What is in the tables, as one number: each row's bytes. */
@@ -757,34 +709,9 @@ static const struct {
 static void
 set_up(void)
 {
-	strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/bmd-faults-XXXXXX"
-						     : "/tmp/bmd-faults-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	make("applications.d");
-	make("plans.d");
-	make("runs");
-	load_conf(SECTIONS);
-	OK(store_open(folder, &store, &err));
-	OK(objects_open(folder, true, &objects, &err));
-	queue = queue_new(store, objects);
-	queue_set_conf(queue, conf);
-	now = T0;
-}
+	_cleanup_free_ char *text = application(SECTIONS);
 
-static void
-tear_down(void)
-{
-	char command[128];
-
-	queue_free(queue);
-	queue = NULL;
-	objects_close(objects);
-	store_close(store);
-	conf_free(conf);
-	conf = NULL;
-	err_clear(&err);
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	play_begin(lines, text, plans);
 }
 
 /* What may fail and is no error: how it goes on then. */
@@ -849,7 +776,7 @@ tell(int code, bool prepare)
 	for (size_t i = 0; i < ARRAY_SIZE(story); i++)
 		for (int n = 0; play(i, n, code, prepare); n++)
 			ck_assert_int_lt(n, 1000);
-	tear_down();
+	play_end();
 }
 
 START_TEST(test_no_space)
@@ -973,25 +900,6 @@ static const struct {
 	     {"gone", make_gone},	 {"unsealed", make_unsealed}, {"old", make_old},
 	     {"restored", make_restored}};
 
-static void
-make_folder(void (*what)(void))
-{
-	strcpy(folder, access("/dev/shm", W_OK) == 0 ? "/dev/shm/bmd-faults-XXXXXX"
-						     : "/tmp/bmd-faults-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	what();
-}
-
-static void
-remove_folder(void)
-{
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", folder);
-
-	ck_assert_int_eq(system(command), 0);
-	err_clear(&err);
-	memset(&err, 0, sizeof(err));
-}
-
 /* The N-th statement of an opening fails: it is refused with a sentence, or good; and the next
  * opening is good. False: N is behind the last. */
 static bool
@@ -1000,7 +908,8 @@ play_open(size_t i, int n, bool prepare)
 	bool hit;
 	int r;
 
-	make_folder(files[i].make);
+	play_make_folder();
+	files[i].make();
 	statements_arm(n, SQLITE_IOERR, prepare);
 	r = store_open(folder, &store, &err);
 	statements_disarm();
@@ -1015,7 +924,7 @@ play_open(size_t i, int n, bool prepare)
 	ck_assert_msg(r >= 0, "%s, after statement %d (%s): %s", files[i].name, n,
 		      statements_failed(), err.text);
 	store_close(store);
-	remove_folder();
+	play_remove_folder();
 	return hit;
 }
 

@@ -16,115 +16,47 @@
 #include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/queue/queue.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/play.h"
 
-#define MIN (60 * WHEN_SECOND)
-#define T0  (INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC */
-
-static char folder[64];
-static struct conf *conf;
-static struct store *store;
-static struct objects *objects;
-static struct queue *queue;
-static struct err err;
-static int64_t now = T0;
 static int64_t next_us;
 static int64_t started[64];
 static size_t nstarted;
-static char told[8192];
 static const struct queue_who ana = {.uid = 1000, .name = "ana"},
 			      ben = {.uid = 1001, .name = "ben"};
 
-#define OK(call)                                                                             \
-	do {                                                                                 \
-		int r_ = (call);                                                             \
-		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text); \
-	} while (0)
-
-#define TEXT(a, b) ck_assert_msg(strcmp(a, b) == 0, "line %d: \"%s\" is not \"%s\"", __LINE__, a, b)
-#define HAS(a, b) \
-	ck_assert_msg(strstr(a, b) != NULL, "line %d: no \"%s\" in \"%s\"", __LINE__, b, a)
-
 /* ---- the stage */
 
-static void
-write_file(const char *name, const char *text)
-{
-	char path[128];
-	FILE *file;
+static const char plans[] =
+    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
+    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n"
+    "plan \"files\" { step \"put\" { deploy = \"site\" to = \"/srv/x\" } }\n";
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "w");
-	ck_assert_ptr_nonnull(file);
-	fputs(text, file);
-	ck_assert_int_eq(fclose(file), 0);
-	ck_assert_int_eq(chmod(path, 0644), 0);
+/* What stands in the application's file; PRODUCTION: of that stage. free() */
+static char *
+application(const char *production)
+{
+	return xasprintf(" variables = {\"PORT=80\"}\n stage \"testing\" { plan = \"web\" }\n"
+			 " stage \"production\" { plan = \"web\" %s }",
+			 production);
 }
 
 static void
-load_conf(const char *stages, const char *more)
+load_conf(const char *production, const char *more)
 {
-	struct conf_problems problems = {0};
-	_cleanup_free_ char *text =
-	    xasprintf("state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = fork\n%s",
-		      folder, folder, more);
-	_cleanup_free_ char *application =
-	    xasprintf("application \"shop\" {\n stages = {\"testing\", \"production\"}\n"
-		      " variables = {\"PORT=80\"}\n stage \"testing\" { plan = \"web\" }\n"
-		      " stage \"production\" { plan = \"web\" %s }\n}\n",
-		      stages);
-	_cleanup_free_ char *main_path = xasprintf("%s/bmd.conf", folder);
-	struct conf *fresh = NULL;
-	int r;
+	_cleanup_free_ char *text = application(production);
 
-	write_file("bmd.conf", text);
-	write_file("applications.d/shop.conf", application);
-	write_file(
-	    "plans.d/web.conf",
-	    "plan \"web\" {\n step \"one\" { run = 'true' }\n"
-	    " step \"migrate\" { run = 'true' irreversible = true skip-on = {\"rollback\"} }\n}\n"
-	    "plan \"files\" { step \"put\" { deploy = \"site\" to = \"/srv/x\" } }\n");
-	r = conf_load(main_path, 0, &fresh, &problems);
-	ck_assert_msg(r == 0, "%s", problems.n ? problems.v[0] : "?");
-	conf_problems_clear(&problems);
-	if (queue)
-		queue_set_conf(queue, fresh);
-	conf_free(conf);
-	conf = fresh;
+	play_load(more, text, plans);
 }
 
 static void
-hear(const struct event *event, void *arg)
+set_up_with(const char *production, const char *more)
 {
-	const char *text = event->text;
+	_cleanup_free_ char *text = application(production);
 
-	(void)arg;
-	if (strlen(told) + strlen(text) < sizeof(told))
-		strcat(told, text);
-}
-
-static void
-set_up_with(const char *stage, const char *more)
-{
-	char path[128];
-
-	strcpy(folder, "/tmp/bmd-queue-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/applications.d", folder);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
-	snprintf(path, sizeof(path), "%s/plans.d", folder);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
-	load_conf(stage, more);
-	OK(store_open(folder, &store, &err));
-	OK(objects_open(folder, true, &objects, &err));
-	queue = queue_new(store, objects);
-	queue_set_conf(queue, conf);
-	queue_set_tell(queue, hear, NULL);
+	play_begin(more, text, plans);
 	OK(queue_set_highest(queue, 40, &err));
 	OK(store_begin(store, &err));
-	now = T0;
 	nstarted = 0;
-	told[0] = '\0';
 }
 
 static void
@@ -136,41 +68,11 @@ set_up(void)
 static void
 tear_down(void)
 {
-	char command[128];
-
 	OK(store_commit(store, now, &err));
-	queue_free(queue);
-	queue = NULL;
-	objects_close(objects);
-	store_close(store);
-	conf_free(conf);
-	conf = NULL;
-	err_clear(&err);
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	play_end();
 }
 
 /* ---- the actors */
-
-static struct build_ref
-ref(const char *text)
-{
-	struct build_ref build;
-
-	OK(names_build_parse(text, &build, &err));
-	return build;
-}
-
-static void
-add_build(const char *text)
-{
-	struct store_build build = {.created_us = now, .created_by = "ana", .application = "shop"};
-
-	build.build = ref(text);
-	build.variables = json_object();
-	OK(store_build_add(store, &build, &err));
-	store_build_clear(&build);
-}
 
 static struct queue_request
 request(bool redeploy, const char *build, int64_t at_us)
@@ -185,7 +87,7 @@ request(bool redeploy, const char *build, int64_t at_us)
 	request.when.now = at_us == 0;
 	request.when.at_us = at_us;
 	if (build) {
-		struct build_ref found = ref(build);
+		struct build_ref found = play_ref(build);
 
 		strcpy(release, found.release);
 		request.release = release;
@@ -352,9 +254,9 @@ live(void)
 static void
 three_builds(void)
 {
-	add_build("1.0/1");
-	add_build("1.0/2");
-	add_build("1.0/3");
+	play_add_build("1.0/1");
+	play_add_build("1.0/2");
+	play_add_build("1.0/3");
 	play(false, "1.0/1", "succeeded");
 	play(false, "1.0/2", "succeeded");
 	play(false, "1.0/3", "succeeded");
@@ -392,7 +294,7 @@ START_TEST(test_names)
 	struct queue_request wanted;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	refused(ask(true, NULL, 0), ERR_NOTHING_TO_REDEPLOY, "never had a successful deployment");
 	refused(ask(true, "1.0/1", 0), ERR_REFUSED, "use bmctl deploy shop 1.0/1 --to production");
 	refused(ask(true, "1.0", 0), ERR_REFUSED, "use bmctl deploy");
@@ -419,10 +321,10 @@ START_TEST(test_release_without_number)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
-	add_build("1.0/2");
+	play_add_build("1.0/1");
+	play_add_build("1.0/2");
 	play(false, "1.0/1", "succeeded");
-	add_build("1.0/3");
+	play_add_build("1.0/3");
 	id = ask(true, "1.0", 0);
 	look();
 	end(id, "succeeded", true);
@@ -510,7 +412,7 @@ START_TEST(test_guard)
 	skip = send(&wanted);
 	wanted.if_changed = JOB_RUN;
 	go = send(&wanted);
-	add_build("1.1/1");
+	play_add_build("1.1/1");
 	play(false, "1.1/1", "succeeded");
 	now += 60 * MIN;
 	look();
@@ -563,7 +465,7 @@ START_TEST(test_failure_holds)
 
 	set_up();
 	three_builds();
-	add_build("1.1/1");
+	play_add_build("1.1/1");
 	failed = ask(false, "1.1/1", 0);
 	look();
 	now += MIN;
@@ -619,7 +521,7 @@ START_TEST(test_failure_goes_back)
 
 	set_up_with("on-failure = \"redeploy\"", "");
 	three_builds();
-	add_build("1.1/1");
+	play_add_build("1.1/1");
 	failed = ask(false, "1.1/1", 0);
 	look();
 	now += MIN;
@@ -674,7 +576,7 @@ START_TEST(test_one_a_stage_and_slots)
 	int64_t one, two, three;
 
 	set_up_with("", "max-running = 1\n");
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	one = ask(false, "1.0/1", 0);
 	two = ask(false, "1.0/1", 0);
 	testing = request(false, "1.0/1", 0);
@@ -887,7 +789,7 @@ START_TEST(test_asked_for)
 	_cleanup_json_ json_t *variables = json_pack("{s:s}", "PORT", "81");
 
 	set_up_with("require-reason = true confirm = true", "");
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	wanted = request(false, "1.0/1", 0);
 	wanted.variables = variables;
 	refused(send(&wanted), ERR_REFUSED, "open = {\"PORT\"}");
@@ -963,7 +865,7 @@ START_TEST(test_back_off)
 	int64_t id, behind;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	behind = ask(false, "1.0/1", 0);
 	snprintf(run, sizeof(run), "%032lld", (long long)id);
@@ -997,7 +899,7 @@ START_TEST(test_back_off_beside_runs)
 	int64_t id, other;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	wanted.stage = "testing";
 	other = send(&wanted);
 	look();
@@ -1026,7 +928,7 @@ START_TEST(test_told_to_go)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	snprintf(run, sizeof(run), "%032lld", (long long)id);
 	for (int i = 0; i < 8; i++) {
@@ -1065,7 +967,7 @@ START_TEST(test_stopped_while_starting)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
 	OK(queue_lock(queue, "shop", "production", "freeze", 0, &ben, now, &err));
@@ -1078,7 +980,7 @@ START_TEST(test_stopped_while_starting)
 	TEXT(state(id), "queued");
 	queue_undrain(queue, &ben);
 	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
-	build = ref("1.0/1");
+	build = play_ref("1.0/1");
 	OK(queue_reject(queue, "shop", &build, "bad", &ben, now, &warnings, &err));
 	json_decref(warnings);
 	not_now(id, "1.0/1 was rejected by ben");
@@ -1094,7 +996,7 @@ START_TEST(test_foreign_results)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	look();
 	result.job = id;
@@ -1450,7 +1352,7 @@ START_TEST(test_backoff_and_clock)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	look();
 	snprintf(run, sizeof(run), "%032lld", (long long)id);
@@ -1526,7 +1428,7 @@ START_TEST(test_started_before_downtime)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
+	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
 	OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
@@ -1563,24 +1465,14 @@ START_TEST(test_reload_takes_the_plan)
 	int64_t id;
 
 	set_up();
-	add_build("1.0/1");
-	add_build("1.0/2");
+	play_add_build("1.0/1");
+	play_add_build("1.0/2");
 	play(false, "1.0/1", "succeeded");
 	play(false, "1.0/2", "succeeded");
 	id = ask(true, NULL, now + MIN);
-	write_file("applications.d/shop.conf", "application \"shop\" { stages = {\"production\"} "
-					       "stage \"production\" { plan = \"files\" } }\n");
-	{
-		struct conf_problems problems = {0};
-		_cleanup_free_ char *path = xasprintf("%s/bmd.conf", folder);
-		struct conf *fresh;
-
-		ck_assert_int_eq(conf_load(path, 0, &fresh, &problems), 0);
-		conf_problems_clear(&problems);
-		queue_set_conf(queue, fresh);
-		conf_free(conf);
-		conf = fresh;
-	}
+	play_load("",
+		  " stage \"testing\" { plan = \"web\" } stage \"production\" { plan = \"files\" }",
+		  plans);
 	now += 2 * MIN;
 	look();
 	TEXT(state(id), "held");
@@ -1616,7 +1508,7 @@ add_build_with_file(const char *text, const char *content, char ret_digest[DIGES
 	OK(objects_publish(import, listing, n, artifact.digest, &err));
 	objects_import_close(import);
 	manifest_clear(&manifest);
-	build.build = ref(text);
+	build.build = play_ref(text);
 	build.variables = json_pack("{s:s}", "COLOUR", content);
 	build.artifacts = xcalloc(1, sizeof(artifact));
 	build.artifacts[0] = artifact;
@@ -1700,8 +1592,8 @@ migrate(const char *build, const char *end_state)
 START_TEST(test_its_own_steps)
 {
 	set_up();
-	add_build("1.0/1");
-	add_build("1.0/2");
+	play_add_build("1.0/1");
+	play_add_build("1.0/2");
 	play(false, "1.0/1", "succeeded");
 	now += MIN;
 	migrate("1.0/2", "succeeded");
@@ -1793,7 +1685,7 @@ START_TEST(test_json)
 	OK(varlink_interface_parse(varlink_control_text, &interface, &err));
 	fits_stage();
 	add_build_with_file("1.0/1", "one", digest);
-	add_build("1.0/2");
+	play_add_build("1.0/2");
 	play(false, "1.0/1", "succeeded");
 	fits_stage();
 	timed = ask(false, "1.0/2", now + MIN);
@@ -1857,7 +1749,7 @@ START_TEST(test_failure_and_clock)
 
 	set_up();
 	three_builds();
-	add_build("1.1/1");
+	play_add_build("1.1/1");
 	failed = ask(false, "1.1/1", 0);
 	look();
 	before = ask(false, "1.0/3", now + 30 * MIN);
@@ -1886,7 +1778,7 @@ START_TEST(test_room)
 	three_builds();
 	for (int i = 0; i < 6; i++)
 		play(true, NULL, "succeeded"), play(false, "1.0/3", "succeeded");
-	add_build("1.1/1");
+	play_add_build("1.1/1");
 	failed = ask(false, "1.1/1", 0);
 	look();
 	for (int i = 0; i < 3; i++)
@@ -1927,7 +1819,7 @@ static const char *
 fate(const json_t *reply, const char *build)
 {
 	static char text[128];
-	struct build_ref wanted = ref(build);
+	struct build_ref wanted = play_ref(build);
 	const json_t *row;
 	size_t i;
 
@@ -1953,7 +1845,7 @@ collect(bool dry_run)
 static bool
 there(const char *text)
 {
-	struct build_ref build = ref(text);
+	struct build_ref build = play_ref(text);
 	struct store_build got;
 
 	if (store_build_get(store, "shop", &build, &got, NULL) < 0)
@@ -1988,7 +1880,7 @@ START_TEST(test_collect_rules)
 		char build[16];
 
 		snprintf(build, sizeof(build), "1.0/%d", i);
-		add_build(build);
+		play_add_build(build);
 	}
 	/* One waits for its time, one is held: by a failure of another. */
 	ck_assert_int_gt(ask(false, "1.0/4", now + 60 * MIN), 0);
@@ -2035,16 +1927,16 @@ END_TEST
 START_TEST(test_collect_dirty_and_popped)
 {
 	_cleanup_json_ json_t *reply = NULL;
-	struct build_ref two = ref("1.0/2");
+	struct build_ref two = play_ref("1.0/2");
 	struct queue_request elsewhere;
 	char run[RUN_ID_SIZE];
 	int64_t job;
 
 	set_up();
 	three_builds();
-	add_build("1.0/4");
-	add_build("1.0/5");
-	add_build("1.0/6");
+	play_add_build("1.0/4");
+	play_add_build("1.0/5");
+	play_add_build("1.0/6");
 	conf->applications[0].keep_builds = 1;
 	/* Live on another stage is live. */
 	elsewhere = request(false, "1.0/5", 0);
@@ -2123,7 +2015,7 @@ START_TEST(test_kept_folders)
 {
 	set_up();
 	three_builds();
-	add_build("1.0/4");
+	play_add_build("1.0/4");
 	end(keeps(false, "1.0/4", "1.0/3 1.0/2"), "succeeded", true);
 	end(keeps(true, NULL, "1.0/4 1.0/3 1.0/2"), "succeeded", true);
 	TEXT(live(), "1.0/3");
@@ -2149,7 +2041,7 @@ START_TEST(test_collect_and_releases)
 	set_up();
 	three_builds();
 	play(true, "1.0/1", "succeeded"); /* 2 and 3 are popped */
-	add_build("2.0/1");
+	play_add_build("2.0/1");
 	conf->applications[0].keep_builds = 1;
 	reply = collect(false);
 	ck_assert_int_eq(json_get_int(reply, "freed", 0), 2);
@@ -2175,7 +2067,7 @@ START_TEST(test_collect_is_bounded)
 		char build[16];
 
 		snprintf(build, sizeof(build), "1.0/%d", i);
-		add_build(build);
+		play_add_build(build);
 	}
 	conf->applications[0].keep_builds = 1;
 	reply = collect(false);
@@ -2238,9 +2130,7 @@ START_TEST(test_prune)
 	three_builds();
 	for (int i = 0; i < 4; i++)
 		(void)play(true, "1.0/3", "succeeded");
-	snprintf(path, sizeof(path), "%s/runs", folder);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
-	strcat(path, "/44");
+	snprintf(path, sizeof(path), "%s/runs/44", folder);
 	ck_assert_int_eq(mkdir(path, 0755), 0);
 	/* 41 and 42 stand in the stack; of 44 there is the output. */
 	prune();

@@ -12,22 +12,10 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue.h"
 #include "daemon/schedule.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/play.h"
 
-#define MIN  (60 * WHEN_SECOND)
 #define HOUR (60 * MIN)
 #define DAY  (24 * HOUR)
-
-static struct err err;
-
-#define OK(call)                                                                             \
-	do {                                                                                 \
-		int r_ = (call);                                                             \
-		ck_assert_msg(r_ >= 0, "line %d: %s: %d %s", __LINE__, #call, r_, err.text); \
-	} while (0)
-#define TEXT(a, b) ck_assert_msg(strcmp(a, b) == 0, "line %d: \"%s\" is not \"%s\"", __LINE__, a, b)
-#define HAS(a, b) \
-	ck_assert_msg(strstr(a, b) != NULL, "line %d: no \"%s\" in \"%s\"", __LINE__, b, a)
 
 static int64_t
 at(const char *text)
@@ -125,24 +113,24 @@ START_TEST(test_due_walk)
 	for (int i = 0; i < 400; i++) {
 		struct calendar calendar;
 		const char *zone = zones[i % 5];
-		int64_t after, now, next, want = 0, due;
+		int64_t after, until, next, want = 0, due;
 		int n = 0, passed;
 
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		after = from + (int64_t)(random >> 33) % (400 * 86400) * WHEN_SECOND;
-		now = after + (int64_t)(random >> 20) % (i % 3 ? 86400 : 20 * 86400) * WHEN_SECOND;
+		until = after + (int64_t)(random >> 20) % (i % 3 ? 86400 : 20 * 86400) * WHEN_SECOND;
 		OK(calendar_parse(calendars[i / 5 % 5], &calendar, &err));
 		next = after;
 		for (;;) {
 			OK(calendar_next(&calendar, next, zone, &next, NULL));
-			if (next > now)
+			if (next > until)
 				break;
 			want = next;
 			n++;
 		}
-		OK(schedule_due(&calendar, zone, after, now, &due, &passed));
+		OK(schedule_due(&calendar, zone, after, until, &due, &passed));
 		ck_assert_msg(due == (n ? want : next), "%s %s after %s at %s: %s",
-			      calendars[i / 5 % 5], zone, when_utc(after).s, when_utc(now).s,
+			      calendars[i / 5 % 5], zone, when_utc(after).s, when_utc(until).s,
 			      when_utc(due).s);
 		ck_assert_int_eq(passed, n < SCHEDULE_COUNT_MAX ? n : SCHEDULE_COUNT_MAX);
 	}
@@ -181,102 +169,38 @@ END_TEST
 
 /* ---- plays ---- */
 
-#define T0 (INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC */
-
-static char folder[64];
-static struct conf *conf;
-static struct store *store;
-static struct objects *objects;
-static struct queue *queue;
-static int64_t now = T0, next_us;
-static char told[8192];
+static int64_t next_us;
 static const struct queue_who ana = {.uid = 1000, .name = "ana"};
 
-static void
-write_file(const char *name, const char *text)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", folder, name);
-	FILE *file = fopen(path, "w");
+static const char plans[] = "plan \"web\" { step \"one\" { run = 'true' } }\n";
 
-	ck_assert_ptr_nonnull(file);
-	fputs(text, file);
-	ck_assert_int_eq(fclose(file), 0);
-	ck_assert_int_eq(chmod(path, 0644), 0);
+/* What stands in the application's file, SECTIONS too; PRODUCTION: of that stage. free() */
+static char *
+application(const char *production, const char *sections)
+{
+	return xasprintf(" stage \"testing\" { plan = \"web\" }\n"
+			 " stage \"production\" { plan = \"web\" %s }\n%s",
+			 production, sections);
 }
 
-/* SECTIONS stand in the application's file. */
 static void
 load(const char *production, const char *sections)
 {
-	_cleanup_free_ char *text =
-	    xasprintf("state-directory = \"%s\"\nrun-directory = \"%s/runs\"\nlauncher = fork\n",
-		      folder, folder);
-	_cleanup_free_ char *application = xasprintf(
-	    "application \"shop\" {\n stages = {\"testing\", \"production\"}\n"
-	    " stage \"testing\" { plan = \"web\" }\n stage \"production\" { plan = \"web\" %s }\n"
-	    "%s\n}\n",
-	    production, sections);
-	_cleanup_free_ char *path = xasprintf("%s/bmd.conf", folder);
-	struct conf_problems problems = {0};
-	struct conf *fresh = NULL;
-	int r;
+	_cleanup_free_ char *text = application(production, sections);
 
-	write_file("bmd.conf", text);
-	write_file("applications.d/shop.conf", application);
-	write_file("plans.d/web.conf", "plan \"web\" { step \"one\" { run = 'true' } }\n");
-	r = conf_load(path, 0, &fresh, &problems);
-	ck_assert_msg(r == 0, "%s", problems.n ? problems.v[0] : "?");
-	conf_problems_clear(&problems);
-	if (queue)
-		queue_set_conf(queue, fresh);
-	conf_free(conf);
-	conf = fresh;
-}
-
-static void
-hear(const struct event *event, void *arg)
-{
-	const char *text = event->text;
-
-	(void)arg;
-	if (strlen(told) + strlen(text) + 2 < sizeof(told))
-		strcat(strcat(told, text), "\n");
-}
-
-static void
-add_build(const char *text)
-{
-	struct store_build build = {.created_us = now, .created_by = "ana", .application = "shop"};
-
-	OK(names_build_parse(text, &build.build, &err));
-	build.variables = json_object();
-	OK(store_build_add(store, &build, &err));
-	store_build_clear(&build);
+	play_load("", text, plans);
 }
 
 static void
 set_up_with(const char *production, const char *sections)
 {
-	_cleanup_free_ char *applications = NULL, *plans = NULL;
+	_cleanup_free_ char *text = application(production, sections);
 
-	strcpy(folder, "/tmp/bmd-schedule-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
-	applications = xasprintf("%s/applications.d", folder);
-	plans = xasprintf("%s/plans.d", folder);
-	ck_assert_int_eq(mkdir(applications, 0755), 0);
-	ck_assert_int_eq(mkdir(plans, 0755), 0);
-	load(production, sections);
-	OK(store_open(folder, &store, &err));
-	OK(objects_open(folder, true, &objects, &err));
-	queue = queue_new(store, objects);
-	queue_set_conf(queue, conf);
-	queue_set_tell(queue, hear, NULL);
+	play_begin("", text, plans);
 	OK(queue_set_highest(queue, 0, &err));
 	OK(store_begin(store, &err));
-	now = T0;
-	told[0] = '\0';
-	add_build("1.0/1");
-	add_build("1.0/2");
+	play_add_build("1.0/1");
+	play_add_build("1.0/2");
 }
 
 static void
@@ -288,17 +212,8 @@ set_up(void)
 static void
 tear_down(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", folder);
-
 	OK(store_commit(store, now, &err));
-	queue_free(queue);
-	queue = NULL;
-	objects_close(objects);
-	store_close(store);
-	conf_free(conf);
-	conf = NULL;
-	err_clear(&err);
-	ck_assert_int_eq(system(command), 0);
+	play_end();
 }
 
 /* The new schedule's number; 0 with ERR. */
@@ -497,7 +412,7 @@ START_TEST(test_build_is_chosen_at_the_start)
 	TEXT(of(waiting(live), "release"), "live"); /* nothing is */
 	TEXT(of(waiting(live), "build"), "0");
 	TEXT(of(waiting(exact), "wanted"), "");
-	add_build("1.0/3");
+	play_add_build("1.0/3");
 	TEXT(of(waiting(release), "build"), "3");
 	now = at("2026-11-23T02:00:00Z");
 	look();
@@ -1030,12 +945,7 @@ START_TEST(test_sections_after_a_restart)
 	schedule = named("nightly");
 	job = waiting(schedule.id);
 	OK(store_commit(store, now, &err));
-	queue_free(queue);
-	store_close(store);
-	OK(store_open(folder, &store, &err));
-	queue = queue_new(store, objects);
-	queue_set_conf(queue, conf);
-	queue_set_tell(queue, hear, NULL);
+	play_restart();
 	OK(queue_set_highest(queue, 0, &err));
 	OK(store_begin(store, &err));
 	now = at("2026-11-24T02:10:00Z");
@@ -1059,9 +969,9 @@ START_TEST(test_builds_are_kept)
 	json_t *build;
 
 	set_up_with("", "keep-builds = 1");
-	add_build("0.9/1");
-	add_build("0.9/2");
-	add_build("2.0/1");
+	play_add_build("0.9/1");
+	play_add_build("0.9/2");
+	play_add_build("2.0/1");
 	for (int64_t id = 1; id <= 2; id++) {
 		ck_assert_int_eq(add(id == 1 ? "1.0/1" : "0.9", "02:00", NULL), id);
 		schedule = get(id);
@@ -1173,7 +1083,7 @@ START_TEST(test_guard)
 		job = waiting(id);
 		look();
 		TEXT(of(job, "state"), "running");
-		add_build(day ? "1.0/4" : "1.0/3"); /* what it deploys is another one each time */
+		play_add_build(day ? "1.0/4" : "1.0/3"); /* what it deploys is another one each time */
 		end(job, "succeeded");
 	}
 	now += HOUR;
