@@ -229,6 +229,8 @@ await_exec(const struct start *start, pid_t pid, int fd, struct err *err)
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return 0;
+	if (n < 0) /* whatever it became, nobody will talk to it: it would wait for us, and we for it */
+		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	if (n != (ssize_t)sizeof(failure))

@@ -19,11 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/campaign/fault.h"
@@ -329,6 +331,11 @@ INT("dup", dup2, (int from, int to), (from, to))
 INT("dup", dup3, (int from, int to, int flags), (from, to, flags))
 
 INT("pipe", epoll_create1, (int flags), (flags))
+INT("socket", bind, (int fd, const struct sockaddr *to, socklen_t n), (fd, to, n))
+INT("socket", listen, (int fd, int n), (fd, n))
+INT("socket", connect, (int fd, const struct sockaddr *to, socklen_t n), (fd, to, n))
+INT("wait", waitpid, (pid_t pid, int *status, int flags), (pid, status, flags))
+INT("chdir", chdir, (const char *path), (path))
 INT("epoll", epoll_wait, (int fd, struct epoll_event *events, int n, int ms), (fd, events, n, ms))
 
 /* epoll_ctl() is common/loop.c's. How many arguments there are only the caller knows: all six are handed on, which ASan must not
@@ -376,6 +383,22 @@ realloc(void *p, size_t n)
 	return fails("memory") ? NULL : __libc_realloc(p, n);
 }
 #endif
+
+/* A third argument, of whatever type, is handed on. */
+#define THIRD(family, name, type)                                    \
+	int name(int fd, type what, ...)                             \
+	{                                                            \
+		va_list args;                                        \
+		long third;                                          \
+		NEXT(int(int, type, ...), #name);                    \
+		va_start(args, what);                                \
+		third = va_arg(args, long);                          \
+		va_end(args);                                        \
+		return fails(family) ? -1 : next(fd, what, third);   \
+	}
+THIRD("fcntl", fcntl, int)
+THIRD("fcntl", fcntl64, int)
+THIRD("ioctl", ioctl, unsigned long)
 
 #define MODE_OF(flags)                                               \
 	mode_t mode = 0;                                             \

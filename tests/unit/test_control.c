@@ -21,6 +21,7 @@
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/control/control.h"
+#include "tests/campaign/fault.h"
 
 /* ---- a store that counts ---- */
 
@@ -279,7 +280,9 @@ static void
 say_bytes(int fd, const char *bytes, size_t n)
 {
 	while (n) {
+		fault_pause(1);
 		ssize_t k = send(fd, bytes, n, MSG_NOSIGNAL);
+		fault_pause(0);
 		if (k < 0 && errno == EAGAIN) {
 			pass();
 			continue;
@@ -305,7 +308,9 @@ hear(int fd)
 	size_t n = 0;
 
 	for (int spins = 0; spins < 4000; spins++) {
+		fault_pause(1);
 		ssize_t k = recv(fd, text + n, 1, 0);
+		fault_pause(0);
 		if (k == 1 && text[n] == '\0')
 			return text;
 		if (k == 1) {
@@ -1365,6 +1370,55 @@ START_TEST(socket_file)
 }
 END_TEST
 
+/* ---- calls of the kernel that fail */
+
+static const struct {
+	int line;
+	const char *family;
+	int code;
+	bool hangs_up; /* the client, of whom nothing more is kept; else he is served as if nothing had been */
+} broken[] = {
+    {__LINE__, "read", EINTR, false},  {__LINE__, "read", EAGAIN, false}, {__LINE__, "read", ENOMEM, true},
+    {__LINE__, "write", EINTR, false}, {__LINE__, "write", EAGAIN, false}, {__LINE__, "write", ENOBUFS, true},
+    {__LINE__, "ioctl", EIO, false},   {__LINE__, "epoll", EINTR, false},
+};
+
+/* A client asks, and asks again behind a stream that waits for him, while the N-th call fails. False: there was none. */
+static bool
+play_broken(size_t i, int n)
+{
+	int fd = dial();
+	const char *heard;
+	bool hit;
+
+	SPIN(control_clients(control) == 1);
+	fault_arm(broken[i].family, broken[i].code, n);
+	say(fd, CALL("Echo", 1));
+	heard = hear(fd);
+	if (strcmp(heard, REPLY(1)) == 0) {
+		say(fd, CALL("Change", 2));
+		say(fd, CALL("Echo", 3));
+		heard = hear(fd);
+		if (strcmp(heard, REPLY(2)) == 0)
+			heard = hear(fd);
+	}
+	hit = fault_struck();
+	fault_arm("", 0, 0);
+	ck_assert_msg(strcmp(heard, REPLY(3)) == 0 || (hit && broken[i].hangs_up && strcmp(heard, "EOF") == 0),
+		      "line %d, call %d: %s", broken[i].line, n, heard);
+	close(fd);
+	SPIN(control_clients(control) == 0);
+	return hit;
+}
+
+START_TEST(broken_calls)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(broken); i++)
+		for (int n = 1; play_broken(i, n); n++)
+			ck_assert_int_lt(n, 100);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -1403,7 +1457,8 @@ main(void)
 				      upgrade_gone,
 				      stop,
 				      free_tells,
-				      socket_file};
+				      socket_file,
+				      broken_calls};
 	Suite *suite = suite_create("control");
 	TCase *tcase = tcase_create("control");
 
