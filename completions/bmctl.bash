@@ -12,6 +12,24 @@ _bmctl_schedules() { # numbers and names
     _bmctl_ask schedule list | grep -o '"id":[0-9]*,"name":[^,]*' | sed 's/"id"://; s/,"name":/ /; s/"//g; s/ null//'
 }
 
+# _bmctl_jobs [STATE…]: those that wait and run, or of them those in one of these states.
+_bmctl_jobs() {
+    local IFS='|'
+    _bmctl_ask queue | grep -oE "\"id\":[0-9]+,\"state\":\"(${*:-[a-z]*})\"" | grep -o '[0-9]*'
+}
+_bmctl_past() { _bmctl_ask history -n 20 | grep -o '"id":[0-9]*' | cut -d: -f2; }
+
+# Names of freezes, which may have blanks: quoted, unless the word has been begun with a quote.
+_bmctl_freezes() {
+    local name IFS=$'\n' begun=${cur//\\/}
+    for name in $(_bmctl_ask status | grep -o '"freezes":\[[^]]*\]' | sed 's/^"freezes"://' | grep -o '"[^"]*"' | tr -d '"' | sort -u); do
+        case $cur in
+        [\"\']*) [[ $name != "${begun:1}"* ]] || COMPREPLY+=("$name") ;;
+        *) [[ $name != "$begun"* ]] || COMPREPLY+=("$(printf %q "$name")") ;;
+        esac
+    done
+}
+
 # _bmctl_artifacts APPLICATION [BUILD]: names of its artifacts; without BUILD those that its plans use.
 _bmctl_artifacts() {
     if [[ -n ${2-} ]]; then
@@ -84,7 +102,8 @@ _bmctl() {
     --release)
         [[ -z ${names-} ]] || COMPREPLY=($(compgen -W "$(_bmctl_ask build list "${names[0]}" | _bmctl_names release)" -- "$cur"))
         return ;;
-    --reason | --var | --timeout | --grace | --override-freeze | --number | --note | --since | --head | --limit | -n) return ;;
+    --override-freeze) _bmctl_freezes; return ;;
+    --reason | --var | --timeout | --grace | --number | --note | --since | --head | --limit | -n) return ;;
     esac
 
     if [[ $cur == -* ]]; then
@@ -153,9 +172,10 @@ _bmctl() {
     'build add '[2-9]*) _bmctl_files "${names[0]}" ;;
     'build repair '[2-9]*) _bmctl_files "${names[0]}" "${names[1]}" ;;
     'build manifest 2') COMPREPLY=($(compgen -W "$(_bmctl_artifacts "${names[0]}" "${names[1]}")" -- "$cur")) ;;
-    'show  0' | 'log  0' | 'wait  '* | 'cancel  0' | 'reschedule  0' | 'release  0')
-        COMPREPLY=($(compgen -W "$(_bmctl_ask queue |
-            grep -o '"id":[0-9]*' | cut -d: -f2)" -- "$cur")) ;;
+    'show  0' | 'log  0') COMPREPLY=($(compgen -W "$(_bmctl_jobs) $(_bmctl_past)" -- "$cur")) ;;
+    'wait  '* | 'cancel  0') COMPREPLY=($(compgen -W "$(_bmctl_jobs)" -- "$cur")) ;;
+    'reschedule  0') COMPREPLY=($(compgen -W "$(_bmctl_jobs scheduled queued held)" -- "$cur")) ;;
+    'release  0') COMPREPLY=($(compgen -W "$(_bmctl_jobs held)" -- "$cur")) ;;
     'status  0' | 'queue  0' | 'history  0' | 'redeploy  0' | 'rollback  0' | 'deploy  0' | 'diff  0' | 'gc  0' | \
         'lock  0' | 'unlock  0' | 'settle  0' | 'adopt  0' | 'build '*' 0' | 'schedule add 0' | 'schedule list 0')
         COMPREPLY=($(compgen -W "$(_bmctl_ask status | _bmctl_names application)" -- "$cur")) ;;

@@ -7,8 +7,17 @@ end
 function __bmctl_names
     __bmctl_ask status | string match -ra "\"$argv[1]\":\"[^\"]*\"" | string split -f4 '"' | sort -u
 end
+# __bmctl_jobs [STATE...]: those that wait and run, or of them those in one of these states.
 function __bmctl_jobs
-    __bmctl_ask queue | string match -ra '"id":[0-9]+' | string replace '"id":' ''
+    set -l states '[a-z]*'
+    set -q argv[1]; and set states (string join '|' -- $argv)
+    __bmctl_ask queue | string match -ra "\"id\":[0-9]+,\"state\":\"(?:$states)\"" | string match -ra '[0-9]+'
+end
+function __bmctl_past
+    __bmctl_ask history -n 20 | string match -ra '"id":[0-9]+' | string replace '"id":' ''
+end
+function __bmctl_freezes
+    __bmctl_ask status | string match -ra '"freezes":\[[^]]*\]' | string replace '"freezes":' '' | string match -ra '"[^"]*"' | string trim -c '"' | sort -u
 end
 function __bmctl_schedules
     __bmctl_ask schedule list | string match -ra '"id":[0-9]+,"name":[^,]*' | string replace -ra '"(id|name)":|"|null' '' | string split -n ','
@@ -108,7 +117,10 @@ complete -c bmctl -n "__bmctl_at 0 status redeploy rollback deploy gc diff queue
 complete -c bmctl -n "__bmctl_at 1 redeploy rollback deploy diff 'schedule add' $of_builds; or __bmctl_at 2 diff settle" -a '(__bmctl_builds)'
 complete -c bmctl -n '__bmctl_at 1 "schedule add"' -a live
 complete -c bmctl -n '__bmctl_at 1 lock unlock settle adopt' -a '(__bmctl_names stage)'
-complete -c bmctl -n '__bmctl_at 0 show log cancel reschedule release; or __bmctl_is wait' -a '(__bmctl_jobs)'
+complete -c bmctl -n '__bmctl_at 0 show log cancel; or __bmctl_is wait' -a '(__bmctl_jobs)'
+complete -c bmctl -n '__bmctl_at 0 show log' -a '(__bmctl_past)'
+complete -c bmctl -n '__bmctl_at 0 reschedule' -a '(__bmctl_jobs scheduled queued held)'
+complete -c bmctl -n '__bmctl_at 0 release' -a '(__bmctl_jobs held)'
 complete -c bmctl -n '__bmctl_at 0 "schedule remove" "schedule pause" "schedule resume" "schedule preview"' -a '(__bmctl_schedules)'
 complete -c bmctl -n '__bmctl_at 0 "schedule preview"' -a 'hourly daily weekly monthly'
 complete -c bmctl -n '__bmctl_at 2 "build manifest"' -a '(__bmctl_artifacts)'
@@ -141,7 +153,7 @@ complete -c bmctl -n "__bmctl_is $request 'schedule add'" -l yes -d confirmed
 complete -c bmctl -n "__bmctl_is $request 'schedule add'" -l grace -x -d 'how late it may start'
 complete -c bmctl -n "__bmctl_is $request 'schedule add'" -l if-changed -x -a 'hold run skip' -d 'if another build went live'
 complete -c bmctl -n "__bmctl_is $request reschedule" -l override-window -d 'pass closed windows'
-complete -c bmctl -n "__bmctl_is $request reschedule" -l override-freeze -x -d 'pass a freeze'
+complete -c bmctl -n "__bmctl_is $request reschedule" -l override-freeze -x -a '(__bmctl_freezes)' -d 'pass a freeze'
 complete -c bmctl -n '__bmctl_is "schedule add"' -l on -x -a 'hourly daily weekly monthly' -d 'each time'
 complete -c bmctl -n '__bmctl_is history audit "schedule preview" "notify list"' -s n -l limit -x -d 'at most'
 complete -c bmctl -n '__bmctl_is history audit' -l since -x -d 'only since'

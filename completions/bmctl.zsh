@@ -12,11 +12,27 @@ _bmctl_names() {
 }
 _bmctl_applications() { _bmctl_names application }
 _bmctl_stages() { _bmctl_names stage }
-_bmctl_jobs() {
+# _bmctl_jobs_in STATES: those that wait and run and are in one of these, a|b.
+_bmctl_jobs_in() {
     local -a names
-    names=(${(f)"$(_bmctl_ask queue 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
+    names=(${(f)"$(_bmctl_ask queue 2>/dev/null | grep -oE "\"id\":[0-9]+,\"state\":\"($1)\"" | grep -o '[0-9]*')"})
     compadd -a names
 }
+_bmctl_jobs() { _bmctl_jobs_in '[a-z]*' }
+_bmctl_jobs_waiting() { _bmctl_jobs_in 'scheduled|queued|held' }
+_bmctl_jobs_held() { _bmctl_jobs_in held }
+_bmctl_jobs_all() {
+    local -a names
+    _bmctl_jobs
+    names=(${(f)"$(_bmctl_ask history -n 20 2>/dev/null | grep -o '"id":[0-9]*' | cut -d: -f2)"})
+    compadd -a names
+}
+_bmctl_freezes() {
+    local -a names
+    names=(${(f)"$(_bmctl_ask status 2>/dev/null | grep -o '"freezes":\[[^]]*\]' | sed 's/^"freezes"://' | grep -o '"[^"]*"' | tr -d '"' | sort -u)"})
+    compadd -a names
+}
+_bmctl_times() { compadd 02:00 +1h tomorrow today }
 # Of the application, which is the first word behind the verb.
 _bmctl_builds() {
     local -a names
@@ -89,11 +105,11 @@ _bmctl() {
     typed=($words)
     always=('(-H --host)'{-H,--host}'[the bmd of another machine, over ssh]:host:_hosts' '(-s --socket)'{-s,--socket}'[the socket of bmd]:socket:_files' '--json[print the reply]'
         '--color[colours]:when:(auto always never)' '(-h --help)'{-h,--help}'[help]' '(-V --version)'{-V,--version}'[version]')
-    request=('--now[due now]' '--at[due at a time]:time:' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
+    request=('--now[due now]' '--at[due at a time]:time:_bmctl_times' '--to[the stage]:stage:_bmctl_stages' '--reason[why]:text:'
         '*--var[set a variable]:K=V:' '--wait[wait for the end]' '(-f --follow)'{-f,--follow}'[show the log]'
         '--no-follow[return at once]' '--timeout[wait no longer]:span:' '--dry-run[only show]' '--yes[confirmed]'
         '--grace[how late it may start]:span:' '--if-changed[if another build went live]:how:(hold run skip)'
-        '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:')
+        '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:_bmctl_freezes')
     verbs=('status:what is live where' 'redeploy:deploy a past build again' 'rollback:another name of redeploy'
         'deploy:deploy a build to a stage' 'build:builds' 'gc:give up old builds' 'backup:copy the state' 'diff:files that differ' 'queue:jobs that wait and run'
         'show:one job' 'history:what happened' 'log:output of a job' 'wait:wait for jobs' 'cancel:cancel a job'
@@ -117,14 +133,15 @@ _bmctl() {
         deploy) _arguments $always $request '1:application:_bmctl_applications' '2:build:_bmctl_builds' ;;
         diff) _arguments $always '1:application:_bmctl_applications' '2:build:_bmctl_builds' '3:build:_bmctl_builds' ;;
         gc) _arguments $always '--dry-run[only show]' '--reason[why]:text:' '1:application:_bmctl_applications' ;;
-        show) _arguments $always '1:job:_bmctl_jobs' ;;
+        show) _arguments $always '1:job:_bmctl_jobs_all' ;;
         history) _arguments $always '--stage[only this stage]:stage:_bmctl_stages' '(-n --limit)'{-n,--limit}'[at most]:n:' \
             '--since[only since]:time:' '1:application:_bmctl_applications' ;;
-        log) _arguments $always '(-f --follow)'{-f,--follow}'[until the end]' '--timeout[no longer]:span:' '1:job:_bmctl_jobs' ;;
+        log) _arguments $always '(-f --follow)'{-f,--follow}'[until the end]' '--timeout[no longer]:span:' '1:job:_bmctl_jobs_all' ;;
         wait) _arguments $always '--timeout[no longer]:span:' '*:job:_bmctl_jobs' ;;
-        cancel | release) _arguments $always '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
-        reschedule) _arguments $always '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:' '--now[due now]' '--at[due at]:time:' '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
-        lock) _arguments $always '--reason[why]:text:' '--until[its end]:time:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
+        cancel) _arguments $always '--reason[why]:text:' '1:job:_bmctl_jobs' ;;
+        release) _arguments $always '--reason[why]:text:' '1:job:_bmctl_jobs_held' ;;
+        reschedule) _arguments $always '--override-window[pass closed windows]' '--override-freeze[pass a freeze]:name:_bmctl_freezes' '--now[due now]' '--at[due at]:time:_bmctl_times' '--reason[why]:text:' '1:job:_bmctl_jobs_waiting' ;;
+        lock) _arguments $always '--reason[why]:text:' '--until[its end]:time:_bmctl_times' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         unlock) _arguments $always '--reason[why]:text:' '1:application:_bmctl_applications' '2:stage:_bmctl_stages' ;;
         settle) _arguments $always '--unknown[nobody knows]' '--reason[why]:text:' '1:application:_bmctl_applications' \
             '2:stage:_bmctl_stages' '3:build:_bmctl_builds' ;;

@@ -167,6 +167,16 @@ queue_window_json(struct queue *queue, const struct job *job, const struct histo
 							   : json_time(window.look.until_us));
 }
 
+static json_t *
+freeze_names(const struct windows *windows)
+{
+	json_t *names = json_array();
+
+	for (size_t i = 0; windows && i < windows->nfreezes; i++)
+		(void)json_array_append_new(names, json_string(windows->freezes[i].name));
+	return names;
+}
+
 json_t *
 queue_window_stage_json(struct queue *queue, const char *application, const char *stage,
 			int64_t now_us)
@@ -178,33 +188,32 @@ queue_window_stage_json(struct queue *queue, const char *application, const char
 	if (!found || !found->windows)
 		return json_null();
 	look = window_look(found->windows, NULL, now_us);
-	return json_pack("{s:b, s:o, s:o, s:s}", "open", look.open, "until",
+	return json_pack("{s:b, s:o, s:o, s:s, s:o}", "open", look.open, "until",
 			 look.until_us == INT64_MAX ? json_null() : json_time(look.until_us),
 			 "freeze", json_text(look.freeze ? look.freeze->name : NULL), "zone",
-			 found->windows->zone);
+			 found->windows->zone, "freezes", freeze_names(found->windows));
 }
 
 /* ---- overrides */
 
-static json_t *
-freeze_names(const struct windows *windows)
-{
-	json_t *names = json_array();
-
-	for (size_t i = 0; windows && i < windows->nfreezes; i++)
-		(void)json_array_append_new(names, json_string(windows->freezes[i].name));
-	return names;
-}
-
 static int
 unknown_freeze(const struct conf_stage *stage, const char *name, struct err *err)
 {
-	const char *first =
-	    stage->windows && stage->windows->nfreezes > 0 ? stage->windows->freezes[0].name : NULL;
-	int r = err_set(err, ERR_INVALID_PARAMETER, "%s has no freeze \"%s\"%s%s%s", stage->name,
-			name, first ? ": one is called \"" : ": none is configured",
-			first ? first : "", first ? "\"" : "");
+	_cleanup_json_ json_t *known = freeze_names(stage->windows);
+	_cleanup_free_ char *list = xstrdup("");
+	size_t i;
+	json_t *one;
+	int r;
 
+	json_array_foreach (known, i, one) {
+		char *longer = xasprintf("%s%s\"%s\"", list, i > 0 ? ", " : "",
+					 json_string_value(one));
+
+		free(list);
+		list = longer;
+	}
+	r = err_set(err, ERR_INVALID_PARAMETER, "%s has no freeze \"%s\": %s%.600s", stage->name,
+		    name, list[0] != '\0' ? "it has " : "none is configured", list);
 	return queue_bad_parameter(err, "override", r);
 }
 

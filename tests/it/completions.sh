@@ -109,7 +109,8 @@ OK "$(wc -l <"$HOME_DIR/verbs") verbs and their options"
 application shop <<CONF
     stages = {"testing", "production"}
     stage "testing" { plan = "one" }
-    stage "production" { plan = "one" }
+    stage "production" { plan = "one"
+        zone = "UTC"  freezes = {'2026-12-24/2026-12-26 "year end"', '2030-01-01/2030-01-02 "audit"'} }
     schedule "nightly" { on = "03:00 UTC"  build = "live"  to = "testing" }
     notify "oncall" { exec = {"true"} }
 CONF
@@ -160,6 +161,29 @@ offers 'bmctl lock shop t' testing
 offers 'bmctl adopt shop t' testing
 offers 'bmctl build show shop 1' 1.0/1
 offers 'bmctl cancel ' "$job"
+# What can be let go is held, what can be moved has not begun, what can be looked at may have ended.
+expect 0 bmctl deploy shop 1.0/1 --to testing --at +1s
+expect 0 bmctl build add shop 1.1 "site=$HOME_DIR/files" "tools=$HOME_DIR/files"
+expect 0 bmctl deploy shop 1.1/1 --to testing --now --wait
+held=$(bmctl --json queue | jq '.jobs[] | select(.due_text == "+1s") | .id')
+retry in_state "$held" held || FAIL "no job is held: $(state "$held")"
+for verb in release reschedule cancel wait show log; do offers "bmctl $verb " "$held"; done
+for verb in reschedule cancel show; do offers "bmctl $verb " "$job"; done
+ended=$(bmctl --json history -n 1 | jq '.jobs[0].id')
+for verb in show log; do offers "bmctl $verb " "$ended"; done
+for shell in $SHELLS; do
+    ! "ask_$shell" 'bmctl release ' | grep -qx "$job" || FAIL "$shell lets go what is not held"
+    ! "ask_$shell" 'bmctl cancel ' | grep -qx "$ended" || FAIL "$shell cancels what has ended"
+done
+# Names of freezes, also with a blank in them, in the quotes of the shell.
+for verb in redeploy 'deploy shop 1.0/1 --to production' "reschedule $job"; do
+    offers "bmctl $verb --override-freeze " audit
+    offers "bmctl $verb --override-freeze au" audit
+    for shell in $SHELLS; do
+        "ask_$shell" "bmctl $verb --override-freeze ye" | grep -qxE 'year(\\)? end' || FAIL "$shell offers no \"year end\" for $verb: $("ask_$shell" "bmctl $verb --override-freeze ye")"
+        ! "ask_$shell" "bmctl $verb --override-freeze ye" | grep -q audit || FAIL "$shell offers what does not begin so"
+    done
+done
 offers 'bmctl build manifest shop 1.0/1 ' site tools manuals
 offers 'bmctl build manifest shop 1.0/1 man' manuals
 offers 'bmctl lo' log lock
@@ -200,12 +224,13 @@ while IFS=: read -r verb synopsis; do
     # Options are looked at below; several of a kind are one.
     for kind in $(echo "$synopsis" | sed 's/\[*--[a-z-]*\( [A-Z=a-z]*\)*\(|--[a-z]*\( TIME\)*\)*\]*\(\.\.\.\)*//g; s/\[-[a-z]\( N\)*\]//g; s/\[OPTION\.\.\.\]//; s/\.\.\.//g; s/|--unknown.*//; s/|\( \|$\)/ /g' | tr -d '[]'); do
         value=$(value_of "$kind")
+        [ "$verb $kind" != 'release JOB' ] || value=$held
         [ "$value" = - ] || echo "$value $line " >>"$HOME_DIR/wanted"
         [ "$value" != - ] || value=x
         line="$line $value"
     done
 done <"$HOME_DIR/synopses"
-for option in to:STAGE stage:STAGE application:APP release:R if-changed:hold color:never; do
+for option in to:STAGE stage:STAGE application:APP release:R if-changed:hold color:never override-freeze:audit at:tomorrow until:tomorrow; do
     verb=$(echo "$words" | sed -n "s/^takes ${option%:*} //p" | grep -v '^schedule' | head -n 1)
     value=$(value_of "${option#*:}")
     [ "$value" != - ] || value=${option#*:}

@@ -95,7 +95,7 @@ case $(job "$id" waits_for.text) in *'is frozen ("year end") and opens again'*) 
 expect 2 bmctl deploy app 1.0/3 --to production --now --override-freeze "year end"
 says "--reason"
 expect 2 bmctl deploy app 1.0/3 --to production --now --override-freeze "new year" --reason x
-says 'one is called "year end"'
+says 'production has no freeze "new year": it has "year end"'
 expect 2 bmctl deploy app 1.0/3 --to production --now --override-window --reason x
 says "no windows"
 second=$(new bmctl deploy app 1.0/3 --to production --now --no-follow --override-freeze "year end" --reason "a hole in the shop")
