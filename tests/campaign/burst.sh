@@ -19,10 +19,7 @@ echo "seed $SEED, $N bursts of $JOBS jobs with each of: $LAUNCHERS"
 pick() { seed=$(((seed * 1103515245 + 12345) % 2147483648)); picked=$((seed / 65536 % $1)); }
 
 BMD=$HOME_DIR/tree/daemon/bmd RUN=$HOME_DIR/tree/runner/bmd-run
-for program in daemon/bmd runner/bmd-run import/bmd-import; do
-    mkdir -p "$HOME_DIR/tree/${program%/*}"
-    cp "$top_builddir/tests/campaign/${program##*/}" "$HOME_DIR/tree/$program"
-done
+own_programs campaign
 chmod 777 "$HOME_DIR/tree/daemon" "$HOME_DIR/tree/runner" # who is struck takes the order away
 mkdir -p /run/bmd && mount -t tmpfs -o mode=755 bmd-test /run/bmd || SKIP "needs a /run/bmd of its own"
 at_exit "umount -l /run/bmd"

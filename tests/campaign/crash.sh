@@ -30,12 +30,7 @@ plan in-place <<CONF
     step "two" { exec = {"$here/probe", "$ledgers", "$SEED"} }
 CONF
 # The programs that pass failpoints: else object for object those that are installed. Where none is used and time counts, these.
-for program in daemon/bmd runner/bmd-run import/bmd-import; do
-    mkdir -p "$HOME_DIR/tree/${program%/*}"
-    if [ -n "${GUESTS:-}" ]; then from=$top_builddir/$program; else from=$here/${program##*/}; fi
-    cp "$from" "$HOME_DIR/tree/$program"
-done
-PATH=$HOME_DIR/tree/daemon:$PATH
+own_programs ${GUESTS:-campaign}
 name=crash unit=cycles
 kind="SIGKILL of bmd and bmd-run at random, at named fail points and during recovery, under $CLIENTS clients and uploads (\`make check-crash\`)"
 if [ -n "${FAULTS:-}" ]; then

@@ -27,12 +27,8 @@ if [ "$(id -u)" = 0 ]; then
     done
 fi
 folder=$HOME_DIR/steps
-mkdir "$folder" "$HOME_DIR/tree"
-for program in daemon/bmd runner/bmd-run import/bmd-import; do
-    mkdir -p "$HOME_DIR/tree/${program%/*}"
-    cp "$here/${program##*/}" "$HOME_DIR/tree/$program"
-done
-PATH=$HOME_DIR/tree/daemon:$PATH
+mkdir "$folder"
+own_programs campaign
 cp "$here/nasty" "$folder/nasty"
 [ -z "$user" ] || chown "$user" "$folder"
 

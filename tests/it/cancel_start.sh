@@ -4,18 +4,14 @@
 . "$top_srcdir/tests/it/recover.sh"
 : >"$HOME_DIR/go"
 
-# A build tree whose bmd-run waits until it may.
-mkdir -p "$HOME_DIR/tree/daemon" "$HOME_DIR/tree/runner" "$HOME_DIR/tree/import"
-cp "$top_builddir/daemon/bmd" "$HOME_DIR/tree/daemon/bmd"
-cp "$top_builddir/import/bmd-import" "$HOME_DIR/tree/import/bmd-import"
+# A bmd-run that waits until it may.
+own_programs
 cat >"$HOME_DIR/tree/runner/bmd-run" <<RUN
 #!/bin/sh
 : >"$HOME_DIR/launched"
 until [ -e "$HOME_DIR/ready" ]; do sleep 0.05; done
 exec "$top_builddir/runner/bmd-run" "\$@"
 RUN
-chmod 755 "$HOME_DIR/tree/runner/bmd-run"
-PATH=$HOME_DIR/tree/daemon:$PATH
 bmd_start
 add_build
 job=$(deploy run)

@@ -72,20 +72,16 @@ done
 OK "an upload: killed $times times, up to call $n"
 
 # ---- placing
-mkdir "$HOME_DIR/daemon" "$HOME_DIR/runner" "$HOME_DIR/import"
-cp "$top_builddir/daemon/bmd" "$HOME_DIR/daemon/"
-cp "$top_builddir/import/bmd-import" "$HOME_DIR/import/"
-cp "$top_builddir/runner/bmd-run" "$HOME_DIR/runner/real"
-cat >"$HOME_DIR/runner/bmd-run" <<SCRIPT
+own_programs
+cp "$top_builddir/runner/bmd-run" "$HOME_DIR/tree/real"
+cat >"$HOME_DIR/tree/runner/bmd-run" <<SCRIPT
 #!/bin/sh
-[ -e "$HOME_DIR/strike" ] || exec "$HOME_DIR/runner/real" "\$@"
+[ -e "$HOME_DIR/strike" ] || exec "$HOME_DIR/tree/real" "\$@"
 n=\$(cat "$HOME_DIR/strike")
 rm "$HOME_DIR/strike"
 exec strace -f -qq -o "$HOME_DIR/trace" -e "trace=$CALLS" -e "inject=$CALLS:signal=KILL:when=\$n" \
-    "$HOME_DIR/runner/real" "\$@"
+    "$HOME_DIR/tree/real" "\$@"
 SCRIPT
-chmod 755 "$HOME_DIR/runner/bmd-run"
-PATH=$HOME_DIR/daemon:$PATH
 rm -rf "$HOME_DIR/state"
 bmd_start
 for n in 1 2; do

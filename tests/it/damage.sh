@@ -17,7 +17,6 @@ for n in 1 2 3; do
     bmctl build add app 1.0 "site=$HOME_DIR/site$n" >/dev/null 2>&1 || FAIL "build add"
 done
 for n in 1 2; do expect 0 bmctl deploy app 1.0/$n --to production --now --wait; done
-object() { sum=$(sha256sum "$1" | cut -d' ' -f1); echo "$HOME_DIR/state/store/objects/$(echo "$sum" | cut -c1-2)/$(echo "$sum" | cut -c3-)"; }
 flip=$(object "$HOME_DIR/site3/sub/data")
 [ -f "$flip" ] || FAIL "no object where the architecture says"
 chmod 644 "$flip"

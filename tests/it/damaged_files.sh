@@ -26,7 +26,6 @@ expect 0 bmctl build add shop 2.0 "site=$HOME_DIR/two"
 expect 0 bmctl deploy shop 1.0/1 --to production --now --wait
 expect 0 bmctl build verify shop
 
-object() { digest=$(sha256sum <"$1" | cut -c1-64); echo "$HOME_DIR/state/store/objects/$(echo "$digest" | cut -c1-2)/$(echo "$digest" | cut -c3-)"; }
 page=$(object "$HOME_DIR/two/page")
 chmod u+w "$page"
 printf 'twO\n' >"$page"

@@ -15,14 +15,13 @@ CONF
 plan quick <<CONF
     step "note" { run = 'echo \$BM_JOB >>$HOME_DIR/notes' }
 CONF
-new() { "$@" --json >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 drained() { bmctl --json status | jq -r ".drain${1:-}"; }
 bmd_start
 expect 0 bmctl build add app 1.0
 is "nothing is drained" null "$(drained)"
 
 touch "$HOME_DIR/hold"
-run=$(new bmctl deploy app 1.0/1 --to testing --now --no-follow)
+run=$(new bmctl deploy app 1.0/1 --to testing --now)
 retry in_state "$run" running || FAIL "the run does not run"
 expect 0 bmctl drain --reason "new kernel"
 prints "nothing new starts until bmd is restarted (1 running); undo: bmctl drain --undo"
@@ -43,10 +42,10 @@ grep -q "warning: bmd starts nothing until it is restarted: drained by " "$HOME_
 id=$(bmctl --json queue app | jq '[.jobs[] | select(.stage == "production")][0].id')
 is "state of what waits" queued "$(state "$id")"
 is "what it waits for" drain "$(job "$id" waits_for.kind)"
-timed=$(new bmctl deploy app 1.0/1 --to production --at +1h --no-follow)
+timed=$(new bmctl deploy app 1.0/1 --to production --at +1h)
 is "before its time" time "$(job "$timed" waits_for.kind)"
 expect 0 bmctl cancel "$timed"
-timed=$(new bmctl deploy app 1.0/1 --to production --at +1s --grace 1s --no-follow)
+timed=$(new bmctl deploy app 1.0/1 --to production --at +1s --grace 1s)
 expect 6 bmctl wait "$timed"
 is "a late one" missed "$(state "$timed")"
 case $(job "$timed" message) in *"drained by"*) ;; *) FAIL "missed for another reason: $(job "$timed" message)" ;; esac
@@ -85,7 +84,7 @@ OK "--undo"
 # A restart lifts it: an orderly one, and a crash.
 for how in bmd_stop bmd_kill; do
     expect 0 bmctl drain
-    id=$(new bmctl deploy app 1.0/1 --to production --now --no-follow)
+    id=$(new bmctl deploy app 1.0/1 --to production --now)
     is "what it waits for" drain "$(job "$id" waits_for.kind)"
     $how
     bmd_start
@@ -94,7 +93,7 @@ for how in bmd_stop bmd_kill; do
 done
 # Who waits for quiet and meets a restart is told that it is over.
 touch "$HOME_DIR/hold"
-run=$(new bmctl deploy app 1.0/1 --to testing --now --no-follow)
+run=$(new bmctl deploy app 1.0/1 --to testing --now)
 retry in_state "$run" running || FAIL "the run does not run"
 bmctl drain --wait >"$HOME_DIR/quiet" 2>&1 &
 quiet=$!

@@ -106,6 +106,13 @@ prints() { grep -qF -- "$1" "$HOME_DIR/out" || { cat "$HOME_DIR/out"; FAIL "noth
 is() { [ "$2" = "$3" ] || FAIL "$1: expected '$2', got '$3'"; }
 # job ID KEY: one value of a job, as JSON text without quotes.
 job() { bmctl --json show "$1" | jq -r ".job.$2"; }
+# new COMMAND…: a verb that asks for a job and is not to follow it; prints the job's number.
+new() { "$@" --json --no-follow >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
+# object FILE: where the store has its content.
+object() {
+    sum=$(sha256sum <"$1" | cut -c1-64)
+    echo "$HOME_DIR/state/store/objects/$(echo "$sum" | cut -c1-2)/$(echo "$sum" | cut -c3-)"
+}
 # live APP STAGE: "1.0.2/3", or "null/null".
 live() { bmctl --json status "$1" | jq -r ".stages[] | select(.stage == \"$2\") | .live | \"\(.release)/\(.build)\""; }
 
@@ -127,6 +134,16 @@ application() {
 plan() {
     mkdir -p "$HOME_DIR/etc/applications.d" "$HOME_DIR/etc/plans.d"
     { echo "plan \"$1\" {"; cat; echo "}"; } >"$HOME_DIR/etc/plans.d/$1.conf"
+}
+# own_programs [campaign]: bmd, bmd-run and bmd-import as copies in $HOME_DIR/tree, for a test that puts something else in the place
+# of one of them; or those of tests/campaign, which die where they are told to.
+own_programs() {
+    for program in daemon/bmd runner/bmd-run import/bmd-import; do
+        mkdir -p "$HOME_DIR/tree/${program%/*}"
+        if [ "${1:-}" = campaign ]; then from=tests/campaign/${program##*/}; else from=$program; fi
+        cp "$top_builddir/$from" "$HOME_DIR/tree/$program"
+    done
+    PATH=$HOME_DIR/tree/daemon:$PATH
 }
 bmd_start() {
     [ -f "$BMD_CONF" ] || configure

@@ -17,7 +17,6 @@ CONF
 bmd_start
 expect 0 bmctl build add app 1.0
 expect 0 bmctl build add app 1.0
-new() { "$@" --json --no-follow >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 in_kind() { [ "$(job "$1" waits_for.kind)" = "$2" ]; }
 put() { new bmctl deploy app 1.0/1 --to "$@" --if-changed run; }
 touch "$HOME_DIR/gate-a" "$HOME_DIR/gate-b" "$HOME_DIR/gate-c"

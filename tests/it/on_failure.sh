@@ -13,7 +13,6 @@ plan one <<CONF
 CONF
 bmd_start
 for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
-new() { "$@" --json --no-follow >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 running() { [ "$(job "$bad" state)" = running ]; }
 touch "$HOME_DIR/bad-2"
 for stage in holds continues mends; do

@@ -22,7 +22,6 @@ plan one <<CONF
     step "gate" { run = 'while test -e "$HOME_DIR/gate"; do sleep 0.05; done; test ! -e "$HOME_DIR/bad-\$BM_BUILD"' }
 CONF
 bmd_start
-new() { "$@" --json --no-follow >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 running() { [ "$(job "$bad" state)" = running ]; }
 dirty() { bmctl --json status $app | jq ".stages[] | select(.stage == \"$1\") | .dirty != null"; }
 

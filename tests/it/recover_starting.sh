@@ -3,10 +3,8 @@
 . "$top_srcdir/tests/it/recover.sh"
 : >"$HOME_DIR/go"
 
-# A build tree whose bmd-run kills the bmd that starts it, the first time.
-mkdir -p "$HOME_DIR/tree/daemon" "$HOME_DIR/tree/runner" "$HOME_DIR/tree/import"
-cp "$top_builddir/daemon/bmd" "$HOME_DIR/tree/daemon/bmd"
-cp "$top_builddir/import/bmd-import" "$HOME_DIR/tree/import/bmd-import"
+# A bmd-run that kills the bmd that starts it, the first time.
+own_programs
 cat >"$HOME_DIR/tree/runner/bmd-run" <<RUN
 #!/bin/sh
 if [ ! -e "$HOME_DIR/killed" ]; then
@@ -15,8 +13,6 @@ if [ ! -e "$HOME_DIR/killed" ]; then
 fi
 exec "$top_builddir/runner/bmd-run" "\$@"
 RUN
-chmod 755 "$HOME_DIR/tree/runner/bmd-run"
-PATH=$HOME_DIR/tree/daemon:$PATH
 bmd_start
 add_build
 deploy run >"$HOME_DIR/job" 2>/dev/null

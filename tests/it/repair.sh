@@ -19,7 +19,6 @@ for n in 1 2 3; do
     bmctl build add app 1.0 "site=$HOME_DIR/site$n" >/dev/null 2>&1 || FAIL "build add"
     expect 0 bmctl deploy app 1.0/$n --to production --now --wait
 done
-object() { sum=$(sha256sum "$1" | cut -d' ' -f1); echo "$HOME_DIR/state/store/objects/$(echo "$sum" | cut -c1-2)/$(echo "$sum" | cut -c3-)"; }
 flip() { chmod 644 "$(object "$1")" && printf X | dd of="$(object "$1")" bs=1 seek=2 conv=notrunc status=none; }
 good() { bmctl --json status app | jq -r '.stages[0].previous_good | if . then "\(.release)/\(.build)" else "none" end'; }
 

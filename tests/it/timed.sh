@@ -14,11 +14,10 @@ CONF
 bmd_start
 for n in 1 2 3 4; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; done
 for n in 1 2 3; do expect 0 bmctl deploy app 1.0/$n --to production --now --wait; done
-new() { "$@" --json >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 
 # At its time, not before, and with its lateness.
 starts_later() {
-    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s --no-follow)
+    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s)
     waits=$(job "$id" waits_for.kind)
     in_state "$id" scheduled && return
     bmctl wait "$id" && bmctl redeploy app 1.0/3 --now --wait
@@ -35,7 +34,7 @@ OK "a timed job starts at its time"
 # The guard: what went live meanwhile is not overwritten.
 other_before() { # SECONDS BUILD WHAT-IS-LIVE [OPTION…]
     build=$2 before=$3
-    id=$(shift 3; new bmctl redeploy app "$build" --at +"$ahead"s --no-follow "$@")
+    id=$(shift 3; new bmctl redeploy app "$build" --at +"$ahead"s "$@")
     expect 0 bmctl redeploy app 1.0/3 --now --wait
     in_state "$id" scheduled && return
     bmctl cancel "$id"; bmctl wait "$id"; bmctl redeploy app "$before" --now --wait
@@ -56,8 +55,8 @@ OK "the live-build guard: hold, release, skip"
 # Two in a row: the first is ahead of the second, which therefore is not surprised by it.
 # (However late the second is asked for, the first is not over.)
 touch "$HOME_DIR/gate"
-first=$(new bmctl redeploy app 1.0/2 --at +1s --no-follow)
-second=$(new bmctl redeploy app 1.0/1 --at +2s --no-follow)
+first=$(new bmctl redeploy app 1.0/2 --at +1s)
+second=$(new bmctl redeploy app 1.0/1 --at +2s)
 is ahead "$first" "$(jq -r '.ahead[0]' "$HOME_DIR/new")"
 rm "$HOME_DIR/gate"
 expect 0 bmctl wait "$first" "$second"
@@ -71,7 +70,7 @@ says "release freeze"
 expect 8 bmctl redeploy app 1.0/2 --at +1s
 expect 0 bmctl unlock app production
 locked_before() {
-    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s --grace 1s --no-follow)
+    id=$(new bmctl redeploy app 1.0/2 --at +"$1"s --grace 1s)
     expect 0 bmctl lock app production --reason "release freeze"
     in_state "$id" scheduled && return
     expect 0 bmctl unlock app production
@@ -87,7 +86,7 @@ expect 0 bmctl unlock app production
 OK "locks and missed"
 
 # Cancel is idempotent; a moved job keeps its number.
-id=$(new bmctl redeploy app 1.0/2 --at +1h --no-follow)
+id=$(new bmctl redeploy app 1.0/2 --at +1h)
 expect 0 bmctl reschedule "$id" --at +2h
 is due_text +2h "$(job "$id" due_text)"
 expect 0 bmctl cancel "$id" --reason "not needed"
@@ -98,10 +97,10 @@ OK "reschedule and cancel"
 
 # A run in progress: one at a time on a stage, the order of the queue, cancel of a run.
 touch "$HOME_DIR/gate"
-a=$(new bmctl deploy app 1.0/2 --to production --now --no-follow)
+a=$(new bmctl deploy app 1.0/2 --to production --now)
 running() { [ "$(job "$a" state)" = running ]; }
 retry running || FAIL "job $a does not run"
-b=$(new bmctl deploy app 1.0/4 --to production --now --no-follow)
+b=$(new bmctl deploy app 1.0/4 --to production --now)
 is "waits for" job "$(job "$b" waits_for.kind)"
 is state queued "$(job "$b" state)"
 expect 7 bmctl wait "$b" --timeout 1s
@@ -109,7 +108,7 @@ rm "$HOME_DIR/gate"
 expect 0 bmctl wait "$a" "$b"
 is live 1.0/4 "$(live app production)"
 touch "$HOME_DIR/gate"
-a=$(new bmctl redeploy app 1.0/2 --now --no-follow)
+a=$(new bmctl redeploy app 1.0/2 --now)
 retry running || FAIL "job $a does not run"
 expect 0 bmctl cancel "$a"
 expect 6 bmctl wait "$a"

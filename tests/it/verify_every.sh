@@ -33,7 +33,6 @@ bmd_stop
 OK "the key"
 
 # It is due at once with a span that has passed, also when bmd was down: one pass, then it waits.
-object() { sum=$(sha256sum "$1" | cut -d' ' -f1); echo "$HOME_DIR/state/store/objects/$(echo "$sum" | cut -c1-2)/$(echo "$sum" | cut -c3-)"; }
 flip=$(object "$HOME_DIR/site1/index.html")
 chmod 644 "$flip"
 printf X | dd of="$flip" bs=1 seek=0 conv=notrunc status=none

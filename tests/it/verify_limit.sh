@@ -3,20 +3,14 @@
 # here that lasts for as long as the test wants.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 
-# bmd finds its helpers beside the tree that it lies in.
-mkdir "$HOME_DIR/daemon" "$HOME_DIR/runner" "$HOME_DIR/import"
-cp "$top_builddir/daemon/bmd" "$HOME_DIR/daemon/"
-cp "$top_builddir/runner/bmd-run" "$HOME_DIR/runner/"
-cp "$top_builddir/import/bmd-import" "$HOME_DIR/import/real"
-cat >"$HOME_DIR/import/bmd-import" <<SCRIPT
+own_programs
+cat >"$HOME_DIR/tree/import/bmd-import" <<SCRIPT
 #!/bin/sh
 case "\$*" in
 *--verify*) while [ -e "$HOME_DIR/gate" ]; do sleep 0.05; done ;;
 esac
-exec "$HOME_DIR/import/real" "\$@"
+exec "$top_builddir/import/bmd-import" "\$@"
 SCRIPT
-chmod 755 "$HOME_DIR/import/bmd-import"
-PATH=$HOME_DIR/daemon:$PATH
 application app <<'CONF'
     stages = {"production"}
     stage "production" { plan = "one" }

@@ -21,7 +21,6 @@ clock() { date -u -d "now $1" +%H:%M; }
 CLOSED="zone = \"UTC\" windows = {\"$(clock '+6 hours')-$(clock '+8 hours')\"}"
 OPEN="zone = \"UTC\" windows = {\"00:00-24:00\"}"
 FROZEN="zone = \"UTC\" freezes = {'$(date -u -d yesterday +%F)/$(date -u -d tomorrow +%F) \"year end\"'}"
-new() { "$@" --json >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 waits() { is "what job $1 waits for" "$2" "$(job "$1" waits_for.kind)"; }
 
 stage "$OPEN"
@@ -61,7 +60,7 @@ expect 0 bmctl queue
 prints "its time, then waits for the window"
 expect 0 bmctl cancel "$id"
 # Its grace is not used up while it waits.
-id=$(new bmctl deploy app 1.0/3 --to production --at +1s --grace 1s --no-follow)
+id=$(new bmctl deploy app 1.0/3 --to production --at +1s --grace 1s)
 retry in_state "$id" queued || FAIL "it did not become due"
 waits "$id" window
 sleep 2.2 # longer than its grace
@@ -89,7 +88,7 @@ stage "$FROZEN"
 expect 0 bmctl reload
 expect 0 bmctl status
 prints 'frozen app production ("year end"): opens'
-id=$(new bmctl deploy app 1.0/3 --to production --now --no-follow)
+id=$(new bmctl deploy app 1.0/3 --to production --now)
 waits "$id" window
 case $(job "$id" waits_for.text) in *'is frozen ("year end") and opens again'*) ;; *) FAIL "the freeze is not named" ;; esac
 expect 2 bmctl deploy app 1.0/3 --to production --now --override-freeze "year end"
@@ -98,7 +97,7 @@ expect 2 bmctl deploy app 1.0/3 --to production --now --override-freeze "new yea
 says 'production has no freeze "new year": it has "year end"'
 expect 2 bmctl deploy app 1.0/3 --to production --now --override-window --reason x
 says "no windows"
-second=$(new bmctl deploy app 1.0/3 --to production --now --no-follow --override-freeze "year end" --reason "a hole in the shop")
+second=$(new bmctl deploy app 1.0/3 --to production --now --override-freeze "year end" --reason "a hole in the shop")
 expect 0 bmctl wait "$second"
 is overrides '{"windows":false,"freezes":["year end"]}' "$(bmctl --json show "$second" | jq -c .job.overrides)"
 expect 0 bmctl show "$second"
@@ -110,7 +109,7 @@ is state queued "$(state "$id")"
 expect 0 bmctl reschedule "$id" --now --override-freeze "year end" --reason "after all"
 retry in_state "$id" succeeded || { expect 0 bmctl show "$id"; cat "$HOME_DIR/out"; FAIL "the override of a waiting job: $(state "$id")"; }
 # One that is refused behind it overrides nothing, and nothing says that it did.
-id=$(new bmctl deploy app 1.0/3 --to production --at +2h --no-follow)
+id=$(new bmctl deploy app 1.0/3 --to production --at +2h)
 expect 8 bmctl reschedule "$id" --at +300d --override-freeze "year end" --reason "too far"
 is "no override" '{"windows":false,"freezes":[]}' "$(bmctl --json show "$id" | jq -c '.job.overrides // {windows:false,freezes:[]}')"
 ! grep "job $id: .*overrid" "$HOME_DIR/bmd.log" || FAIL "the log tells of an override that was refused"
@@ -123,7 +122,7 @@ OK "a freeze, and its override on record"
 # What windows-hold names is held, whatever its reason.
 stage "$FROZEN windows-hold = {\"deploy\", \"redeploy\", \"rollback\"}"
 bmd_start
-id=$(new bmctl redeploy app 1.0/1 --to production --now --no-follow --reason "back")
+id=$(new bmctl redeploy app 1.0/1 --to production --now --reason "back")
 waits "$id" window
 expect 0 bmctl cancel "$id"
 OK "windows-hold"
@@ -132,7 +131,7 @@ OK "windows-hold"
 end=$(date -u -d '+4 seconds' '+%F %T')
 stage "zone = \"UTC\" freezes = {'2020-01-01/$end \"a moment\"'}"
 expect 0 bmctl reload
-id=$(new bmctl deploy app 1.0/2 --to production --now --no-follow)
+id=$(new bmctl deploy app 1.0/2 --to production --now)
 expect 0 bmctl wait "$id"
 [ "$(job "$id" started)" \> "$(echo "$end" | tr ' ' T)" ] || FAIL "it started before the opening: $(job "$id" started)"
 OK "it starts at the opening"

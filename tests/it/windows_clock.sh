@@ -19,7 +19,6 @@ CONF
 }
 # it_is TIME: bmd's clock, and that of `fake`.
 it_is() { set_clock "$(($(date -u -d "$1" +%s) - $(date +%s)))"; poke; }
-new() { fake "$@" --no-follow --json >"$HOME_DIR/new" || { cat "$HOME_DIR/new"; FAIL "$*"; }; jq -r .job.id "$HOME_DIR/new"; }
 kind() { ask GetJob "{\"job\":$1}" .job.waits_for.kind; }
 until_then() { ask GetJob "{\"job\":$1}" .job.waits_for.until; }
 
@@ -29,8 +28,8 @@ for n in 1 2 3; do bmctl build add app 1.0 >/dev/null 2>&1 || FAIL "build add"; 
 
 # The night of 28 to 29 March 2026 has no hour from two to three: 21:00Z to 03:00Z.
 it_is '2026-03-28 20:59:50Z'
-first=$(new bmctl deploy app 1.0/1 --to production --now --grace 1s)
-timed=$(new bmctl deploy app 1.0/2 --to production --at '2026-03-28 21:59:53' --grace 1s --if-changed run)
+first=$(new fake bmctl deploy app 1.0/1 --to production --now --grace 1s)
+timed=$(new fake bmctl deploy app 1.0/2 --to production --at '2026-03-28 21:59:53' --grace 1s --if-changed run)
 is "before the opening" window "$(kind "$first")"
 is "it opens" 2026-03-28T21:00:00.000000Z "$(until_then "$first")"
 it_is '2026-03-28 20:59:56Z'
@@ -47,10 +46,10 @@ OK "the opening, and a grace that waiting does not use up"
 # A run goes on when its window closes; the next one waits for a week.
 it_is '2026-03-29 02:59:50Z'
 : >"$HOME_DIR/gate"
-run=$(new bmctl deploy app 1.0/1 --to production --now)
+run=$(new fake bmctl deploy app 1.0/1 --to production --now)
 retry in_state "$run" running || FAIL "within the window it does not run: $(state "$run")"
 it_is '2026-03-29 03:00:01Z'
-behind=$(new bmctl deploy app 1.0/3 --to production --now)
+behind=$(new fake bmctl deploy app 1.0/3 --to production --now)
 is "after the closing" window "$(kind "$behind")"
 is "it opens" 2026-04-04T20:00:00.000000Z "$(until_then "$behind")"
 sleep 0.3
@@ -63,10 +62,10 @@ OK "a run goes on when its window closes"
 
 # The night of 24 to 25 October has one hour more: 20:00Z to 04:00Z.
 it_is '2026-10-25 03:59:50Z'
-run=$(new bmctl deploy app 1.0/2 --to production --now)
+run=$(new fake bmctl deploy app 1.0/2 --to production --now)
 retry in_state "$run" succeeded || FAIL "the hour more is closed: $(state "$run")"
 it_is '2026-10-25 04:00:01Z'
-behind=$(new bmctl deploy app 1.0/3 --to production --now)
+behind=$(new fake bmctl deploy app 1.0/3 --to production --now)
 is "after the closing" window "$(kind "$behind")"
 bmctl cancel "$behind" >/dev/null || FAIL "cancel"
 OK "the nights in which the clocks change"
@@ -79,8 +78,8 @@ is "what a rollback takes" 1.0/1 "$(ask GetStatus '{}' '.stages[0].previous_good
 expect 8 fake bmctl redeploy app --to production --at '2026-12-20 00:00:05' --no-follow </dev/null
 says "year end"
 says "passes with a reason"
-back=$(new bmctl rollback app --to production --at '2026-12-20 00:00:05' --reason "orders are lost")
-forward=$(new bmctl deploy app 1.0/3 --to production --at '2026-12-20 00:00:04' --if-changed run)
+back=$(new fake bmctl rollback app --to production --at '2026-12-20 00:00:05' --reason "orders are lost")
+forward=$(new fake bmctl deploy app 1.0/3 --to production --at '2026-12-20 00:00:04' --if-changed run)
 it_is '2026-12-19 23:00:02Z'
 is "before its time" scheduled "$(state "$back")"
 it_is '2026-12-19 23:00:06Z'
