@@ -52,6 +52,7 @@ struct ctl {
 /* 0, or USAGE with where it was said. */
 int ctl_open(struct ctl *ctl, struct err *err);
 void ctl_close(struct ctl *ctl);
+int64_t ctl_clock_us(void); /* the wall clock */
 
 /* The I-th argument of the verb, or NULL. */
 const char *ctl_word(const struct ctl *ctl, size_t i);
@@ -76,12 +77,12 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **r
 /* All pages of a list: LIST is the member that holds it, LIMIT how many at most (0: all). */
 int ctl_list(struct ctl *ctl, const char *method, const char *list, json_t *parameters,
 	     int64_t limit, json_t **ret_reply, struct err *err);
-/* A change: with a fresh key and --reason; what the stage asks for is asked on a terminal, else the
+/* ctl_change.c. A change: with a fresh key and --reason; what the stage asks for is asked on a terminal, else the
  * command to repeat is printed. */
 int ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret_reply,
 	       struct err *err);
 
-/* Texts of the command line, checked. Each is 0 or USAGE, BAD_NAME, BAD_TIME. */
+/* ctl_given.c. Texts of the command line, checked. Each is 0 or USAGE, BAD_NAME, BAD_TIME. */
 int ctl_job(struct ctl *ctl, const char *text, int64_t *ret_job, struct err *err);
 int ctl_number(struct ctl *ctl, enum option_id id, int64_t most, int64_t *ret_number,
 	       struct err *err);
@@ -100,11 +101,13 @@ int ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err);
 
 /* --override-window and --override-freeze: adds `override`. USAGE without --reason. */
 int ctl_override(struct ctl *ctl, json_t *parameters, struct err *err);
+/* What a deployment and a schedule have in common: adds variables, grace_us, if_changed and confirmed. */
+int ctl_request(struct ctl *ctl, json_t *parameters, struct err *err);
 
 /* What was typed, as JSON: as it is if it is UTF-8, else escaped. New reference. */
 json_t *ctl_text(const char *text);
 
-/* One object as one line of standard output. */
+/* ctl_show.c. One object as one line of standard output. */
 void ctl_json(const struct ctl *ctl, const json_t *object);
 /* Each of an array of sentences as "warning: …" on standard error. */
 void ctl_warnings(const json_t *warnings);

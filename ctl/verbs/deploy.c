@@ -17,35 +17,17 @@
 static int
 common_parameters(struct ctl *ctl, json_t *parameters, struct err *err)
 {
-	static const char *const hows[] = {"hold", "run", "skip"};
-	const char *to = ctl_value(ctl, OPTION_TO), *how = ctl_value(ctl, OPTION_IF_CHANGED);
-	_cleanup_json_ json_t *variables = NULL;
-	int64_t grace;
+	const char *to = ctl_value(ctl, OPTION_TO);
 	int r;
 
 	if (ctl_given(ctl, OPTION_FOLLOW) && ctl_given(ctl, OPTION_NO_FOLLOW))
 		return ctl_usage(ctl, err, "--follow and --no-follow exclude each other");
 	if ((r = ctl_when(ctl, !ctl_given(ctl, OPTION_DRY_RUN), parameters, err)) < 0 ||
-	    (r = ctl_variables(ctl, &variables, err)) < 0)
-		return r;
-	if ((r = ctl_override(ctl, parameters, err)) < 0)
+	    (r = ctl_override(ctl, parameters, err)) < 0 ||
+	    (r = ctl_request(ctl, parameters, err)) < 0)
 		return r;
 	if (to != NULL)
 		json_object_set_new(parameters, "stage", ctl_text(to));
-	if (json_object_size(variables) > 0)
-		json_object_set(parameters, "variables", variables);
-	if (ctl_given(ctl, OPTION_GRACE)) {
-		if ((r = ctl_span(ctl, OPTION_GRACE, &grace, err)) < 0)
-			return r;
-		json_object_set_new(parameters, "grace_us", json_integer(grace));
-	}
-	if (how != NULL && strcmp(how, hows[0]) != 0 && strcmp(how, hows[1]) != 0 &&
-	    strcmp(how, hows[2]) != 0)
-		return ctl_usage(ctl, err, "--if-changed is hold, run or skip, not '%s'", how);
-	if (how != NULL)
-		json_object_set_new(parameters, "if_changed", json_string(how));
-	if (ctl_given(ctl, OPTION_YES))
-		json_object_set_new(parameters, "confirmed", json_true());
 	if (ctl_given(ctl, OPTION_DRY_RUN))
 		json_object_set_new(parameters, "dry_run", json_true());
 	return 0;

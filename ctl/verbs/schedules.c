@@ -172,34 +172,6 @@ verb_schedule_preview(struct ctl *ctl, struct err *err)
 /* ---- add ---- */
 
 static int
-add_options(struct ctl *ctl, json_t *parameters, struct err *err)
-{
-	static const char *const hows[] = {"hold", "run", "skip"};
-	const char *how = ctl_value(ctl, OPTION_IF_CHANGED);
-	_cleanup_json_ json_t *variables = NULL;
-	int64_t grace;
-	int r = ctl_variables(ctl, &variables, err);
-
-	if (r < 0)
-		return r;
-	if (json_object_size(variables) > 0)
-		json_object_set(parameters, "variables", variables);
-	if (ctl_given(ctl, OPTION_GRACE)) {
-		if ((r = ctl_span(ctl, OPTION_GRACE, &grace, err)) < 0)
-			return r;
-		json_object_set_new(parameters, "grace_us", json_integer(grace));
-	}
-	if (how != NULL && strcmp(how, hows[0]) != 0 && strcmp(how, hows[1]) != 0 &&
-	    strcmp(how, hows[2]) != 0)
-		return ctl_usage(ctl, err, "--if-changed is hold, run or skip, not '%s'", how);
-	if (how != NULL)
-		json_object_set_new(parameters, "if_changed", json_string(how));
-	if (ctl_given(ctl, OPTION_YES))
-		json_object_set_new(parameters, "confirmed", json_true());
-	return 0;
-}
-
-static int
 add_parameters(struct ctl *ctl, json_t *parameters, struct err *err)
 {
 	const char *wanted = ctl_word(ctl, 1), *on = ctl_value(ctl, OPTION_ON);
@@ -222,7 +194,7 @@ add_parameters(struct ctl *ctl, json_t *parameters, struct err *err)
 		json_object_set_new(parameters, "live", json_true());
 	else if ((r = ctl_build(parameters, wanted, err)) < 0)
 		return r;
-	return add_options(ctl, parameters, err);
+	return ctl_request(ctl, parameters, err);
 }
 
 /* "2026-11-23 02:00:00+01:00 Europe/Berlin (in 6 h 20 min)", in the schedule's zone. free(); NULL
