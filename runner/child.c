@@ -37,6 +37,8 @@ passwd_find(const char *name, struct passwd **ret, struct err *err)
 			       "user \"%s\" is a number: write the user's name", name);
 	errno = 0;
 	*ret = *name ? getpwnam(name) : getpwuid(geteuid());
+	if (!*ret && *name && (errno == ENOMEM || errno == EMFILE || errno == ENFILE || errno == EAGAIN))
+		return err_errno(err, errno, "cannot look up user \"%s\"", name);
 	if (!*ret && *name)
 		return err_set(err, ERR_CONFIGURATION, "there is no user \"%s\" on this machine",
 			       name);

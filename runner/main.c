@@ -233,7 +233,7 @@ request_read(struct run *run, const json_t *object, int64_t job, struct err *err
 }
 
 static int
-job_run(struct run *run, const char *conf_file, int64_t job)
+job_run(struct run *run, int64_t job)
 {
 	_cleanup_json_ json_t *ready = run_message("ready");
 	struct run_event begun = {.event = "begun", .step = -1, .exit_code = -1, .signal = -1};
@@ -241,7 +241,7 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 	_cleanup_err_ struct err unasked = ERR_INIT;
 	const char *code = "failed", *conf_code = "failed";
 	/* While the request is on its way. */
-	int conf_r = prepare_configuration(run, conf_file, &conf_code, &unasked);
+	int conf_r = prepare_configuration(run, &conf_code, &unasked);
 
 	child_users_warm();
 	_cleanup_json_ json_t *object = NULL;
@@ -253,6 +253,8 @@ job_run(struct run *run, const char *conf_file, int64_t job)
 		return errand_run(run, object, conf_r < 0 ? &unasked : NULL);
 	r = request_read(run, object, job, &err);
 	failpoint("run-request");
+	if (r >= 0 && conf_r < 0)
+		conf_r = prepare_configuration_again(run, &conf_code, &unasked);
 	if (r >= 0 && conf_r < 0)
 		return refuse(run, conf_code, &unasked);
 	if (r >= 0)
@@ -288,8 +290,7 @@ make_loop(void)
 int
 main(int argc, char **argv)
 {
-	struct run run = {0};
-	const char *conf_file = SYSCONFDIR "/bmd.conf";
+	struct run run = {.conf_file = SYSCONFDIR "/bmd.conf"};
 	_cleanup_err_ struct err err = ERR_INIT;
 	ev_signal term, interrupt;
 	char *end = NULL;
@@ -301,7 +302,7 @@ main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
 			return usage();
-		conf_file = optarg;
+		run.conf_file = optarg;
 	}
 	errno = 0;
 	job = optind == argc - 1 ? strtoll(argv[optind], &end, 10) : 0;
@@ -322,7 +323,7 @@ main(int argc, char **argv)
 	ev_signal_start(run.loop, &interrupt);
 	if (channel_open(&run, fd, &run.channel, &err) < 0)
 		return complain(&err);
-	status = job_run(&run, conf_file, job);
+	status = job_run(&run, job);
 	channel_close(run.channel);
 	tree_close(run.tree);
 	runlog_close(run.log);

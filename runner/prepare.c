@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "artifact/damage.h"
@@ -20,6 +21,9 @@
 #include "runner/prepare.h"
 #include "runner/secrets.h"
 
+#define READS	  3 /* of the configuration, when it is not what it should be */
+#define MOMENT_NS 100000000L
+
 static int
 changed(const struct run *run, struct err *err)
 {
@@ -30,17 +34,18 @@ changed(const struct run *run, struct err *err)
 }
 
 int
-prepare_configuration(struct run *run, const char *conf_file, const char **ret_code,
-		      struct err *err)
+prepare_configuration(struct run *run, const char **ret_code, struct err *err)
 {
 	struct conf_problems problems = {0};
 	unsigned flags = CONF_TOLERANT | (geteuid() == 0 ? CONF_RUN_AS_ROOT : 0);
-	int r = conf_load(conf_file, flags, &run->conf, &problems);
+	int r = conf_load(run->conf_file, flags, &run->conf, &problems);
 
 	if (r < 0) {
 		err_set(err, ERR_CONFIGURATION, "%s",
 			problems.n ? problems.v[0] : "the configuration cannot be read");
 		*ret_code = "configuration";
+		if (r == -EAGAIN)
+			*ret_code = "failed";
 	}
 	for (size_t i = 0; r >= 0 && i < problems.n && i < 3; i++) {
 		_cleanup_free_ char *before = run->trouble;
@@ -49,6 +54,29 @@ prepare_configuration(struct run *run, const char *conf_file, const char **ret_c
 		    xasprintf("%s%s%s", before ? before : "", before ? "; " : "", problems.v[i]);
 	}
 	conf_problems_clear(&problems);
+	return r;
+}
+
+/* A job that is held waits for a human. Somebody who is writing the files at this very moment, and memory that they lack (for
+ * which libconfuse has other words), are no reason for that yet. */
+static int
+read_again(struct run *run, const char **ret_code, struct err *err)
+{
+	const struct timespec moment = {.tv_nsec = MOMENT_NS};
+
+	(void)nanosleep(&moment, NULL);
+	conf_free(TAKE(run->conf));
+	free(TAKE(run->trouble));
+	return prepare_configuration(run, ret_code, err);
+}
+
+int
+prepare_configuration_again(struct run *run, const char **ret_code, struct err *err)
+{
+	int r = -EAGAIN;
+
+	for (int i = 1; r < 0 && i < READS; i++)
+		r = read_again(run, ret_code, err);
 	return r;
 }
 
@@ -67,6 +95,7 @@ find(struct run *run, struct err *err)
 			       run->trouble, (long long)request->job);
 	if (!run->plan || strcmp(run->plan->name, request->plan) != 0)
 		return changed(run, err);
+	free(run->plan_text);
 	run->plan_text = conf_resolve(run->conf, run->application, run->stage, digest);
 	return strcmp(digest, request->plan_digest) == 0 ? 0 : changed(run, err);
 }
@@ -239,6 +268,8 @@ check_steps(struct run *run, const char **ret_code, struct err *err)
 			continue;
 		r = check_step(run, step, err);
 		*ret_code = "configuration";
+		if (r < 0 && err->code != ERR_CONFIGURATION)
+			*ret_code = "failed";
 		if (r >= 0) {
 			r = check_artifacts(run, step, err);
 			*ret_code = "artifact";
@@ -317,17 +348,36 @@ check_rights(const struct run *run, struct err *err)
 	    (long long)request->job);
 }
 
+/* Stage and plan as bmd decided by. */
+static int
+find_agreed(struct run *run, const char **ret_code, struct err *err)
+{
+	int r = find(run, err);
+
+	*ret_code = "configuration";
+	for (int i = 1; r < 0 && i < READS; i++) {
+		r = read_again(run, ret_code, err);
+		if (r >= 0) {
+			*ret_code = "configuration";
+			r = find(run, err);
+		}
+	}
+	return r;
+}
+
 int
 prepare_run(struct run *run, const char **ret_code, struct err *err)
 {
 	int r;
 
-	*ret_code = "configuration";
 	run->work =
 	    xasprintf("%s/work/%lld", run->conf->run_directory, (long long)run->request.job);
-	r = find(run, err);
-	if (r >= 0 && (r = check_rights(run, err)) < 0)
+	r = find_agreed(run, ret_code, err);
+	if (r >= 0 && (r = check_rights(run, err)) < 0) {
 		*ret_code = "permission";
+		if (r != -EACCES && r != -ENOENT) /* a name service that is away is no answer */
+			*ret_code = "failed";
+	}
 	if (r >= 0)
 		r = check_variables(run, run->request.build_variables, "build", err);
 	if (r >= 0)

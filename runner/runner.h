@@ -38,6 +38,7 @@ struct tree;
 
 struct run {
 	struct ev_loop *loop;
+	const char *conf_file;
 	struct conf *conf;
 	const struct conf_application *application;
 	const struct conf_stage *stage;

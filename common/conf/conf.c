@@ -47,6 +47,15 @@ conf_report(struct conf_parse *parse, struct conf_source *source, int line, cons
 	parse->problems[parse->nproblems++] = problem;
 }
 
+int
+conf_unread(struct conf_parse *parse, struct conf_source *source, const char *what, int number)
+{
+	parse->passing |= number == ENOMEM || number == EMFILE || number == ENFILE ||
+			  number == EAGAIN || number == EINTR;
+	conf_report(parse, source, 0, "%s: %s", what, strerror(number));
+	return -number;
+}
+
 static int
 compare_problems(const void *a, const void *b)
 {
@@ -174,15 +183,11 @@ open_file(struct conf_parse *parse, struct conf_source *source, struct stat *ret
 
 	*ret_st = (struct stat){0};
 	if (fd < 0) {
-		conf_report(parse, source, 0, "cannot be opened: %s", strerror(r));
 		(void)stat(source->path, ret_st);
-		return -r;
+		return conf_unread(parse, source, "cannot be opened", r);
 	}
-	if (fstat(fd, ret_st) < 0) {
-		r = errno;
-		conf_report(parse, source, 0, "cannot be read: %s", strerror(r));
-		return -r;
-	}
+	if (fstat(fd, ret_st) < 0)
+		return conf_unread(parse, source, "cannot be read", errno);
 	if (!S_ISREG(ret_st->st_mode)) {
 		conf_report(parse, source, 0, "this is not a regular file: %s",
 			    S_ISDIR(ret_st->st_mode) ? "it is a directory"
@@ -218,11 +223,8 @@ read_file(struct conf_parse *parse, struct conf_source *source)
 		got = read(fd, text + n, CONF_FILE_MAX + 1 - n);
 		if (got < 0 && errno == EINTR)
 			continue;
-		if (got < 0) {
-			int r = errno;
-			conf_report(parse, source, 0, "cannot be read: %s", strerror(r));
-			return -r;
-		}
+		if (got < 0)
+			return conf_unread(parse, source, "cannot be read", errno);
 		if (got == 0)
 			break;
 		n += (size_t)got;
@@ -298,9 +300,9 @@ read_folder(struct conf_parse *parse, enum conf_place place, const char *path, c
 		return;
 	folder = add_source(parse, CONF_MAIN, path, shown);
 	if (n < 0)
-		conf_report(parse, folder, 0, "the folder cannot be read: %s", strerror(-n));
+		(void)conf_unread(parse, folder, "the folder cannot be read", -n);
 	else if (stat(path, &st) < 0)
-		conf_report(parse, folder, 0, "the folder cannot be read: %s", strerror(errno));
+		(void)conf_unread(parse, folder, "the folder cannot be read", errno);
 	else if (check_trust(parse, folder, &st, "folder") == 0 && n > CONF_FILES_MAX)
 		conf_report(parse, folder, 0, "the folder holds %d files: at most %d are read", n,
 			    CONF_FILES_MAX);
@@ -662,6 +664,8 @@ finish(struct conf_parse *parse, int r, struct conf **ret_conf, struct conf_prob
 	problems.v = xcalloc(parse->nproblems + 1, sizeof(*problems.v));
 	for (; problems.n < parse->nproblems; problems.n++)
 		problems.v[problems.n] = TAKE(parse->problems[problems.n].text);
+	if (parse->passing)
+		r = -EAGAIN;
 	if (r == 0 && problems.n > 0 && (problems.fatal || !(parse->flags & CONF_TOLERANT)))
 		r = -EINVAL;
 	if (r == 0) {
@@ -708,16 +712,20 @@ conf_load_text(const struct conf_world *world, const char *text, size_t n, unsig
 	return finish(&parse, 0, ret_conf, ret_problems);
 }
 
-/* Does the machine know NAME? An answer that cannot be had is a no. */
-static bool
+/* Most errors of a name service that has no such name mean just that; these do not. */
+static int
 machine_user(const char *name, uid_t *ret_uid)
 {
-	const struct passwd *entry = getpwnam(name);
+	const struct passwd *entry;
 
+	errno = 0;
+	entry = getpwnam(name);
 	if (!entry)
-		return false;
+		return errno == ENOMEM || errno == EMFILE || errno == ENFILE || errno == EAGAIN
+			   ? -errno
+			   : 0;
 	*ret_uid = entry->pw_uid;
-	return true;
+	return 1;
 }
 
 int

@@ -129,7 +129,8 @@ struct conf_problem {
 /* What the machine says: replaced by tests. */
 struct conf_world {
 	uid_t uid;
-	bool (*user)(const char *name, uid_t *ret_uid);
+	/* 1: NAME is a user of the machine; 0: it is none; -errno: it cannot be asked just now. */
+	int (*user)(const char *name, uid_t *ret_uid);
 	const char *run_socket; /* there: the launcher `auto` is systemd */
 };
 
@@ -145,8 +146,11 @@ struct conf_parse {
 	struct conf_problem *problems;
 	size_t nproblems, problems_cap;
 	bool fatal;
+	bool passing; /* something could not be read for want of memory or descriptors: no mistake of the files */
 };
 
+/* Notes that SOURCE cannot be read, for NUMBER (an errno): -NUMBER. */
+int conf_unread(struct conf_parse *parse, struct conf_source *source, const char *what, int number);
 /* Notes a mistake in LINE (0: of the whole file) of SOURCE. */
 void conf_report(struct conf_parse *parse, struct conf_source *source, int line, const char *format, ...)
     _printf_(4, 5);

@@ -330,6 +330,7 @@ read_user(struct conf_reader *reader, const struct conf_key *key, char **field)
 	const struct conf_parse *parse = reader->parse;
 	const char *name = key->values[0].text;
 	uid_t uid = (uid_t)-1;
+	int known;
 
 	if (!*name) /* as if it were not there */
 		return;
@@ -338,7 +339,9 @@ read_user(struct conf_reader *reader, const struct conf_key *key, char **field)
 	if (strspn(name, "+-0123456789") == strlen(name))
 		CONF_BAD(reader, key->line, "user \"%.40s\" is a number: write the name of the user",
 		    name);
-	else if (!parse->world->user(name, &uid))
+	else if ((known = parse->world->user(name, &uid)) < 0)
+		(void)conf_unread(reader->parse, reader->source, "no user can be looked up", -known);
+	else if (!known)
 		CONF_BAD(reader, key->line,
 		    "user \"%.40s\" does not exist on this machine: create it, or write another",
 		    name);

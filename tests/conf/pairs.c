@@ -14,7 +14,7 @@
 #include "common/scope.h"
 #include "tests/unit/unit.h"
 
-static bool
+static int
 made_up_user(const char *name, uid_t *ret_uid)
 {
 	static const char *const others[] = {"root", "deploy", "www", "ghost"};

@@ -12,7 +12,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static bool
+static int
 somebody(const char *name, uid_t *ret_uid)
 {
 	*ret_uid = name[0] == 'r' ? 0 : 1000;

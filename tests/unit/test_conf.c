@@ -15,7 +15,7 @@
 
 static char folder[] = "/tmp/bmd-test-conf-XXXXXX";
 
-static bool
+static int
 made_up_user(const char *name, uid_t *ret_uid)
 {
 	*ret_uid = strcmp(name, "root") == 0 ? 0 : 60001;

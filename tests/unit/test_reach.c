@@ -27,7 +27,7 @@ static struct conf *conf;
 static struct rights *rights;
 static int64_t schedules[MATRIX_REAL];
 
-static bool
+static int
 nobody_else(const char *name, uid_t *ret_uid)
 {
 	(void)name, (void)ret_uid;
