@@ -43,15 +43,15 @@ print_request(const struct ctl *ctl, const json_t *reply, bool now, bool waits)
 	_cleanup_free_ char *undo = text_undo(reply, now);
 	const char *stage = json_get_string(job, "stage");
 	const char *window = json_get_string(json_object_get(reply, "window"), "text");
-	bool held = strcmp(json_get_string(job, "state"), "held") == 0;
+	const char *waits_for = json_get_string(json_object_get(job, "waits_for"), "text");
+	bool held = text_exit(job) == CTL_HELD;
 
 	ctl_warnings(json_object_get(reply, "warnings"));
 	table_line(stdout, "%s", request);
 	if (window != NULL)
 		table_line(stdout, "%s", window);
-	if (held)
-		table_line(stdout, "held: %s",
-			   json_get_string(json_object_get(job, "waits_for"), "text"));
+	if (held && waits_for != NULL)
+		table_line(stdout, "held: %s", waits_for);
 	if (ahead != NULL)
 		table_line(stdout, "ahead on %s: %s", stage ? stage : "the stage", ahead);
 	if (not_undone != NULL)

@@ -654,6 +654,7 @@ verb_release(struct ctl *ctl, struct err *err)
 	_cleanup_json_ json_t *reply = NULL;
 	json_t *parameters;
 	const json_t *job;
+	const char *state;
 	_cleanup_free_ char *at = NULL;
 	struct build_text live;
 	int64_t id;
@@ -666,9 +667,11 @@ verb_release(struct ctl *ctl, struct err *err)
 		return CTL_DONE;
 	job = json_object_get(reply, "job");
 	live = ctl_ref(reply, "replacing");
-	at = strcmp(json_get_string(job, "state"), "scheduled") == 0 ? ctl_at(ctl, job, "due") : xstrdup("");
+	state = json_get_string(job, "state");
+	at = state != NULL && strcmp(state, "scheduled") == 0 ? ctl_at(ctl, job, "due")
+							      : xstrdup("");
 	table_line(stdout, "job %" PRId64 " is %s: %s %s to %s%s%s%s%s", id,
-		   json_get_string(job, "state"), json_get_string(job, "application"),
+		   state != NULL ? state : "released", json_get_string(job, "application"),
 		   ctl_ref(job, NULL).s, json_get_string(job, "stage"),
 		   live.s[0] == '\0' ? "" : ", replacing ", live.s, at[0] ? ", at " : "", at);
 	return CTL_DONE;

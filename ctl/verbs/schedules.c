@@ -63,6 +63,11 @@ read_schedule(struct ctl *ctl, const char *text, struct preview *preview, json_t
 		*schedule = json_incref(json_object_get(reply, "schedule"));
 		preview->text = json_get_string(*schedule, "calendar");
 		preview->zone = json_get_string(*schedule, "zone");
+		if (preview->text == NULL || preview->zone == NULL)
+			return err_set(err, ERR_FAILED,
+				       "the answer does not say when %s comes: bmctl version tells "
+				       "whether bmd is of another version",
+				       text);
 		return calendar_parse(preview->text, &preview->calendar, err);
 	}
 	if (unknown.code == ERR_AMBIGUOUS ||
