@@ -288,8 +288,9 @@ follow_told(struct ctl *ctl, int64_t job, int r, const json_t *ended, FILE *f)
 	}
 	if (r == -ETIMEDOUT) {
 		table_line(stderr,
-			   "bmctl: --timeout passed; job %" PRId64 " goes on: bmctl wait %" PRId64,
-			   job, job);
+			   "bmctl: --timeout passed: job %" PRId64 " goes on: bmctl wait %" PRId64
+			   ", bmctl cancel %" PRId64,
+			   job, job, job);
 		return CTL_TIMEOUT;
 	}
 	if (r < 0)

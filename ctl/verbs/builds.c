@@ -127,7 +127,10 @@ print_list(const struct ctl *ctl, const json_t *builds)
 			  json_get_string(build, "created_by"), size, note);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
-	if (i == 0)
+	if (i == 0 && ctl_given(ctl, OPTION_RELEASE))
+		table_line(stdout, "no builds of %s: bmctl build list %s",
+			   ctl_value(ctl, OPTION_RELEASE), ctl_word(ctl, 0));
+	else if (i == 0)
 		table_line(stdout, "no builds: bmctl build add %s RELEASE PATH", ctl_word(ctl, 0));
 }
 

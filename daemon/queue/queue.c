@@ -269,7 +269,12 @@ no_application(struct queue *queue, const struct queue_eyes *eyes, const char *n
 	const char *near = names_suggest(name, names, n);
 	int r;
 
-	if (near)
+	if (strchr(name, '/') && n > 0)
+		r = err_set(err, ERR_NO_SUCH_APPLICATION,
+			    "there is no application %s: a build stands behind its application, such "
+			    "as %s %s",
+			    name, names[0], name);
+	else if (near)
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
 			    "there is no application %s: did you mean %s?", name, near);
 	else if (n > 0)

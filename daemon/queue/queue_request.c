@@ -51,20 +51,6 @@ queue_answer_clear(struct queue_answer *answer)
 
 /* ---- which build ---- */
 
-static int
-refused_release(struct asked *asked, enum err_rule rule, const char *format, struct err *err)
-{
-	/* FORMAT is one of the two literals below. */
-	char text[512];
-	int r;
-
-	(void)snprintf(text, sizeof(text), "%s %s %s", asked->application->name,
-		       asked->request->release, format);
-	r = err_set(err, ERR_REFUSED, "%s", text);
-	err_rule(err, rule);
-	return r;
-}
-
 /* A release without a number: its newest build that nobody rejected, or for a redeploy the newest
  * that succeeded on the stage. */
 static int
@@ -83,11 +69,19 @@ newest_build(struct asked *asked, struct build_ref *ref, struct err *err)
 	ref->number = asked->request->redeploy ? succeeded : active;
 	if (ref->number > 0)
 		return 0;
-	if (asked->request->redeploy)
-		return refused_release(asked, ERR_RULE_NEVER_SUCCEEDED,
-				       "has never succeeded on this stage: use bmctl deploy", err);
-	return refused_release(asked, ERR_RULE_REJECTED, "has only rejected builds: add a new one",
-			       err);
+	if (asked->request->redeploy) {
+		r = err_set(err, ERR_REFUSED,
+			    "%s %s has never succeeded on %s: use bmctl deploy %s %s --to %s",
+			    asked->application->name, ref->release, asked->stage->name,
+			    asked->application->name, ref->release, asked->stage->name);
+		err_rule(err, ERR_RULE_NEVER_SUCCEEDED);
+	} else {
+		r = err_set(err, ERR_REFUSED,
+			    "%s %s has only rejected builds: add a new one, or bmctl build restore",
+			    asked->application->name, ref->release);
+		err_rule(err, ERR_RULE_REJECTED);
+	}
+	return r;
 }
 
 static int

@@ -87,6 +87,13 @@ expect 2 bmctl build add shop 9 Site="$HOME_DIR/site"
 says "'Site' is no name of an artifact"
 expect 1 bmctl build add shop 9 /dev/null
 is "what is said" 'bmctl: /dev/null is neither a folder nor a plain file' "$(cat "$HOME_DIR/err")"
+# Words in another order, and what was forgotten in them.
+expect 0 bmctl build list shop --release 9
+prints 'no builds of 9: bmctl build list shop'
+expect 3 bmctl deploy 1.0.1/1 shop --to testing --now
+is "what is said" 'bmctl: there is no application 1.0.1/1: a build stands behind its application, such as shop 1.0.1/1' "$(cat "$HOME_DIR/err")"
+expect 8 bmctl redeploy shop 1.0.1 --now
+is "what is said" 'bmctl: shop 1.0.1 has never succeeded on production: use bmctl deploy shop 1.0.1 --to production' "$(cat "$HOME_DIR/err")"
 # A path that is not there is named with what to write, also where it was looked for.
 cd "$HOME_DIR" || exit 99
 for word in site=nope nope; do
