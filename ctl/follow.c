@@ -18,6 +18,8 @@
 #define AGAIN_US INT64_C(60000000) /* a broken stream is taken up again for so long */
 #define PAUSE_US INT64_C(200000)   /* between two attempts at that */
 #define DRAIN_US INT64_C(5000000)  /* for the rest of the log of a job that has ended */
+#define QUIET_US INT64_C(2000000)  /* after so long people want to know why nothing happens */
+#define ASK_US	 INT64_C(60000000) /* and never rarer than this they are told what has changed */
 
 struct stream {
 	struct ctl *ctl;
@@ -202,15 +204,76 @@ stream_failed(int64_t job, int r, struct err *err)
 	return r;
 }
 
+/* Why a job has not begun: when to ask next, and what was told last. */
+struct quiet {
+	int64_t next, pause;
+	char *told; /* owned */
+};
+
+static void
+quiet_clear(struct quiet *quiet)
+{
+	free(quiet->told);
+}
+
+/* The reason, if there is another one to tell than its time, which was told at the request. */
+static char *
+reason_to_wait(const json_t *job)
+{
+	const char *kind = json_get_string(json_object_get(job, "waits_for"), "kind");
+
+	return kind == NULL || strcmp(kind, "time") == 0 ? NULL : text_why(job);
+}
+
+/* Says what JOB waits for, when that is due. Never again, once it has begun. */
+static void
+say_why(struct ctl *ctl, int64_t job, struct quiet *quiet)
+{
+	_cleanup_json_ json_t *reply = NULL;
+	_cleanup_err_ struct err err = ERR_INIT;
+	_cleanup_free_ char *why = NULL;
+	const json_t *now;
+
+	if (client_clock() < quiet->next)
+		return;
+	quiet->pause = quiet->pause < ASK_US / 2 ? 2 * quiet->pause : ASK_US;
+	quiet->next = client_clock() + quiet->pause;
+	if (ctl_call(ctl, "GetJob", json_pack("{s:I}", "job", (json_int_t)job), &reply, &err) < 0)
+		return; /* the stream will say it */
+	now = json_object_get(reply, "job");
+	if (json_get_string(now, "started") != NULL) {
+		quiet->next = CLIENT_NEVER;
+		return;
+	}
+	why = reason_to_wait(now);
+	if (why == NULL || (quiet->told != NULL && strcmp(why, quiet->told) == 0))
+		return;
+	table_line(stderr, "waits: %s", why);
+	free(quiet->told);
+	quiet->told = TAKE(why);
+}
+
+static int64_t
+earliest(int64_t a, int64_t b, int64_t c)
+{
+	int64_t first = a < b ? a : b;
+
+	return first < c ? first : c;
+}
+
 int
 follow_job(struct ctl *ctl, int64_t job, bool log, int64_t deadline, json_t **ret_job,
 	   struct err *err)
 {
 	_cleanup_(stream_close) struct stream waiting, output;
 	_cleanup_json_ json_t *ended = NULL;
+	_cleanup_(quiet_clear) struct quiet quiet = {.pause = QUIET_US};
 	int64_t drain = CLIENT_NEVER;
 	int r;
 
+	/* To another machine each question would be a connection of its own. */
+	quiet.next =
+	    ctl->json || ctl->host != NULL ? CLIENT_NEVER : client_clock() + QUIET_US;
 	stream_open(&waiting, ctl, "Wait", json_pack("{s:[I]}", "jobs", (json_int_t)job));
 	stream_open(&output, ctl, "Log",
 		    json_pack("{s:I, s:b, s:i}", "job", (json_int_t)job, "follow", 1, "after", 0));
@@ -233,8 +296,11 @@ follow_job(struct ctl *ctl, int64_t job, bool log, int64_t deadline, json_t **re
 			both[1] = NULL;
 		if (waiting.over)
 			both[0] = NULL;
-		r = client_wait(both, 2, drain < deadline ? drain : deadline);
-		if (r < 0 && !(r == -ETIMEDOUT && ended != NULL))
+		if (ended == NULL)
+			say_why(ctl, job, &quiet);
+		r = client_wait(both, 2,
+				earliest(drain, deadline, ended == NULL ? quiet.next : CLIENT_NEVER));
+		if (r < 0 && !(r == -ETIMEDOUT && (ended != NULL || client_clock() < deadline)))
 			return r;
 	}
 	*ret_job = TAKE(ended);
