@@ -2,21 +2,11 @@
 /* Any bytes as the stream of an upload: no frame holds more than came, each is followed by a NUL,
  * and the stream ends. */
 #include <errno.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/entry.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool true_thing)
-{
-	if (!true_thing)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

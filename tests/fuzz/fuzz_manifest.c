@@ -4,24 +4,12 @@
  * step by step, as a kernel does, never leaves the tree. The same bytes are also taken as a tree
  * that somebody uploads: what finishes can be written and read back.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "artifact/manifest.h"
 #include "common/scope.h"
 #include "common/xalloc.h"
+#include "tests/fuzz/fuzz.h"
 
 #define DIGEST "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool true_thing)
-{
-	if (!true_thing)
-		abort();
-}
 
 /* Follows TARGET from the folder AT, by the letter; AT is where it ends. */
 static void

@@ -2,24 +2,14 @@
 /* Any bytes as an archive: the first byte says which kind, the rest is read. Out come whole frames,
  * and the last is an end or a refusal. */
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/entry.h"
 #include "import/reader.h"
+#include "tests/fuzz/fuzz.h"
 
 #define OUT_MAX (64 * 1024 * 1024) /* what comes out goes to memory */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool true_thing)
-{
-	if (!true_thing)
-		abort();
-}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

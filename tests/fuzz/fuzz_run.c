@@ -4,21 +4,9 @@
  * written, and that is taken again; what is refused says why. Control bytes are written as escapes,
  * which may make a text too long once; from then on what is taken is written the same.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/json.h"
 #include "common/run.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-must(bool true_thing)
-{
-	if (!true_thing)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 /* ONE and TWO are what was written, owned. */
 static void

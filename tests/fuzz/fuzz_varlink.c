@@ -1,14 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Bytes of a client → frames → a call → its parameters against the interface; and back onto the
  * wire. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "common/json.h"
 #include "common/varlink.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static void
 one_frame(const struct varlink_interface *interface, const char *text, size_t n)

@@ -15,12 +15,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "tests/fuzz/fuzz.h"
+
 #define FILE_MAX    (4 * 1024 * 1024)
 #define CUTS	    64
 #define CHANGES	    128
 #define SECONDS_MAX 3 /* of changing; every file is run as it is in any case */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static uint64_t seed = 88172645463325252ULL;
 static time_t until;

@@ -100,9 +100,7 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", home);
-
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(home);
 }
 
 static struct run_request

@@ -41,9 +41,7 @@ play_make_folder(void)
 void
 play_remove_folder(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", folder);
-
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(folder);
 	err_clear(&err);
 	err = ERR_INIT;
 }

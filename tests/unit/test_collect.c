@@ -37,10 +37,8 @@ set_up(void)
 static void
 tear_down(void)
 {
-	_cleanup_free_ char *line = xasprintf("rm -rf %s", state);
-
 	objects_close(objects);
-	ck_assert_int_eq(system(line), 0);
+	unit_remove(state);
 }
 
 /* ---- what is in the store */

@@ -1419,53 +1419,12 @@ START_TEST(broken_calls)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {split_everywhere,
-				      errors_go_on,
-				      too_long,
-				      longest,
-				      pipelined_in_order,
-				      one_read_one_commit,
-				      open_call_holds_the_next,
-				      oneway,
-				      half_closed,
-				      half_closed_then_gone,
-				      gone_test,
-				      reply_after_commit,
-				      commit_fails,
-				      commit_fails_for_changes,
-				      stream_waits_for_the_turn,
-				      never_reading,
-				      crowd_hoards,
-				      crowd_is_deaf,
-				      crowd_waits,
-				      stream_drains,
-				      frame_deadline,
-				      stalled_reader,
-				      flood_is_fair,
-				      many_of_one_uid,
-				      places_for_root,
-				      fair_by_uid,
-				      alone_has_the_turn,
-				      stream_to_nobody,
-				      no_descriptors,
-				      roles,
-				      upgrade,
-				      upgrade_sent_ahead,
-				      upgrade_gone,
-				      stop,
-				      free_tells,
-				      socket_file,
-				      broken_calls};
-	Suite *suite = suite_create("control");
-	TCase *tcase = tcase_create("control");
-
-	tcase_set_timeout(tcase, 60);
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("control", 60, setup, teardown,
+	       split_everywhere, errors_go_on, too_long, longest, pipelined_in_order,
+	       one_read_one_commit, open_call_holds_the_next, oneway, half_closed,
+	       half_closed_then_gone, gone_test, reply_after_commit, commit_fails,
+	       commit_fails_for_changes, stream_waits_for_the_turn, never_reading, crowd_hoards,
+	       crowd_is_deaf, crowd_waits, stream_drains, frame_deadline, stalled_reader,
+	       flood_is_fair, many_of_one_uid, places_for_root, fair_by_uid, alone_has_the_turn,
+	       stream_to_nobody, no_descriptors, roles, upgrade, upgrade_sent_ahead, upgrade_gone,
+	       stop, free_tells, socket_file, broken_calls)

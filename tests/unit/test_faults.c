@@ -948,17 +948,5 @@ START_TEST(test_open_not_made)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {test_no_space, test_broken, test_not_made, test_open,
-				      test_open_not_made};
-	Suite *suite = suite_create("faults");
-	TCase *tcase = tcase_create("faults");
-
-	tcase_set_timeout(tcase, 300);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("faults", 300, NULL, NULL,
+	       test_no_space, test_broken, test_not_made, test_open, test_open_not_made)

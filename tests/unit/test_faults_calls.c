@@ -67,12 +67,10 @@ set_up(void)
 static void
 tear_down(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf %s", folder);
-
 	disarm();
 	free(path);
 	forget_error();
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(folder);
 	strcpy(folder, "/tmp/bmd-faults-calls-XXXXXX");
 }
 
@@ -441,19 +439,6 @@ START_TEST(test_unknown_peers)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {test_starts,    test_signal_while_a_start_fails,
-				      test_socket,    test_given_socket,
-				      test_newcomers, test_unknown_peers};
-	Suite *suite = suite_create("faults_calls");
-	TCase *tcase = tcase_create("faults_calls");
-
-	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, set_up, tear_down);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("faults_calls", 120, set_up, tear_down,
+	       test_starts, test_signal_while_a_start_fails, test_socket, test_given_socket,
+	       test_newcomers, test_unknown_peers)

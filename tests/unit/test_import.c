@@ -34,9 +34,7 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *line = xasprintf("rm -rf %s", base);
-
-	ck_assert_int_eq(system(line), 0);
+	unit_remove(base);
 }
 
 /* ---- bytes */
@@ -1298,21 +1296,8 @@ START_TEST(verifying)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {
-	    flipped, flipped_zip,    gzip_members, hundred_thousand, gigabyte, taken,   refused,	     pax,      deep_and_long,  cut,	     ends,  compressed,
-	    formats, limits,	     zips,     hard_link_bomb, many_entries, caged, reader_killed, broken_off,
-	    killed,  hostile_client, warnings, twice_at_once,  verifying,    orphaned,
-	    long_names};
-	Suite *suite = suite_create("import");
-	TCase *tcase = tcase_create("import");
-
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 120);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("import", 120, setup, teardown,
+	       flipped, flipped_zip, gzip_members, hundred_thousand, gigabyte, taken, refused, pax,
+	       deep_and_long, cut, ends, compressed, formats, limits, zips, hard_link_bomb,
+	       many_entries, caged, reader_killed, broken_off, killed, hostile_client, warnings,
+	       twice_at_once, verifying, orphaned, long_names)

@@ -133,10 +133,8 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf %s", folder);
-
 	launch_free(launch);
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(folder);
 	strcpy(folder, "/tmp/bmd-launch-XXXXXX");
 }
 
@@ -457,31 +455,11 @@ START_TEST(systemd_is_asked_over_its_socket)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {
-	    the_end_is_told_with_its_status,
-	    the_channel_is_standard_input,
-	    nothing_is_inherited,
-	    standard_output_of_bmd_run_is_nowhere,
-	    what_a_dead_helper_leaves_is_swept,
-	    a_killed_helper_is_swept_too,
-	    a_living_helper_is_left_alone,
-	    children_from_before_are_spared, what_strangers_leave_is_spared,
-	    a_helper_that_cannot_start_is_named,
-	    an_upload_gets_the_connection,
-	    verify_talks_over_its_channel,
-	    configured_limits_are_passed_on,
-	    systemd_is_asked_over_its_socket,
-	};
-	Suite *suite = suite_create("launch");
-	TCase *tcase = tcase_create("launch");
-
-	tcase_set_timeout(tcase, 60);
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("launch", 60, setup, teardown,
+	       the_end_is_told_with_its_status, the_channel_is_standard_input, nothing_is_inherited,
+	       standard_output_of_bmd_run_is_nowhere, what_a_dead_helper_leaves_is_swept,
+	       a_killed_helper_is_swept_too, a_living_helper_is_left_alone,
+	       children_from_before_are_spared, what_strangers_leave_is_spared,
+	       a_helper_that_cannot_start_is_named, an_upload_gets_the_connection,
+	       verify_talks_over_its_channel, configured_limits_are_passed_on,
+	       systemd_is_asked_over_its_socket)

@@ -29,10 +29,8 @@ set_up(void)
 static void
 tear_down(void)
 {
-	_cleanup_free_ char *line = xasprintf("rm -rf %s", state);
-
 	objects_close(objects);
-	ck_assert_int_eq(system(line), 0);
+	unit_remove(state);
 }
 
 static void

@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,13 +15,6 @@
 
 static char state[64];
 static struct objects *objects;
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
 
 static void
 setup(void)
@@ -36,7 +28,7 @@ static void
 teardown(void)
 {
 	objects_close(objects);
-	nftw(state, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	unit_remove(state);
 }
 
 static char *
@@ -303,18 +295,5 @@ START_TEST(modes)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {in_and_out, reads, healing,	   nothing_left,
-				      sweep,	  many,	 damaged_manifest, modes};
-	Suite *suite = suite_create("objects");
-	TCase *tcase = tcase_create("objects");
-
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("objects", 60, setup, teardown,
+	       in_and_out, reads, healing, nothing_left, sweep, many, damaged_manifest, modes)

@@ -3,7 +3,6 @@
    place, and every error before `current` moves. */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -32,13 +31,6 @@ note(const char *text, void *arg)
 		strcat(strcat(said, text), "\n");
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	return remove(path);
-}
-
 static void
 setup(void)
 {
@@ -55,7 +47,7 @@ static void
 teardown(void)
 {
 	objects_close(objects);
-	nftw(base, remove_one, 64, FTW_DEPTH | FTW_PHYS);
+	unit_remove(base);
 }
 
 /* WORDS: "PATH=CONTENT", "PATH*=CONTENT" (executable), "PATH>TARGET", "PATH/" (empty folder).

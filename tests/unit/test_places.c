@@ -53,10 +53,8 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", home);
-
 	close(fd);
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(home);
 }
 
 START_TEST(real_paths)

@@ -55,9 +55,7 @@ make(const char *directory, const char *name)
 static void
 forget(const char *directory)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", directory);
-
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(directory);
 }
 
 static json_t *

@@ -34,11 +34,9 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", directory);
-
 	runlog_close(writer);
 	close(folder_fd);
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(directory);
 }
 
 static int64_t

@@ -37,10 +37,7 @@ make_folder(void)
 static void
 remove_folder(void)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf '%s'", folder);
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(folder);
 	err_clear(&err);
 }
 

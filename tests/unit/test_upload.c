@@ -37,9 +37,7 @@ setup(void)
 static void
 teardown(void)
 {
-	_cleanup_free_ char *line = xasprintf("rm -rf %s", base);
-
-	ck_assert_int_eq(system(line), 0);
+	unit_remove(base);
 }
 
 /* Starts bmd-import: the client's end of its connection. */
@@ -277,17 +275,5 @@ START_TEST(changing)
 }
 END_TEST
 
-int
-main(void)
-{
-	const TTest *const tests[] = {kinds, trees, single, refused, early, changing};
-	Suite *suite = suite_create("upload");
-	TCase *tcase = tcase_create("upload");
-
-	tcase_add_checked_fixture(tcase, setup, teardown);
-	tcase_set_timeout(tcase, 60);
-	for (size_t i = 0; i < ARRAY_SIZE(tests); i++)
-		tcase_add_test(tcase, tests[i]);
-	suite_add_tcase(suite, tcase);
-	return unit_run(suite);
-}
+UNIT_MAIN_WITH("upload", 60, setup, teardown,
+	       kinds, trees, single, refused, early, changing)

@@ -74,10 +74,8 @@ begin(void)
 static void
 end(void)
 {
-	_cleanup_free_ char *command = xasprintf("rm -rf '%s'", folder);
-
 	close(manager);
-	ck_assert_int_eq(system(command), 0);
+	unit_remove(folder);
 	err_clear(&err);
 }
 
