@@ -144,6 +144,7 @@ add(struct notices *notices, const char *scope, const char *section, const struc
 	struct store_notice notice = {
 	    .job = event->job,
 	    .created_us = now_us,
+	    .steady_us = queue_steady_at_us(notices->queue, clock_boottime_us()),
 	    .state = STORE_NOTICE_WAITING,
 	    .next_us = steady_us(notices),
 	};
@@ -300,20 +301,30 @@ whom(const struct store_notice *notice, char text[160])
 	return text;
 }
 
+/* Since it was made, whatever became of the wall clock. */
+static int64_t
+age_us(const struct notices *notices, const struct store_notice *notice)
+{
+	int64_t made_us = notice->steady_us > 0
+			      ? notice->steady_us
+			      : queue_steady_us(notices->queue, notice->created_us);
+
+	return queue_steady_at_us(notices->queue, clock_boottime_us()) - made_us;
+}
+
 /* What the failed attempt means for the notice. The section may be another by now. */
 static void
-fail(struct notices *notices, struct store_notice *notice, const char *error, int64_t now_us)
+fail(struct notices *notices, struct store_notice *notice, const char *error)
 {
 	const struct conf_notify *notify =
 	    conf_notify(queue_conf(notices->queue), notice->scope, notice->name);
-	int64_t until_us = notice->created_us + (notify ? notify->give_up_us : 0);
 	int64_t pause = pause_us(notice->attempts);
 	char name[160];
 
 	free(notice->error);
 	notice->error = xstrdup(error);
 	notice->next_us = steady_us(notices) + pause;
-	if (notify && now_us + pause <= until_us && strcmp(notice->event, TEST) != 0) {
+	if (notify && age_us(notices, notice) + pause <= notify->give_up_us && strcmp(notice->event, TEST) != 0) {
 		log_warning("notice to %s of \"%s\"%s%s, attempt %d: %s; again in %s",
 			    whom(notice, name), notice->event, *notice->application ? " of " : "",
 			    notice->application, notice->attempts, error, when_span(pause).s);
@@ -387,7 +398,7 @@ settle(struct attempt *attempt, const char *error)
 	notice->attempts++;
 	notice->tried_us = now_us;
 	if (error) {
-		fail(attempt->notices, notice, error, now_us);
+		fail(attempt->notices, notice, error);
 	} else {
 		notice->state = STORE_NOTICE_DELIVERED;
 		free(TAKE(notice->error));

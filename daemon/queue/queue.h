@@ -202,6 +202,8 @@ bool queue_doubted(const struct queue *queue);
 char *queue_doubt_text(const struct queue *queue, int64_t now_us);
 /* NOW by a clock that nobody sets, in no zone: for ages. */
 int64_t queue_steady_us(const struct queue *queue, int64_t now_us);
+/* The same at BOOT (CLOCK_BOOTTIME), also right after the clock was set; 0: nothing is known of the clocks yet. */
+int64_t queue_steady_at_us(const struct queue *queue, int64_t boot_us);
 /* The offset has changed: jobs that count elapsed time within this boot move with the wall clock, so that what they have left stays
    the same. One call does a bounded amount of work: RET_MORE: call again, before any look. */
 int queue_relatives(struct queue *queue, bool *ret_more, struct err *err);

@@ -45,6 +45,13 @@ queue_steady_us(const struct queue *queue, int64_t now_us)
 }
 
 int64_t
+queue_steady_at_us(const struct queue *queue, int64_t boot_us)
+{
+	return queue->clock.boot[0] ? boot_us + queue->clock.offset_us - queue->clock.stepped_us
+				    : 0;
+}
+
+int64_t
 queue_asked_us(const struct history *history, int64_t now_us)
 {
 	int64_t failed_us = history->dirty ? history->unfinished.since_us : 0;

@@ -361,6 +361,7 @@ struct store_notice {
 	int64_t job;			/* 0: none */
 	char *body;			/* the JSON text that is sent */
 	int64_t created_us;
+	int64_t steady_us;		/* the same by a clock that nobody sets, see queue_steady_us(); 0: not known */
 	enum store_notice_state state;
 	int attempts;
 	int64_t next_us;		/* while it waits: not before */

@@ -150,6 +150,9 @@ static const char *const migrations[STORE_SCHEMA + 1] = {
 	"CREATE INDEX keys_job ON keys (job) WHERE job > 0;"
 	"CREATE INDEX notices_job ON notices (job) WHERE state = 'waiting';"
 	"CREATE INDEX irreversible_job ON irreversible (job);",
+
+	/* How old a notice is, by a clock that nobody sets; 0: nobody noted it. */
+	[16] = "ALTER TABLE notices ADD COLUMN steady_us INTEGER NOT NULL DEFAULT 0;",
 };
 // clang-format on
 

@@ -9,12 +9,12 @@
 #include "daemon/store/store_private.h"
 
 // clang-format off
-#define FIELDS "id, uid, scope, name, event, application, stage, job, body, created_us, state, attempts, next_us, tried_us, error"
+#define FIELDS "id, uid, scope, name, event, application, stage, job, body, created_us, state, attempts, next_us, tried_us, error, steady_us"
 
 #define STATEMENTS(X) \
 	X(NOTICE_ADD,	  "INSERT INTO notices (uid, scope, name, event, application, stage, job, body, created_us, state," \
-			  " attempts, next_us, tried_us, error) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13," \
-			  " ?14, ?15) RETURNING id")						   \
+			  " attempts, next_us, tried_us, error, steady_us) VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12," \
+			  " ?13, ?14, ?15, ?16) RETURNING id")						   \
 	X(NOTICE_PUT,	  "UPDATE notices SET state = ?11, attempts = ?12, next_us = ?13, tried_us = ?14, error = ?15" \
 			  " WHERE id = ?1")							   \
 	X(NOTICE_GET,	  "SELECT " FIELDS " FROM notices WHERE id = ?1")			   \
@@ -77,6 +77,7 @@ read_notice(sqlite3_stmt *st, struct store_notice *ret)
 	    .next_us = store_read_int(st, 12),
 	    .tried_us = store_read_int(st, 13),
 	    .error = store_read_string(st, 14),
+	    .steady_us = store_read_int(st, 15),
 	};
 	store_read_array(st, 1, ret->uid, sizeof(ret->uid));
 	store_read_array(st, 2, ret->scope, sizeof(ret->scope));
@@ -104,6 +105,7 @@ store_notice_add(struct store *store, struct store_notice *notice, struct err *e
 	store_bind_text(st, 9, notice->body);
 	store_bind_int(st, 10, notice->created_us);
 	bind_progress(st, notice);
+	store_bind_int(st, 16, notice->steady_us);
 	return store_number(store, st, 0, &notice->id, err);
 }
 

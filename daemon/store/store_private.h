@@ -207,7 +207,7 @@ int store_check(struct store *store, int64_t size, int64_t version, bool *ret_in
 
 /* store_migrate.c. From VERSION (0: a new file) to this version's tables, each step whole or not at all. What was there before
    stays as one copy: what an older bmd can be put back to. */
-#define STORE_SCHEMA 15
+#define STORE_SCHEMA 16
 #define STORE_SEALED 12 /* from this version on rows have seals of this kind */
 int store_migrate(struct store *store, int64_t version, struct err *err);
 

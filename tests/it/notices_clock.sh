@@ -1,6 +1,6 @@
 #!/bin/sh
 # Notices and the wall clock: pauses between attempts are real time, whatever the clock is set to, also by the next bmd; a receiver that is
-# back within a day is told with the same id, one that is not is given up, and that is said.
+# back in time is told with the same id, one that is not is given up, and that is said; how long that takes is real time, too.
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/it/faketime.sh"
 
@@ -58,7 +58,7 @@ fake_start
 told "$job.2"
 OK "the clock was set back while bmd was down"
 
-# A receiver that is down for most of a day, and one that is for longer.
+# How old a notice is does not go by the wall clock either: one that is set forward by a day gives up nothing …
 set_clock +0
 poke
 touch "$HOME_DIR/down"
@@ -66,23 +66,38 @@ expect 0 fake bmctl deploy app 1.0/1 --to testing --now --wait
 job=$(bmctl --json history -n 1 | jq .jobs[0].id)
 told "$job.1"
 retry attempts 1 || FAIL "no outcome"
-set_clock +82800
+set_clock +90000
 poke
 told "$job.2"
 retry attempts 2 || FAIL "no outcome"
-is "after 23 hours" waiting "$(outcome)"
+is "after a clock that was set forward by 25 hours" waiting "$(outcome)"
 expect 0 fake bmctl status
 prints "notices: 1 cannot be delivered yet"
-set_clock +90000
-poke
+# … also when that was while bmd was down …
+bmd_stop
+set_clock +180000
+fake_start
 told "$job.3"
 retry attempts 3 || FAIL "no outcome"
-is "after 25 hours" given_up "$(outcome)"
-grep -q 'notice to all of "succeeded" of app was given up after 3 attempts: .*the receiver is down' "$HOME_DIR/bmd.log" || FAIL "the log does not say it"
+is "after 25 hours more, while bmd was down" waiting "$(outcome)"
+OK "the clock was set forward"
+
+# … and one that is set back keeps nothing longer than the section says: the third attempt would be 15 s after the first.
+configure 'clock-settle = "0s"' "notify \"all\" { exec = {\"$HOME_DIR/receive\"}  on = {\"succeeded\"}  give-up = \"12s\" }"
+poke
+expect 0 fake bmctl deploy app 1.0/1 --to testing --now --wait
+job=$(bmctl --json history -n 1 | jq '[.jobs[].id] | max')
+told "$job.1"
+set_clock +90000
+poke
+told "$job.2"
+given_up() { [ "$(outcome)" = given_up ]; }
+retry given_up || FAIL "it is $(outcome) after twelve seconds"
+grep -q 'notice to all of "succeeded" of app was given up after 2 attempts: .*the receiver is down' "$HOME_DIR/bmd.log" || FAIL "the log does not say it"
 expect 0 fake bmctl status
 prints "1 given up within a day: bmctl notify list"
 rm "$HOME_DIR/down"
 expect 0 fake bmctl deploy app 1.0/1 --to testing --now --wait
 told "$((job + 1)).1"
-OK "a receiver that is down for a day"
+OK "a receiver that is down for too long"
 bmd_stop

@@ -280,7 +280,7 @@ START_TEST(test_refused)
 
 	sql("PRAGMA user_version = 99");
 	refused("newer bmd");
-	sql("PRAGMA user_version = 15; PRAGMA application_id = 7");
+	sql("PRAGMA user_version = 16; PRAGMA application_id = 7");
 	refused("another program");
 	sql("PRAGMA application_id = 1651336241");
 	store_close(open_store());
@@ -965,7 +965,7 @@ START_TEST(test_from_version_1)
 	ck_assert_int_eq(stat(path("bmd.db.version-1"), &st), 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	version = ask_sql("bmd.db", "PRAGMA user_version");
-	ck_assert_str_eq(version, "15");
+	ck_assert_str_eq(version, "16");
 	copied = ask_sql("bmd.db.version-1", "PRAGMA user_version");
 	ck_assert_str_eq(copied, "1");
 	builds = ask_sql("bmd.db.version-1", "SELECT count(*) FROM builds");
