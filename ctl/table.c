@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Tables with aligned columns, and single lines, escaped. A row is kept as escaped text until the
- * whole table is known; then each column is as wide as its widest cell, and on a terminal that is
- * too narrow the widest of the columns that may be cut gives way, a column at a time.
+ * whole table is known; then each column is as wide as its widest cell. On a terminal that is too
+ * narrow columns that say nothing are left out, then the widest of those that may be cut gives way.
  */
 #include "ctl/table.h"
 
@@ -223,20 +223,48 @@ least(const struct table_column *column)
 	return column->flags & TABLE_TIME ? TIME : column->flags & TABLE_CUT ? LEAST : SIZE_MAX;
 }
 
-/* Takes columns from the widest that may be cut until the table is WIDTH wide. */
+/* Of the columns that are shown: one that is not has no width. */
+static size_t
+total_width(const struct table *table, const size_t *widths)
+{
+	size_t total = 0;
+
+	for (size_t c = 0; c < table->ncolumns; c++)
+		if (widths[c] > 0)
+			total += widths[c] + (total > 0 ? GAP : 0);
+	return total;
+}
+
+static bool
+says_nothing(const struct table *table, size_t column)
+{
+	for (size_t row = 0; row < table->ncells; row += table->ncolumns)
+		if (strcmp(table->cells[row + column], "-") != 0)
+			return false;
+	return true;
+}
+
+/* Leaves columns out that have a "-" in each row, the last first, until the table is WIDTH wide. */
+static void
+leave_out(const struct table *table, size_t *widths, size_t width)
+{
+	for (size_t c = table->ncolumns; c-- > 1 && total_width(table, widths) > width;)
+		if (says_nothing(table, c))
+			widths[c] = 0;
+}
+
+/* Then takes columns from the widest that may be cut. */
 static void
 squeeze(const struct table *table, size_t *widths, size_t width)
 {
 	for (;;) {
-		size_t total = GAP * (table->ncolumns - 1), widest = table->ncolumns;
+		size_t widest = table->ncolumns;
 
-		for (size_t c = 0; c < table->ncolumns; c++) {
-			total += widths[c];
+		for (size_t c = 0; c < table->ncolumns; c++)
 			if (widths[c] > least(&table->columns[c]) &&
 			    (widest == table->ncolumns || widths[c] > widths[widest]))
 				widest = c;
-		}
-		if (total <= width || widest == table->ncolumns)
+		if (total_width(table, widths) <= width || widest == table->ncolumns)
 			return;
 		widths[widest]--;
 	}
@@ -268,6 +296,23 @@ print_cell(FILE *f, const struct table_column *column, const char *text, size_t 
 	pad(f, GAP + ((column->flags & TABLE_RIGHT) || used > width ? 0 : width - used));
 }
 
+/* A row of CELLS; NULL: the heads. */
+static void
+print_row(const struct table *table, FILE *f, char *const *cells, const size_t *widths, bool color)
+{
+	size_t last = 0;
+
+	for (size_t c = 0; c < table->ncolumns; c++)
+		if (widths[c] > 0)
+			last = c;
+	for (size_t c = 0; c <= last; c++)
+		if (widths[c] > 0)
+			print_cell(f, &table->columns[c],
+				   cells != NULL ? cells[c] : table->columns[c].head, widths[c],
+				   c == last, color && cells != NULL);
+	fputc('\n', f);
+}
+
 void
 table_print(const struct table *table, FILE *f, size_t width, bool color)
 {
@@ -276,18 +321,13 @@ table_print(const struct table *table, FILE *f, size_t width, bool color)
 	if (table->ncells == 0)
 		return;
 	measure(table, widths);
-	if (width > 0)
+	if (width > 0) {
+		leave_out(table, widths, width);
 		squeeze(table, widths, width);
-	for (size_t c = 0; c < table->ncolumns; c++)
-		print_cell(f, &table->columns[c], table->columns[c].head, widths[c],
-			   c + 1 == table->ncolumns, false);
-	fputc('\n', f);
-	for (size_t row = 0; row < table->ncells; row += table->ncolumns) {
-		for (size_t c = 0; c < table->ncolumns; c++)
-			print_cell(f, &table->columns[c], table->cells[row + c], widths[c],
-				   c + 1 == table->ncolumns, color);
-		fputc('\n', f);
 	}
+	print_row(table, f, NULL, widths, color);
+	for (size_t row = 0; row < table->ncells; row += table->ncolumns)
+		print_row(table, f, table->cells + row, widths, color);
 }
 
 void

@@ -28,8 +28,8 @@ struct table *table_new(const struct table_column *columns, size_t n);
 void table_free(struct table *table); /* NULL is fine */
 /* Adds a row: one const char * a column, copied; NULL is shown as "-". */
 void table_row(struct table *table, ...);
-/* WIDTH: columns of the terminal; 0 is no terminal, and nothing is cut. A table without rows prints
- * nothing. */
+/* WIDTH: columns of the terminal; 0 is no terminal: nothing is cut, and no column without a word left out. A table without rows
+ * prints nothing. */
 void table_print(const struct table *table, FILE *f, size_t width, bool color);
 
 /* Columns that UTF-8 TEXT takes on a terminal (in the locale of the process). */

@@ -286,6 +286,41 @@ START_TEST(test_table)
 }
 END_TEST
 
+/* On a terminal that is too narrow, what says nothing goes first, from the right, and only as much
+ * of it as has to. */
+START_TEST(test_left_out)
+{
+	static const struct table_column columns[] = {
+	    {"JOB", 0}, {"NEXT", TABLE_RIGHT}, {"TEXT", TABLE_CUT}, {"LAST", 0}};
+	static const struct {
+		int line;
+		size_t width;
+		const char *text;
+	} table[] = {
+	    {__LINE__, 0,
+	     "JOB  NEXT  TEXT               LAST\n-       -  a long, long word  -\n7       -  -    "
+	     "              -\n"},
+	    {__LINE__, 34,
+	     "JOB  NEXT  TEXT               LAST\n-       -  a long, long word  -\n7       -  -    "
+	     "              -\n"},
+	    {__LINE__, 33, "JOB  NEXT  TEXT\n-       -  a long, long word\n7       -  -\n"},
+	    {__LINE__, 27, "JOB  TEXT\n-    a long, long word\n7    -\n"},
+	    {__LINE__, 20, "JOB  TEXT\n-    a long, long w…\n7    -\n"},
+	    {__LINE__, 1, "JOB  TEXT\n-    a long,…\n7    -\n"},
+	};
+	struct table *made = table_new(columns, 4);
+
+	table_row(made, NULL, NULL, "a long, long word", NULL);
+	table_row(made, "7", NULL, NULL, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_free_ char *text = printed(made, table[i].width, false);
+
+		ck_assert_msg(strcmp(text, table[i].text) == 0, "line %d: %s", table[i].line, text);
+	}
+	table_free(made);
+}
+END_TEST
+
 START_TEST(test_width)
 {
 	static const struct {
@@ -365,11 +400,12 @@ START_TEST(test_result)
 	     "it)"},
 	    {__LINE__,
 	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"1.0.4/1 went "
-		     "live\"}}",
+	     "live\"}}",
 	     NULL, 8, "job 42 is held: 1.0.4/1 went live (bmctl release 42, bmctl cancel 42)"},
 	    {__LINE__,
-	     "{" JOB ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"changed: bmctl "
-		     "reload, then bmctl release 42\"}}",
+	     "{" JOB
+	     ",\"state\":\"held\",\"waits_for\":{\"kind\":\"hold\",\"text\":\"changed: bmctl "
+	     "reload, then bmctl release 42\"}}",
 	     NULL, 8, "job 42 is held: changed: bmctl reload, then bmctl release 42"},
 	    {__LINE__, "{" JOB ",\"state\":\"running\"}", NULL, -1, "job 42 is running"},
 	};
@@ -397,16 +433,19 @@ START_TEST(test_dirty)
 	    {__LINE__, "{" DIRTY ",\"previous_good\":{\"release\":\"1.0\",\"build\":1}}",
 	     "production is dirty: bmctl redeploy shop --to production --now mends it"},
 	    {__LINE__,
-	     "{" DIRTY ",\"previous_good\":{\"release\":\"1.0\",\"build\":1},\"wants\":{\"reason\":true,"
-		   "\"confirmed\":true}}",
+	     "{" DIRTY
+	     ",\"previous_good\":{\"release\":\"1.0\",\"build\":1},\"wants\":{\"reason\":true,"
+	     "\"confirmed\":true}}",
 	     "production is dirty: bmctl redeploy shop --to production --now --reason TEXT --yes "
 	     "mends it"},
-	    {__LINE__, "{" DIRTY ",\"previous_good\":null,\"wants\":{\"reason\":true,\"confirmed\":false}}",
+	    {__LINE__,
+	     "{" DIRTY ",\"previous_good\":null,\"wants\":{\"reason\":true,\"confirmed\":false}}",
 	     "production is dirty: bmctl deploy shop BUILD --to production --now --reason TEXT "
 	     "mends it"},
 	    {__LINE__,
-	     "{" DIRTY ",\"previous_good\":null,\"occupied_by\":41,\"needs\":\"processes of job 41 may "
-		   "still be there\"}",
+	     "{" DIRTY
+	     ",\"previous_good\":null,\"occupied_by\":41,\"needs\":\"processes of job 41 may "
+	     "still be there\"}",
 	     "production: processes of job 41 may still be there"},
 	};
 
@@ -414,8 +453,9 @@ START_TEST(test_dirty)
 		_cleanup_json_ json_t *stage = parse(table[i].stage);
 		_cleanup_free_ char *text = text_dirty(stage);
 
-		ck_assert_msg(text == NULL ? table[i].text == NULL
-					   : table[i].text != NULL && strcmp(text, table[i].text) == 0,
+		ck_assert_msg(text == NULL
+				  ? table[i].text == NULL
+				  : table[i].text != NULL && strcmp(text, table[i].text) == 0,
 			      "line %d: %s", table[i].line, text);
 	}
 }
@@ -437,9 +477,10 @@ START_TEST(test_request)
 	    "\"2026-11-23T01:00:00.000000Z\"},\"replacing\":{\"release\":\"1.0.3\",\"build\":1,"
 	    "\"since\":\"2026-11-22T19:01:49.000000Z\",\"by\":\"ana\"}}");
 	json_t *timed_parameters = parse("{\"text\":\"02:00\",\"zone\":\"Europe/Berlin\"}");
-	json_t *steps = parse("[{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":4},"
-			      "{\"step\":\"mail\",\"release\":\"1.0.4\",\"build\":2,\"job\":5},"
-			      "{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":3}]");
+	json_t *steps =
+	    parse("[{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":4},"
+		  "{\"step\":\"mail\",\"release\":\"1.0.4\",\"build\":2,\"job\":5},"
+		  "{\"step\":\"migrate\",\"release\":\"1.0.3\",\"build\":1,\"job\":3}]");
 	char *text = text_request(&ctl, timed);
 
 	ck_assert_str_eq(
@@ -473,8 +514,9 @@ START_TEST(test_request)
 	ck_assert_ptr_null(text_undo(now, true));
 	json_object_set_new(timed, "undo_wants", parse("{\"reason\":true,\"confirmed\":true}"));
 	text = text_undo(timed, true);
-	ck_assert_str_eq(text, "afterwards, undo: bmctl redeploy shop 1.0.3/1 --to production --now "
-			       "--reason TEXT --yes");
+	ck_assert_str_eq(text,
+			 "afterwards, undo: bmctl redeploy shop 1.0.3/1 --to production --now "
+			 "--reason TEXT --yes");
 	free(text);
 	text = text_not_undone(steps);
 	ck_assert_str_eq(text, "migrate of 1.0.3/1, mail of 1.0.4/2");
@@ -528,13 +570,16 @@ START_TEST(test_sentence)
 	     "until 2026-11-27 18:00:00+01:00 Europe/Berlin (in 13 h): x"},
 	    {__LINE__, "at 2026-07-01 02:30:00.250000-05:30 America/Argentina/Ushuaia, then",
 	     "at 2026-07-01 10:00:00.250000+02:00 Europe/Berlin, then"},
-	    {__LINE__, "2026-11-27 17:00:00+00:00: x", "2026-11-27 18:00:00+01:00 Europe/Berlin: x"},
+	    {__LINE__, "2026-11-27 17:00:00+00:00: x",
+	     "2026-11-27 18:00:00+01:00 Europe/Berlin: x"},
 	    {__LINE__, "2026-11-27 17:00:00+00:00 Until",
 	     "2026-11-27 18:00:00+01:00 Europe/Berlin Until"},
 	    {__LINE__, "2026-11-27 17:00:00+00:00 UTC, 2026-11-27 18:00:00+00:00 UTC",
 	     "2026-11-27 18:00:00+01:00 Europe/Berlin, 2026-11-27 19:00:00+01:00 Europe/Berlin"},
-	    {__LINE__, "from 2026-11-27 17:00:00+00:00 UTC to 2026-11-28 02:00:00+09:00 Asia/Tokyo: x",
-	     "from 2026-11-27 18:00:00+01:00 Europe/Berlin to 2026-11-28 02:00:00+09:00 Asia/Tokyo: "
+	    {__LINE__,
+	     "from 2026-11-27 17:00:00+00:00 UTC to 2026-11-28 02:00:00+09:00 Asia/Tokyo: x",
+	     "from 2026-11-27 18:00:00+01:00 Europe/Berlin to 2026-11-28 02:00:00+09:00 "
+	     "Asia/Tokyo: "
 	     "x"},
 	    {__LINE__, "shop 1.0.2/3 on 2026-11-27 17:00:00", NULL},
 	    {__LINE__, "2026-11-27T17:00:00Z 12026-11-2", NULL},
@@ -542,12 +587,12 @@ START_TEST(test_sentence)
 	};
 	const char *as_is = rows[2].text, *shown = rows[2].local;
 	const char *form = "{s:[{s:{s:s, s:s}, s:s, s:s}], s:[s], s:[{s:s}], s:s}";
-	json_t *reply = json_pack(form, "jobs", "waits_for", "kind", "lock", "text", as_is,
-				  "message", as_is, "reason", as_is, "warnings", as_is, "lines",
-				  "text", as_is, "text", as_is);
-	json_t *local = json_pack(form, "jobs", "waits_for", "kind", "lock", "text", shown,
-				  "message", shown, "reason", as_is, "warnings", shown, "lines",
-				  "text", as_is, "text", as_is);
+	json_t *reply =
+	    json_pack(form, "jobs", "waits_for", "kind", "lock", "text", as_is, "message", as_is,
+		      "reason", as_is, "warnings", as_is, "lines", "text", as_is, "text", as_is);
+	json_t *local =
+	    json_pack(form, "jobs", "waits_for", "kind", "lock", "text", shown, "message", shown,
+		      "reason", as_is, "warnings", shown, "lines", "text", as_is, "text", as_is);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char *text = sentence_local(rows[i].text, "Europe/Berlin", "Asia/Tokyo");
@@ -570,7 +615,8 @@ main(void)
 				      test_quote,    test_find,
 				      test_examples, test_table,
 				      test_width,    test_size,
-				      test_result, test_dirty, test_request,
+				      test_left_out, test_result,
+				      test_dirty,    test_request,
 				      test_moment,   test_sentence};
 	Suite *suite = suite_create("ctl");
 	TCase *tcase = tcase_create("ctl");
