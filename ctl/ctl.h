@@ -95,6 +95,8 @@ int ctl_build(json_t *parameters, const char *text, struct err *err);
 int ctl_time(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
 /* The same for a time that has passed, of --since. */
 int ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
+/* Where ERR is about a word that belongs to a time before it, as in --at tomorrow 02:00, it says so as well. */
+void ctl_hint_unquoted(const struct ctl *ctl, struct err *err);
 /* WHEN: adds now, or at, text and zone. NEEDED: without either it is a usage error. Prints the note
  * of a time. */
 int ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err);

@@ -146,6 +146,45 @@ ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct e
 	return parse_time(ctl, when_parse_past, text, ret_when, err);
 }
 
+/* A time of two words behind --at and the like that was not quoted, so that the shell made an argument of the second; NULL: none.
+ * free() it. */
+static char *
+unquoted_time(const struct ctl *ctl)
+{
+	static const struct {
+		const char *option;
+		when_parser *parse;
+	} options[] = {{"--at", when_parse}, {"--until", when_parse}, {"--since", when_parse_past}};
+
+	for (size_t i = 0; i + 2 < ctl->argc; i++)
+		for (size_t k = 0; k < ARRAY_SIZE(options); k++) {
+			_cleanup_free_ char *text = NULL;
+			struct when when;
+
+			if (strcmp(ctl->argv[i], options[k].option) != 0)
+				continue;
+			text = xasprintf("%s %s", ctl->argv[i + 1], ctl->argv[i + 2]);
+			if (options[k].parse(text, ctl->now_us, "UTC", &when, NULL) == 0)
+				return TAKE(text);
+		}
+	return NULL;
+}
+
+void
+ctl_hint_unquoted(const struct ctl *ctl, struct err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	int code = err_exit(err->code);
+	size_t n = strlen(err->text);
+
+	if (code != err_exit(ERR_USAGE) && code != err_exit(ERR_NO_SUCH_BUILD))
+		return;
+	text = unquoted_time(ctl);
+	if (text != NULL)
+		snprintf(err->text + n, sizeof(err->text) - n,
+			 "; a time of several words is quoted: '%.100s'", text);
+}
+
 int
 ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err)
 {

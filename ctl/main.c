@@ -76,8 +76,10 @@ main(int argc, char **argv)
 	standard_streams();
 	ctl.argc = argc > 0 ? (size_t)argc - 1 : 0;
 	code = run(&ctl, &err);
-	if (code < 0)
+	if (code < 0) {
+		ctl_hint_unquoted(&ctl, &err);
 		code = ctl_error(&ctl, &err);
+	}
 	table_flush();
 	if (table_lost() != 0 && code == CTL_DONE) {
 		table_line(stderr, "bmctl: standard output: %s", strerror(table_lost()));

@@ -182,14 +182,38 @@ options_clear(struct options *options)
 	*options = (struct options){0};
 }
 
+/* The option for the same that a verb takes which does not take ID. */
+static const char *
+related(enum option_id id, uint64_t allowed)
+{
+	static const struct {
+		enum option_id given, meant;
+	} relatives[] = {{OPTION_STAGE, OPTION_TO}, {OPTION_TO, OPTION_STAGE},
+			 {OPTION_UNTIL, OPTION_AT}, {OPTION_AT, OPTION_UNTIL},
+			 {OPTION_AT, OPTION_ON},    {OPTION_AT, OPTION_SINCE},
+			 {OPTION_NOTE, OPTION_REASON}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)
+		if (relatives[i].given == id && (allowed >> relatives[i].meant & 1) != 0)
+			return option_specs[relatives[i].meant].name;
+	return NULL;
+}
+
 int
 options_check(const struct options *options, const char *verb, uint64_t allowed, struct err *err)
 {
-	for (int i = 0; i < OPTION_MAX_; i++)
-		if (options->given[i] && ((allowed | OPTIONS_ALWAYS) >> i & 1) == 0)
+	const char *meant;
+
+	for (int i = 0; i < OPTION_MAX_; i++) {
+		if (!options->given[i] || ((allowed | OPTIONS_ALWAYS) >> i & 1) != 0)
+			continue;
+		if ((meant = related(i, allowed)) != NULL)
 			return err_set(err, ERR_USAGE,
-				       "bmctl %s takes no option --%s: bmctl help %s", verb,
-				       option_specs[i].name, verb);
+				       "bmctl %s takes no option --%s; did you mean --%s?", verb,
+				       option_specs[i].name, meant);
+		return err_set(err, ERR_USAGE, "bmctl %s takes no option --%s: bmctl help %s", verb,
+			       option_specs[i].name, verb);
+	}
 	return 0;
 }
 

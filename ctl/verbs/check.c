@@ -152,6 +152,8 @@ verb_check(struct ctl *ctl, struct err *err)
 	bool good = true, ready;
 	int r;
 
+	if (path != NULL && path[0] == '\0')
+		return ctl_no_path(err, path, ENOENT, "bmctl check takes the main file");
 	if (path != NULL && ctl->host != NULL)
 		return ctl_usage(ctl, err,
 				 "%s is a file of this machine, and bmd runs on another: ssh %s "

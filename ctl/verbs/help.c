@@ -28,6 +28,8 @@ static const struct {
     {"undo", "redeploy"},
     {"revert", "redeploy"},
     {"promote", "deploy"},
+    {"tail", "log"},
+    {"ps", "queue"},
     {"kill", "cancel"},
     {"stop", "cancel"},
     {"abort", "cancel"},

@@ -386,8 +386,9 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 		if (restored)
 			return restored;
 		return json_sprintf(
-		    "what is live is not known: bmctl redeploy %s --to %s --now%s, or bmctl settle",
-		    stage->application, stage->stage, asks);
+		    "what is live is not known: bmctl redeploy %s --to %s --now%s, or bmctl settle "
+		    "%s %s BUILD --reason TEXT",
+		    stage->application, stage->stage, asks, stage->application, stage->stage);
 	}
 	if (stage->dirty && !history->busy) {
 		if (store_job_get(queue->store, stage->dirty_job, &job, NULL) == 0) {

@@ -27,6 +27,16 @@ usage 'did you mean --follow?' redeploy --now --folow
 usage 'no option -now; did you mean --now?' redeploy -now
 usage 'did you mean --to=testing?' redeploy -to=testing --now
 usage 'takes no option --now' status --now
+usage 'takes no option --stage; did you mean --to?' redeploy --stage production --now
+usage 'takes no option --to; did you mean --stage?' history --to production
+usage 'takes no option --until; did you mean --at?' reschedule 42 --until 02:00
+usage 'did you mean bmctl log?' tail 42
+# A time of several words that was not quoted.
+usage "does not know what to do with '02:00'" deploy shop 1.0/1 --to testing --at tomorrow 02:00
+usage "; a time of several words is quoted: 'tomorrow 02:00'" deploy shop 1.0/1 --to testing --at tomorrow 02:00
+usage "; a time of several words is quoted: 'fri 22:00'" redeploy shop --at fri 22:00
+usage "; a time of several words is quoted: 'tomorrow 18:00'" lock shop production --reason x --until tomorrow 18:00
+usage 'an empty word is no path: bmctl check takes the main file' check ''
 usage '--color is auto, always or never' status --color=blue
 usage '--if-changed is hold, run or skip' redeploy --now --if-changed never
 usage '--grace' redeploy --now --grace 5
