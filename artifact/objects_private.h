@@ -16,7 +16,8 @@ struct objects {
 
 /* "ab/cdef…" */
 void objects_path(const char *digest, char ret_path[OBJECTS_PATH_SIZE]);
-/* Opens the folder NAME below AT; with MODE not 0 makes it, with exactly that mode. -1 with errno. */
+/* Opens the folder NAME below AT; with MODE not 0 makes it, with exactly that mode. -1 with
+ * errno. */
 int objects_folder(int at, const char *name, mode_t mode);
 
 #endif

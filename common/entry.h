@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The stream of an upload, which bmctl writes and bmd-import reads, and which the caged reader writes
- * to bmd-import's parent. Frames: one letter, four bytes length (big endian), that many bytes.
+ * The stream of an upload, which bmctl writes and bmd-import reads, and which the caged reader
+ * writes to bmd-import's parent. Frames: one letter, four bytes length (big endian), that many
+ * bytes.
  *
  *	F  'x' or '-', path	a plain file begins; its bytes follow as C frames up to the next letter that is not C
  *	D  path			a folder
@@ -11,8 +12,9 @@
  *	E			the end; without it the stream was cut and is refused
  *	X  text			the writer gives up, and why; or path NUL text
  *
- * The answer on the connection is one JSON object and a NUL: {"digest", "files", "bytes", "warnings"} or an error object.
- * Nobody who reads trusts the writer: paths are checked by the reader of the stream.
+ * The answer on the connection is one JSON object and a NUL: {"digest", "files", "bytes",
+ * "warnings"} or an error object. Nobody who reads trusts the writer: paths are checked by the
+ * reader of the stream.
  */
 #ifndef COMMON_ENTRY_H
 #define COMMON_ENTRY_H
@@ -24,7 +26,7 @@
 #include "common/err.h"
 
 #define ENTRY_DATA_MAX (256 * 1024) /* bytes of a frame */
-#define ENTRY_HEADER 5
+#define ENTRY_HEADER   5
 
 enum entry_kind {
 	ENTRY_FILE = 'F',
@@ -36,19 +38,22 @@ enum entry_kind {
 	ENTRY_ABORT = 'X',
 };
 
-/* Writes one frame to FD, blocking, EINTR and short writes handled; to a socket without SIGPIPE. 0 or -errno. */
+/* Writes one frame to FD, blocking, EINTR and short writes handled; to a socket without SIGPIPE. 0
+ * or -errno. */
 int entry_write(int fd, enum entry_kind kind, const void *bytes, size_t n);
 int entry_write_file(int fd, const char *path, bool executable);
 int entry_write_link(int fd, enum entry_kind kind, const char *path, const char *target);
 
-/* The same, but small frames wait for one another: thousands of small files are few system calls. What waits leaves before a frame that
-   does not fit, or by entry_flush(). 1: something was written; 0: it waits; -errno. */
+/* The same, but small frames wait for one another: thousands of small files are few system calls.
+ * What waits leaves before a frame that does not fit, or by entry_flush(). 1: something was
+ * written; 0: it waits; -errno. */
 struct entry_output;
 struct entry_output *entry_output_new(int fd);
 void entry_output_free(struct entry_output *output); /* forgets what waits; NULL is fine */
 int entry_put(struct entry_output *output, enum entry_kind kind, const void *bytes, size_t n);
 int entry_put_file(struct entry_output *output, const char *path, bool executable);
-int entry_put_link(struct entry_output *output, enum entry_kind kind, const char *path, const char *target);
+int entry_put_link(struct entry_output *output, enum entry_kind kind, const char *path,
+		   const char *target);
 int entry_flush(struct entry_output *output);
 
 struct entry_input; /* buffered reader of frames from a blocking descriptor */
@@ -58,8 +63,10 @@ void entry_input_free(struct entry_input *input);
 void entry_input_timeout(struct entry_input *input, int timeout_ms);
 /* Is a whole frame there without reading? (poll() does not see it.) */
 bool entry_ready(const struct entry_input *input);
-/* Next frame: 1 and the frame (bytes valid until the next call, always followed by a NUL that is not counted); 0 at end of file
-   on a frame's border; -EBADMSG for a cut or malformed frame; -errno. */
-int entry_read(struct entry_input *input, enum entry_kind *ret_kind, const char **ret_bytes, size_t *ret_n);
+/* Next frame: 1 and the frame (bytes valid until the next call, always followed by a NUL that is
+ * not counted); 0 at end of file on a frame's border; -EBADMSG for a cut or malformed frame;
+ * -errno. */
+int entry_read(struct entry_input *input, enum entry_kind *ret_kind, const char **ret_bytes,
+	       size_t *ret_n);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* An error as the protocol writes it. Apart from err.c, which everything stands on, because this stands on json. */
+/* An error as the protocol writes it. Apart from err.c, which everything stands on, because this
+ * stands on json. */
 #include "common/err.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* A listing has a descriptor of its own, so that reading it moves no offset that somebody else uses. */
+/* A listing has a descriptor of its own, so that reading it moves no offset that somebody else
+ * uses. */
 #include "common/folder.h"
 
 #include <fcntl.h>

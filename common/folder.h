@@ -6,7 +6,8 @@
 #include <dirent.h>
 #include <stdbool.h>
 
-/* A listing of its own of the folder FD, which stays the caller's. NULL with errno. closedir() it. */
+/* A listing of its own of the folder FD, which stays the caller's. NULL with errno. closedir()
+ * it. */
 DIR *folder_list(int fd);
 /* "." or "..", which every listing has. */
 bool folder_is_dot(const char *name);

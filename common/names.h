@@ -11,10 +11,10 @@
 
 #include "common/err.h"
 
-#define NAMES_BUILD_MAX 999999999 /* build numbers are 1 … this */
-#define NAMES_TEXT_MAX 4096	  /* bytes of a reason or note */
-#define NAMES_VALUE_MAX 32768	  /* bytes of a variable's value */
-#define NAMES_VARIABLES_MAX 256	  /* variables of a job, build, stage … */
+#define NAMES_BUILD_MAX	    999999999 /* build numbers are 1 … this */
+#define NAMES_TEXT_MAX	    4096      /* bytes of a reason or note */
+#define NAMES_VALUE_MAX	    32768     /* bytes of a variable's value */
+#define NAMES_VARIABLES_MAX 256	      /* variables of a job, build, stage … */
 
 bool names_application(const char *s); /* [a-z0-9][a-z0-9._-]{0,62} */
 bool names_release(const char *s);     /* [A-Za-z0-9][A-Za-z0-9._+~-]{0,62}, no ".." */
@@ -37,7 +37,8 @@ struct build_text {
 	char s[96];
 } names_build_text(const struct build_ref *ref);
 
-/* The best of N candidates for a mistyped WORD, or NULL when none is near (edit distance ≤ 2 and less than half of its length). */
+/* The best of N candidates for a mistyped WORD, or NULL when none is near (edit distance ≤ 2 and
+ * less than half of its length). */
 const char *names_suggest(const char *word, const char *const *candidates, size_t n);
 
 #endif

@@ -103,8 +103,8 @@ segment_open(struct runlog *log, int64_t offset)
 	while (log->nkept >= RUNLOG_SEGMENTS)
 		oldest_remove(log);
 	segment_name(offset, name);
-	log->fd = openat(log->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-			 MODE);
+	log->fd = openat(log->folder_fd, name,
+			 O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, MODE);
 	if (log->fd < 0)
 		return -errno;
 	log->begin = log->end = offset;

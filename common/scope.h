@@ -11,14 +11,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 
-#define DEFINE_CLEANUP(type, name, destroy)                                                        \
-	static inline void name(type *p)                                                           \
-	{                                                                                          \
-		if (*p)                                                                            \
-			destroy(*p);                                                               \
+#define DEFINE_CLEANUP(type, name, destroy) \
+	static inline void name(type *p)    \
+	{                                   \
+		if (*p)                     \
+			destroy(*p);        \
 	}
 
 DEFINE_CLEANUP(FILE *, cleanup_fclose, fclose)
@@ -37,22 +37,22 @@ cleanup_close(const int *fd)
 		close(*fd);
 }
 
-#define _cleanup_free_ _cleanup_(cleanup_free)
-#define _cleanup_close_ _cleanup_(cleanup_close)
+#define _cleanup_free_	 _cleanup_(cleanup_free)
+#define _cleanup_close_	 _cleanup_(cleanup_close)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
-#define _cleanup_json_ _cleanup_(cleanup_json)
+#define _cleanup_json_	 _cleanup_(cleanup_json)
 
-#define TAKE(p)                                                                                    \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define TAKE(p)                             \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int taken_ = (fd);                                                                 \
-		(fd) = -1;                                                                         \
-		taken_;                                                                            \
+#define TAKE_FD(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -19,10 +19,12 @@
 #define CLIENT_NEVER   INT64_MAX
 
 struct client;
-/* Does not connect. HOST (NULL: this machine) and SOCKET (NULL with a HOST: the one that is usual there) are borrowed. */
+/* Does not connect. HOST (NULL: this machine) and SOCKET (NULL with a HOST: the one that is usual
+ * there) are borrowed. */
 struct client *client_new(const char *host, const char *socket);
 void client_free(struct client *client); /* NULL is fine */
-/* Times in sentences of replies and errors are shown in ZONE (borrowed) from now on; NULL, as at first: as bmd wrote them. */
+/* Times in sentences of replies and errors are shown in ZONE (borrowed) from now on; NULL, as at
+ * first: as bmd wrote them. */
 void client_zone(struct client *client, const char *zone);
 void client_close(struct client *client);
 

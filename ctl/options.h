@@ -73,8 +73,8 @@ extern const struct option_spec option_specs[OPTION_MAX_];
 #define OPTION_BIT(symbol) (UINT64_C(1) << OPTION_##symbol)
 /* Those that every verb takes. */
 #define OPTIONS_ALWAYS                                                                  \
-	(OPTION_BIT(HOST) | OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | OPTION_BIT(HELP) | \
-	 OPTION_BIT(VERSION))
+	(OPTION_BIT(HOST) | OPTION_BIT(SOCKET) | OPTION_BIT(JSON) | OPTION_BIT(COLOR) | \
+	 OPTION_BIT(HELP) | OPTION_BIT(VERSION))
 
 struct options {
 	bool given[OPTION_MAX_];

@@ -29,7 +29,7 @@ static const struct {
 		{".tar.xz", "tar"}, {".tar.zst", "tar"}, {".zip", "zip"}};
 
 struct upload {
-	int fd; /* -1 while only looking */
+	int fd;			  /* -1 while only looking */
 	struct entry_output *out; /* to it */
 	int64_t sent, total;
 	const struct upload_shared *shared; /* NULL: every link is sent */
@@ -198,8 +198,7 @@ send_bytes(struct upload *upload, int file, const struct stat *before)
 			return fail_errno(upload, errno);
 		if (n == 0)
 			break;
-		r = sent(upload,
-			 entry_put(upload->out, ENTRY_CONTENT, upload->content, (size_t)n));
+		r = sent(upload, entry_put(upload->out, ENTRY_CONTENT, upload->content, (size_t)n));
 		if (r < 0)
 			return r;
 		size += n;

@@ -43,7 +43,7 @@ struct audit {
 	struct store_audit_head told;
 	bool telling, written; /* the turn will call back */
 	int64_t added;
-	int64_t keep_us;       /* rows; 0: for ever */
+	int64_t keep_us; /* rows; 0: for ever */
 };
 
 /* ---- the head ---- */
@@ -119,7 +119,8 @@ add(struct audit *audit, const struct store_audit *row, struct err *err)
 	}
 	r = store_audit(audit->store, &kept, err);
 	if (r == 0 && audit->keep_us > 0 && ++audit->added % CUT_EVERY == 0)
-		r = store_audit_cut(audit->store, row->at_us - audit->keep_us, row->at_us, CUT_MOST, err);
+		r = store_audit_cut(audit->store, row->at_us - audit->keep_us, row->at_us, CUT_MOST,
+				    err);
 	if (r == 0)
 		grown(audit);
 	return r;

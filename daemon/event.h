@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What happens to jobs and to bmd as values with a name: the journal keeps each with its fields and a MESSAGE_ID, whose text
- * for `journalctl -x` stands in systemd/bmd.catalog.
+ * What happens to jobs and to bmd as values with a name: the journal keeps each with its fields and
+ * a MESSAGE_ID, whose text for `journalctl -x` stands in systemd/bmd.catalog.
  */
 #ifndef DAEMON_EVENT_H
 #define DAEMON_EVENT_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Run folders are bounded by `keep-runs`: those of the oldest jobs that are final in the database are removed, by bmd-run. */
+/* Run folders are bounded by `keep-runs`: those of the oldest jobs that are final in the database
+ * are removed, by bmd-run. */
 #ifndef DAEMON_PRUNE_H
 #define DAEMON_PRUNE_H
 

@@ -10,13 +10,14 @@
 #define BACKUP_NEW    "backup.new"
 
 /*
- * Shares the store, so that nothing is removed from it, makes STATE/backup.new empty and says so; then its caller puts the copy of the
- * database there, and tells which manifests belong to it:
+ * Shares the store, so that nothing is removed from it, makes STATE/backup.new empty and says so;
+ * then its caller puts the copy of the database there, and tells which manifests belong to it:
  *	OUT	{"locked": true} NUL
  *	IN	the digest of each manifest that a build names, a line each, then "end COUNT"
  *	OUT	{"progress": {"manifests", "objects", "bytes", "missing"}} NUL	what is linked, now and then
  *	OUT	{"done": {"manifests", "objects", "bytes", "missing"}} NUL
- * All that is named is linked and synced, and takes the place of the backup before. MISSING counts files that are not in the store.
+ * All that is named is linked and synced, and takes the place of the backup before. MISSING counts
+ * files that are not in the store.
  */
 int backup_run(const struct objects *objects, const char *state, int in, int out, struct err *err);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The child that reads an archive (import/reader.h) as its parent holds it. Nothing that it says is believed. */
+/* The child that reads an archive (import/reader.h) as its parent holds it. Nothing that it says is
+ * believed. */
 #ifndef IMPORT_CAGE_H
 #define IMPORT_CAGE_H
 
@@ -15,7 +16,8 @@
 /* The child and the two pipes to it. */
 struct cage {
 	pid_t pid;
-	int in, out; /* we write to IN (-1: closed, or the child has the archive as a file), and read from OUT */
+	/* we write to IN (-1: closed, or the child has the archive as a file), and read from OUT */
+	int in, out;
 	struct entry_input *entries;
 };
 /* ARCHIVE: a file to read by seeking; -1: it comes through IN. End with cage_stop() in any case. */
@@ -23,7 +25,8 @@ int cage_start(struct cage *cage, enum reader_kind kind, int archive, struct err
 void cage_stop(struct cage *cage);
 /* Hands on what the child's pipe takes of a piece: 0, or -errno when it takes no more. */
 int cage_feed(struct cage *cage, const char **bytes, size_t *n);
-/* R, from entry_read(), is no entry: the child is silent or says nonsense. What became of it, as an error. */
+/* R, from entry_read(), is no entry: the child is silent or says nonsense. What became of it, as an
+ * error. */
 int cage_explain(struct cage *cage, int r, struct err *err);
 
 #endif

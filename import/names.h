@@ -7,7 +7,8 @@
 
 #include "artifact/manifest.h"
 
-/* Adds sentences to the array LIST: paths that are one path where case does not count, and names that can make a terminal show another. */
+/* Adds sentences to the array LIST: paths that are one path where case does not count, and names
+ * that can make a terminal show another. */
 void names_warn(const struct manifest *manifest, json_t *list);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The caged reader of archives. A tar is read in two layers: the first only takes off gzip
- * (gunzip.c), xz or zstd and counts what comes out, the second reads tar from that. Hence the first can be read to
- * its very end, where a cut stream shows, and the second's last position tells whether the two
- * blocks of zeros that end a tar are there: libarchive itself is content with less. A zip is read
- * by seeking, after a look at whether its directory and the headers in its body tell the same
- * story.
+ * (gunzip.c), xz or zstd and counts what comes out, the second reads tar from that. Hence the first
+ * can be read to its very end, where a cut stream shows, and the second's last position tells
+ * whether the two blocks of zeros that end a tar are there: libarchive itself is content with less.
+ * A zip is read by seeking, after a look at whether its directory and the headers in its body tell
+ * the same story.
  *
  * Whatever libarchive says about an archive, be it a warning, refuses it. Names and sizes are
  * judged by the parent.
@@ -42,11 +42,12 @@ struct reader {
 	int in;
 	struct entry_output *out;
 	struct archive *archive;
-	struct gunzip *gunzip; /* these take off a tar's compression; NULL: the other does, or zip */
+	/* these take off a tar's compression; NULL: the other does, or zip */
+	struct gunzip *gunzip;
 	struct archive *outer;
-	size_t held;  /* bytes in RAW that were read to see what it is, and not handed on yet */
+	size_t held; /* bytes in RAW that were read to see what it is, and not handed on yet */
 	int64_t total,
-	    zeros; /* bytes of the tar so far, and where its run of zeros at the end begins */
+	    zeros;	 /* bytes of the tar so far, and where its run of zeros at the end begins */
 	bool any;	 /* came in at all */
 	bool tar_format; /* else zip */
 	bool outer_ended;
@@ -127,7 +128,8 @@ read_outer(struct archive *archive, void *arg, const void **ret_bytes)
 	if (n < 0) {
 		if (reader->gunzip == NULL)
 			why = archive_error_string(reader->outer);
-		archive_set_error(archive, EBADMSG, "%s", why != NULL ? why : "damaged compression");
+		archive_set_error(archive, EBADMSG, "%s",
+				  why != NULL ? why : "damaged compression");
 		return ARCHIVE_FATAL;
 	}
 	if (n == 0)

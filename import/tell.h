@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What a helper of bmd says on its channel: one JSON object and a NUL each, and now and then how far it is. */
+/* What a helper of bmd says on its channel: one JSON object and a NUL each, and now and then how
+ * far it is. */
 #ifndef IMPORT_TELL_H
 #define IMPORT_TELL_H
 

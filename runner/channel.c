@@ -119,7 +119,8 @@ stop_request(struct run *run, const json_t *message)
 {
 	const char *by = json_get_string(message, "by");
 
-	/* Only one that says so does not wait: the same one comes again from a bmd that was restarted. */
+	/* Only one that says so does not wait: the same one comes again from a bmd that was
+	 * restarted. */
 	if (json_get_bool(message, "now"))
 		run->stop_now = true;
 	if (run->stop != STOP_NONE)

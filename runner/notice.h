@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One attempt to deliver a notice: the command of its section, as its user, with the event as environment and standard input. */
+/* One attempt to deliver a notice: the command of its section, as its user, with the event as
+ * environment and standard input. */
 #ifndef RUNNER_NOTICE_H
 #define RUNNER_NOTICE_H
 

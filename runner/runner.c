@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a run says of itself: lines of bmd-run's own in the log, and events, which go into the folder
- * first and then to whoever listens. The rest of a run is main's, which makes it, and steps'.
+ * What a run says of itself: lines of bmd-run's own in the log, and events, which go into the
+ * folder first and then to whoever listens. The rest of a run is main's, which makes it, and
+ * steps'.
  */
 #include "runner/runner.h"
 

@@ -5,7 +5,8 @@
 
 #include "runner/runner.h"
 
-/* Runs all steps; sets state, began, failed_step, exit_code, signal, ended_by and message of RUN's result. */
+/* Runs all steps; sets state, began, failed_step, exit_code, signal, ended_by and message of RUN's
+ * result. */
 void steps_run(struct run *run);
 
 /* "30s", "1h30min": a span as it is written in a configuration. */

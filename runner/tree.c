@@ -134,7 +134,8 @@ cgroup_own(void)
 }
 
 static int
-cgroup_make(struct tree *tree, const char *run_id, const struct conf_limits *limits, struct err *err)
+cgroup_make(struct tree *tree, const char *run_id, const struct conf_limits *limits,
+	    struct err *err)
 {
 	_cleanup_free_ char *own = cgroup_own();
 	_cleanup_free_ char *procs = NULL;

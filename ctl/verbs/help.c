@@ -205,7 +205,8 @@ verbs_print_help(const struct verb *verb)
 void
 verbs_print_all(void)
 {
-	printf("usage: bmctl [-H HOST] [-s SOCKET] [--json] [--color=auto|always|never] VERB ...\n\n");
+	printf(
+	    "usage: bmctl [-H HOST] [-s SOCKET] [--json] [--color=auto|always|never] VERB ...\n\n");
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		printf("  %-16s  %s\n", verbs[i].name, verbs[i].summary);
 	printf("\nbmctl alone is bmctl status. WHEN is --now or --at TIME, TIME as in\n"

@@ -36,7 +36,7 @@ verb_reload(struct ctl *ctl, struct err *err)
 
 /* ---- drain */
 
-#define LEFT_MAX      1000 /* runs that are waited for at a time */
+#define LEFT_MAX      1000	      /* runs that are waited for at a time */
 #define LEFT_AGAIN_US INT64_C(200000) /* a start on its way runs soon, or is queued again */
 
 static void
@@ -81,8 +81,9 @@ anything_left(struct ctl *ctl, struct err *err)
 		return r;
 	drain = json_object_get(status, "drain");
 	if (!json_is_object(drain))
-		return err_set(err, ERR_FAILED,
-			       "bmd was restarted or told to go on meanwhile: it starts jobs again");
+		return err_set(
+		    err, ERR_FAILED,
+		    "bmd was restarted or told to go on meanwhile: it starts jobs again");
 	return json_get_int(drain, "left", 0) > 0;
 }
 

@@ -45,8 +45,7 @@ words(const struct request *request, const json_t *subject)
 	else if (release)
 		ref = xstrdup(release);
 	else if (calendar)
-		ref = xasprintf("schedule %" PRId64 ": %s, %s",
-				json_get_int(subject, "id", 0),
+		ref = xasprintf("schedule %" PRId64 ": %s, %s", json_get_int(subject, "id", 0),
 				json_get_string(subject, "wanted"), calendar);
 	text = xasprintf("%s%s%s%s%s", ref ? ref : "", due ? ", due " : "", due ? due : "",
 			 until ? "until " : "", until ? until : "");
@@ -145,7 +144,8 @@ row_json(const struct control_peer *peer, const struct store_audit *row)
 			 "application", json_text(row->application), "stage", json_text(row->stage),
 			 "job", row->job > 0 ? json_integer((json_int_t)row->job) : json_null(),
 			 "refused", (json_int_t)row->refused, "error", json_text(row->error),
-			 "text", json_text(text_is_seen(peer, row) ? row->text : NULL), "hash", row->hash);
+			 "text", json_text(text_is_seen(peer, row) ? row->text : NULL), "hash",
+			 row->hash);
 }
 
 static bool

@@ -11,13 +11,12 @@
 #include "daemon/log.h"
 #include "daemon/methods/request.h"
 
-
 int
 method_ListArtifacts(struct request *request, json_t **ret_reply, struct err *err)
 {
 	(void)err;
-	*ret_reply = json_pack("{s:o}", "artifacts",
-			       request_artifact_names(request, request->application));
+	*ret_reply =
+	    json_pack("{s:o}", "artifacts", request_artifact_names(request, request->application));
 	return 0;
 }
 

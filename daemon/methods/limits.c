@@ -13,7 +13,7 @@
 #include "daemon/notices.h"
 
 #define NEAR_PERCENT 80
-#define WAL_NEAR                                                                                \
+#define WAL_NEAR \
 	(INT64_C(64) << 20) /* four times what a checkpoint leaves: a reader or a disk keeps it \
 			       from beginning anew */
 #define RESERVES 4	    /* free room that is near: so many times the reserve */
@@ -79,7 +79,8 @@ add_store(struct request *request, json_t *limits)
 	    usage.free_bytes < RESERVES * usage.reserve_bytes,
 	    "bytes of the disk of the state directory; near its end changes are refused");
 	add(limits, "database", usage.database_bytes, 0, false,
-	    "bytes of bmd.db: jobs that are over are kept as keep-jobs says, the audit as keep-audit");
+	    "bytes of bmd.db: jobs that are over are kept as keep-jobs says, the audit as "
+	    "keep-audit");
 	add(limits, "audit", usage.audit_rows, 0, false, "rows of the audit");
 }
 

@@ -81,8 +81,8 @@ service(struct request *request, const char *member, json_t **ret_reply, struct 
 		return reach_denied(request, member, CONTROL_VIEWER, NULL, NULL, err);
 	if (strcmp(member, "GetInterfaceDescription") == 0)
 		return describe(request, ret_reply, err);
-	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product",
-			       "bmd", "version", VERSION, "url", "", "interfaces",
+	*ret_reply = json_pack("{s:s, s:s, s:s, s:s, s:[s, s]}", "vendor", "bmd", "product", "bmd",
+			       "version", VERSION, "url", "", "interfaces",
 			       varlink_interface_name(request->methods->service),
 			       varlink_interface_name(request->methods->control));
 	return 0;
@@ -249,9 +249,10 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	r = change(request, row, key, &text, &done, err);
 	if (r < 0) {
 		if (!turn_rollback_savepoint(methods->turn) && r != -ENOSPC)
-			log_error("%s was refused behind its first write, so that all that was asked "
-				  "with it is undone: %s",
-				  row->name, err->text);
+			log_error(
+			    "%s was refused behind its first write, so that all that was asked "
+			    "with it is undone: %s",
+			    row->name, err->text);
 		return r;
 	}
 	r = turn_release(methods->turn, err);
@@ -268,7 +269,8 @@ mutate(struct request *request, const struct row *row, struct err *err)
 	return 0;
 }
 
-/* What takes its call over changes files alone. An upload needs room anyway; the removal of files does not wait for it. */
+/* What takes its call over changes files alone. An upload needs room anyway; the removal of files
+ * does not wait for it. */
 static int
 take(struct request *request, const struct row *row, struct err *err)
 {
@@ -321,17 +323,19 @@ dispatch(struct request *request, const struct varlink_call *what, struct err *e
 	int r;
 
 	if (!row) {
-		r = err_set(err, ERR_METHOD_NOT_FOUND, "bmd has no method %.100s: bmd-protocol(7) lists them", what->method);
+		r = err_set(err, ERR_METHOD_NOT_FOUND,
+			    "bmd has no method %.100s: bmd-protocol(7) lists them", what->method);
 		err_field(err, "method", json_string(what->method));
 		return r;
 	}
-	/* The refusals of a change before anything is read for it are true whatever becomes of the turn. */
+	/* The refusals of a change before anything is read for it are true whatever becomes of the
+	 * turn. */
 	if (is_change(row, what->parameters))
 		control_set_fate(request->call, CONTROL_STANDS);
 	if (request->peer->role < row->role)
-		return reach_denied(
-		    request, row->name,
-		    row->role == CONTROL_APPROVER ? CONTROL_OPERATOR : row->role, NULL, NULL, err);
+		return reach_denied(request, row->name,
+				    row->role == CONTROL_APPROVER ? CONTROL_OPERATOR : row->role,
+				    NULL, NULL, err);
 	r = varlink_check(request->methods->control, row->name, VARLINK_INPUT, what->parameters,
 			  err);
 	if (r < 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The methods of io.bmd.Control: one row, one role, one small function in the file of its noun. A method without a handler
- * does not link, a row without a method in the interface file fails the tests. methods_call() checks the
- * call against the interface, the caller's role and the key before the handler, which then sees good input.
+ * The methods of io.bmd.Control: one row, one role, one small function in the file of its noun. A
+ * method without a handler does not link, a row without a method in the interface file fails the
+ * tests. methods_call() checks the call against the interface, the caller's role and the key before
+ * the handler, which then sees good input.
  */
 #ifndef DAEMON_METHODS_H
 #define DAEMON_METHODS_H
@@ -14,7 +15,8 @@
 #include "daemon/sched/sched.h"
 
 /*
- * kind: READ, MUTATE (key, savepoint, stored answer), ADD (the same, but what it refuses it refuses before its first write:
+ * kind: READ, MUTATE (key, savepoint, stored answer), ADD (the same, but what it refuses it refuses
+ * before its first write:
  *	no savepoint), STREAM (more), UPGRADE.
  * touches: what the caller must have the role on, and see (reach.c):
  *	STAGE		the stage that is named, or is the default
@@ -25,6 +27,7 @@
  *	NONE		nothing: the widest role that the caller has anywhere is enough
  *
  *	  method           role      kind     touches */
+// clang-format off
 #define METHODS(X)                                                                                 \
 	X(GetStatus,       VIEWER,   READ,    LIST)                                                \
 	X(ListBuilds,      VIEWER,   READ,    APPLICATION)                                         \
@@ -69,13 +72,16 @@
 	X(TestNotice,      OPERATOR, MUTATE,  WHOLE)                                               \
 	X(ListAudit,       VIEWER,   READ,    LIST)                                                \
 	X(VerifyAudit,     VIEWER,   STREAM,  NONE)
+// clang-format on
 
 struct methods;
-/* Reads the configuration again: the new value, which is in force once this turn is committed; TOLD is logged then. Or fails with CONFIGURATION and
-   field "problems". */
-typedef int methods_reload(void *arg, const struct event *told, const struct conf **ret_conf, struct err *err);
-struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn, struct objects *objects, struct audit *audit,
-			    methods_reload *reload, void *arg);
+/* Reads the configuration again: the new value, which is in force once this turn is committed; TOLD
+ * is logged then. Or fails with CONFIGURATION and field "problems". */
+typedef int methods_reload(void *arg, const struct event *told, const struct conf **ret_conf,
+			   struct err *err);
+struct methods *methods_new(struct queue *queue, struct sched *sched, struct turn *turn,
+			    struct objects *objects, struct audit *audit, methods_reload *reload,
+			    void *arg);
 void methods_free(struct methods *methods);
 /* What GetStatus says of timed verification; without it, nothing. */
 void methods_set_patrol(struct methods *methods, const struct patrol *patrol);

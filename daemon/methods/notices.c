@@ -39,7 +39,8 @@ sections_json(const struct request *request)
 	return sections;
 }
 
-/* No more rows are looked at than fit into one page, whether this caller sees them or not; a row has a body of some KiB. */
+/* No more rows are looked at than fit into one page, whether this caller sees them or not; a row
+ * has a body of some KiB. */
 struct listed {
 	const struct request *request;
 	struct page page;

@@ -269,7 +269,8 @@ wait_tell(struct waited *waited, bool anyhow)
 	return false;
 }
 
-/* Looks at all: the client reads again, or the transaction is over in which they might have been seen as they will not be. */
+/* Looks at all: the client reads again, or the transaction is over in which they might have been
+ * seen as they will not be. */
 static void
 wait_look(void *arg)
 {

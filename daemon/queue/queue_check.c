@@ -14,7 +14,7 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define WHOLE_FOR_US                                                                 \
+#define WHOLE_FOR_US \
 	(INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
 				*/
 

@@ -3,8 +3,8 @@
  * What is due, what is late, and what may start. One look does a bounded amount of work and says
  * when the next one is needed; nothing is remembered between two. A stage is a line, ordered by due
  * time and id: its head starts or is held, and while it waits (a run, a lock, a back-off, a slot)
- * those behind it wait too, on that stage only. Those that a window or freeze holds stand aside until
- * it opens; so do, while the clock is doubted, those whose time it would have to tell.
+ * those behind it wait too, on that stage only. Those that a window or freeze holds stand aside
+ * until it opens; so do, while the clock is doubted, those whose time it would have to tell.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -93,8 +93,7 @@ expire(const struct job *row, void *arg)
 	/* Nothing on its stage is in its way any more. */
 	if (strcmp(json_string_value(json_object_get(waits, "kind")), "slot") == 0)
 		lapse = lapse_of(look->queue, &job);
-	r = miss(look, &job,
-		 lapse ? lapse : json_string_value(json_object_get(waits, "text")));
+	r = miss(look, &job, lapse ? lapse : json_string_value(json_object_get(waits, "text")));
 	job_clear(&job);
 	return r;
 }
@@ -165,15 +164,16 @@ make_due(struct look *look, struct job *job)
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	/* What waits for a window has not used up its grace; whether it does, no doubted clock can say. */
+	/* What waits for a window has not used up its grace; whether it does, no doubted clock can
+	 * say. */
 	if (job->timed && !queue_waits_for_clock(look->queue, job) &&
 	    !queue_window_grace(look->queue, job, look->now_us))
 		return miss_unseen(look, job);
-	r = queue_history_get(look->queue, job->application, job->stage, &history,
-			      look->err);
+	r = queue_history_get(look->queue, job->application, job->stage, &history, look->err);
 	if (r < 0)
 		return r;
-	(void)queue_schedule_resolve(look->queue, job, &history, NULL); /* asked again at the start */
+	/* asked again at the start */
+	(void)queue_schedule_resolve(look->queue, job, &history, NULL);
 	if (held_by_failure(look->queue, job, &history)) {
 		r = hold_for_failure(look, job, &history);
 	} else {
@@ -239,8 +239,7 @@ head_good(struct look *look, struct job *job)
 {
 	_cleanup_err_ struct err why = ERR_INIT;
 	struct history history;
-	int r = queue_history_get(look->queue, job->application, job->stage, &history,
-				  look->err);
+	int r = queue_history_get(look->queue, job->application, job->stage, &history, look->err);
 
 	if (r < 0)
 		return r;
@@ -285,7 +284,8 @@ backs_off(const struct job *job, int64_t now_us)
 static int
 find_head(struct look *look, const char *application, const char *stage)
 {
-	struct window_look closed = queue_window_stage(look->queue, application, stage, look->now_us);
+	struct window_look closed =
+	    queue_window_stage(look->queue, application, stage, look->now_us);
 	int64_t due_us = INT64_MIN, id = 0;
 	struct job job;
 	int r = stage_free(look, application, stage);
@@ -391,8 +391,8 @@ look_at_times(struct look *look)
 		return store_job_each_relative(store, JOB_SCHEDULED, look->queue->clock.boot,
 					       look->now_us, INT64_MIN, 0, QUEUE_BATCH, due, look,
 					       look->err);
-	r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH,
-				     due, look, look->err);
+	r = store_job_each_state(store, JOB_SCHEDULED, look->now_us, INT64_MIN, 0, QUEUE_BATCH, due,
+				 look, look->err);
 
 	return r < 0 ? r
 		     : store_job_each_expired(store, look->now_us, QUEUE_BATCH, expire, look,

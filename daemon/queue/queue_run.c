@@ -11,7 +11,8 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define START_ATTEMPTS 8 /* the eighth start that did not happen in a row holds the job, unless others run */
+#define START_ATTEMPTS \
+	8 /* the eighth start that did not happen in a row holds the job, unless others run */
 
 static int
 stale(const struct job *job, struct err *err)
@@ -56,8 +57,9 @@ keep_entry(struct run_request *request, const struct history_entry *entry)
 		keep(request, &entry->build);
 }
 
-/* What the run leaves as it finds it, and, behind it, what the ways back would need: their release folders are never pruned.
- * The previous good of before and that of after the run are two builds when it pops the stack. */
+/* What the run leaves as it finds it, and, behind it, what the ways back would need: their release
+ * folders are never pruned. The previous good of before and that of after the run are two builds
+ * when it pops the stack. */
 static int
 fill_keep(struct queue *queue, const struct job *job, struct run_request *request, struct err *err)
 {
@@ -196,8 +198,7 @@ fix(struct queue *queue, struct job *job, struct err *err)
 
 	if (r < 0)
 		return r;
-	succeeded =
-	    store_succeeded(queue->store, job->application, job->stage, &job->build, err);
+	succeeded = store_succeeded(queue->store, job->application, job->stage, &job->build, err);
 	job->mode = history_mode(&history, &job->build, succeeded > 0, &job->from);
 	history_clear(&history);
 	if (succeeded < 0)
@@ -233,7 +234,8 @@ queue_starting(struct queue *queue, struct job *job, const char *run, const char
 	return queue_move(queue, job, JOB_STARTING, err);
 }
 
-/* What was said while bmd-run was made ready counts as well: until now nothing of the job has begun. */
+/* What was said while bmd-run was made ready counts as well: until now nothing of the job has
+ * begun. */
 static int
 check_still(struct queue *queue, const struct job *job, int64_t now_us, struct err *err)
 {
@@ -336,8 +338,9 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	r = store_job_running_count(queue->store, &running, err);
 	if (r < 0)
 		return r;
-	/* Where others run, bmd-run can be started: what this one lacks, a connection of bmd-run.socket or memory, they may have,
-	 * and that passes. One that was told to go had both. */
+	/* Where others run, bmd-run can be started: what this one lacks, a connection of
+	 * bmd-run.socket or memory, they may have, and that passes. One that was told to go had
+	 * both. */
 	if (job->attempts >= START_ATTEMPTS && (running == 0 || job->state == JOB_RUNNING))
 		return queue_hold(queue, job, err, "%d starts in a row did not happen: %s",
 				  job->attempts, reason);
@@ -501,8 +504,7 @@ hold_other(const struct job *row, void *arg)
 	int r;
 
 	queue_schedule_show(holding->queue, row, &build);
-	if (row->automatic ||
-	    (holding->way_back && names_build_equal(&build, holding->way_back)))
+	if (row->automatic || (holding->way_back && names_build_equal(&build, holding->way_back)))
 		return 0;
 	r = store_job_get(holding->queue->store, row->id, &job, holding->err);
 	if (r < 0)

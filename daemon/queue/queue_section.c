@@ -14,7 +14,7 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define PAGE 256
+#define PAGE	 256
 #define AHEAD_US (INT64_C(86400) * WHEN_SECOND)
 
 static enum job_if_changed

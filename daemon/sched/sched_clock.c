@@ -257,8 +257,9 @@ put_kept(struct sched *sched, struct err *err)
 	return 0;
 }
 
-/* What did not end in order may have lived for one more beat. That is not held against the jobs that waited: the rule is there
- * for one that would start hours late, not for one that starts two minutes late. */
+/* What did not end in order may have lived for one more beat. That is not held against the jobs
+ * that waited: the rule is there for one that would start hours late, not for one that starts two
+ * minutes late. */
 static int
 hold_slept(struct sched *sched, int64_t alive_us, int64_t until_us, struct err *err)
 {
@@ -383,8 +384,7 @@ sched_clock_recover(struct sched *sched, struct err *err)
 		clock->kept_offset_us = clock->steady.offset_us;
 	clock->slept_us = reading.boot_us - clock_monotonic_us();
 	clock->began_us = reading.boot_us;
-	clock->unknown_us =
-	    store_ended(store_of(sched)) ? 0 : SCHED_BEAT_SECONDS * WHEN_SECOND;
+	clock->unknown_us = store_ended(store_of(sched)) ? 0 : SCHED_BEAT_SECONDS * WHEN_SECOND;
 	if (clock->steady.jumped && clock->steady.jump_us > 0)
 		queue_lapse(sched->host.queue, QUEUE_LAPSE_JUMP,
 			    reading.now_us - clock->steady.jump_us, reading.now_us);

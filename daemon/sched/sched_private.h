@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of sched share: sched.c (the look, and the list of runs), sched_watch.c (those who wait for a job),
- * sched_ahead.c (bmd-runs that are there before they are needed), sched_clock.c (whether the clock is believed),
- * sched_helper.c (bmd-import), sched_errand.c (bmd-run for other work than runs).
+ * What the files of sched share: sched.c (the look, and the list of runs), sched_watch.c (those who
+ * wait for a job), sched_ahead.c (bmd-runs that are there before they are needed), sched_clock.c
+ * (whether the clock is believed), sched_helper.c (bmd-import), sched_errand.c (bmd-run for other
+ * work than runs).
  */
 #ifndef DAEMON_SCHED_SCHED_PRIVATE_H
 #define DAEMON_SCHED_SCHED_PRIVATE_H
@@ -13,8 +14,8 @@
 #include "daemon/tend/tend.h"
 #include "daemon/zones.h"
 
-#define IMPORTS_MAX SCHED_IMPORTS_MAX
-#define SCHED_AHEAD_MAX 4
+#define IMPORTS_MAX	   SCHED_IMPORTS_MAX
+#define SCHED_AHEAD_MAX	   4
 #define SCHED_BEAT_SECONDS 120 /* so often a commit says that bmd is alive, while --now jobs wait */
 
 struct running {
@@ -55,18 +56,21 @@ struct sched {
 	struct sched_clock {
 		struct steady steady;
 		int64_t boot; /* a digest of this boot's id */
-		int64_t kept_boot, kept_offset_us; /* wall clock − CLOCK_BOOTTIME, in the database */
+		/* wall clock − CLOCK_BOOTTIME, in the database */
+		int64_t kept_boot, kept_offset_us;
 		int64_t stepped_us; /* by so much the clock was set in all, up to that offset */
-		int64_t slept_us; /* CLOCK_BOOTTIME − CLOCK_MONOTONIC */
-		int64_t began_us; /* CLOCK_BOOTTIME of the first reading */
-		int64_t alive_us; /* when bmd was last alive before that; 0: how long it was down is known */
+		int64_t slept_us;   /* CLOCK_BOOTTIME − CLOCK_MONOTONIC */
+		int64_t began_us;   /* CLOCK_BOOTTIME of the first reading */
+		/* when bmd was last alive before that; 0: how long it was down is known */
+		int64_t alive_us;
 		int64_t unknown_us; /* so much longer it may have lived */
 		int64_t until_us;   /* and was down until then; 0: the clock was not believed */
 		int64_t judged_us;  /* ALIVE_US, while that is being committed */
 		bool settled; /* a doubt has ended: those who waited for that are to be told */
-		bool moved; /* jobs that count elapsed time may be due at another time */
+		bool moved;   /* jobs that count elapsed time may be due at another time */
 		int set_fd;   /* told of a clock that was set */
-		int alarm_fd; /* told of the earliest moment, exactly: epoll counts in milliseconds */
+		/* told of the earliest moment, exactly: epoll counts in milliseconds */
+		int alarm_fd;
 		ev_io set, alarm;
 	} clock;
 
@@ -101,14 +105,17 @@ void sched_wake_written(struct sched *sched);
 /* sched_clock.c */
 void sched_clock_begin(struct sched *sched);
 void sched_clock_end(struct sched *sched);
-/* Before the first look, inside of a turn: what was kept of the clock, and for how long bmd was down by it. */
+/* Before the first look, inside of a turn: what was kept of the clock, and for how long bmd was
+ * down by it. */
 int sched_clock_recover(struct sched *sched, struct err *err);
 /* Reads the clocks, tells the queue what is known of them, and says what the wall clock shows. */
 int64_t sched_clock_read(struct sched *sched);
-/* What has to be kept of that, inside of a turn. Its commit failed: all of it is to be kept anew. */
+/* What has to be kept of that, inside of a turn. Its commit failed: all of it is to be kept
+ * anew. */
 int sched_clock_keep(struct sched *sched, int64_t now_us, struct err *err);
 void sched_clock_kept(struct sched *sched, bool committed);
-/* Looks again after AFTER_US of CLOCK_BOOTTIME (INT64_MAX: not by itself). False: there is no such timer here. */
+/* Looks again after AFTER_US of CLOCK_BOOTTIME (INT64_MAX: not by itself). False: there is no such
+ * timer here. */
 bool sched_clock_alarm(struct sched *sched, int64_t after_us);
 /* When to look again for it; INT64_MAX: no need. */
 int64_t sched_clock_wake_us(struct sched *sched);
@@ -116,8 +123,10 @@ int64_t sched_clock_wake_us(struct sched *sched);
 /* sched_ahead.c */
 /* Launches what will be due in a moment, and says when to look again for that. */
 int sched_ahead_look(struct sched *sched, int64_t now_us, int64_t *next_us, struct err *err);
-bool sched_ahead_take(int64_t job, int *ret_fd, pid_t *ret_pid, void *arg); /* ARG: sched. The callee's from now on */
-bool sched_ahead_ended(struct sched *sched, pid_t pid);			     /* was it one of them? */
+/* ARG: sched. The callee's from now on */
+bool sched_ahead_take(int64_t job, int *ret_fd, pid_t *ret_pid, void *arg);
+/* was it one of them? */
+bool sched_ahead_ended(struct sched *sched, pid_t pid);
 void sched_ahead_drop(struct sched *sched);
 
 /* sched_helper.c */

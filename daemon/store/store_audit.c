@@ -3,8 +3,8 @@
  * The audit: one row a mutation, each with the SHA-256 of the row before and of itself, so that
  * none can be changed, removed or moved without the next one telling. Where the chain ends is kept
  * apart (audit_head), for a chain whose last rows are gone is whole by itself. Rows are only ever
- * added; where the configuration bounds their age, the oldest are cut, and a row "Cut" says up to which, and its hash:
- * there a verification begins, and it comes by that row as by any other.
+ * added; where the configuration bounds their age, the oldest are cut, and a row "Cut" says up to
+ * which, and its hash: there a verification begins, and it comes by that row as by any other.
  *
  * A row is hashed as the hash before it (64 hex digits, zeros before the first), then each column
  * in the order of STORE_AUDIT_HASHED as "LENGTH:BYTES,"; "-," for NULL; numbers in decimal.
@@ -284,8 +284,9 @@ read_cut(const struct store_audit *row, void *arg)
 	long long id;
 	char hash[DIGEST_SIZE];
 
-	if (strcmp(row->what, "Cut") == 0 && row->text && sscanf(row->text, "row %lld %64s", &id, hash) == 2 &&
-	    digest_valid(hash) && id < row->id) {
+	if (strcmp(row->what, "Cut") == 0 && row->text &&
+	    sscanf(row->text, "row %lld %64s", &id, hash) == 2 && digest_valid(hash) &&
+	    id < row->id) {
 		base->id = id;
 		(void)strcpy(base->hash, hash);
 	}
@@ -300,7 +301,9 @@ read_base(struct store *store, struct store_audit_head *ret_base, struct err *er
 	int r = store_number_get(store, CUT_ROW, &cut, err);
 
 	*ret_base = (struct store_audit_head){.hash = GENESIS};
-	return r < 0 || cut == 0 ? r : each(store, statement(store, S_FORTH), cut - 1, 1, read_cut, ret_base, err);
+	return r < 0 || cut == 0
+		   ? r
+		   : each(store, statement(store, S_FORTH), cut - 1, 1, read_cut, ret_base, err);
 }
 
 int
@@ -315,9 +318,10 @@ store_audit_cut(struct store *store, int64_t before_us, int64_t now_us, int most
 		return r;
 	store_bind_int(statement(store, S_CUT), 1, cutting.last.id);
 	r = store_run(store, statement(store, S_CUT), err);
-	row.text = text = xasprintf("row %lld %s and %lld before it, until %s", (long long)cutting.last.id,
-				    cutting.last.hash, (long long)cutting.rows - 1,
-				    when_local(cutting.last_us, "UTC").s);
+	row.text = text =
+	    xasprintf("row %lld %s and %lld before it, until %s", (long long)cutting.last.id,
+		      cutting.last.hash, (long long)cutting.rows - 1,
+		      when_local(cutting.last_us, "UTC").s);
 	if (r == 0)
 		r = store_audit(store, &row, err);
 	return r == 0 ? store_number_put(store, CUT_ROW, store->audit.id, err) : r;
@@ -329,7 +333,8 @@ void
 store_audit_check_begin(struct store *store, struct store_audit_check *ret_check)
 {
 	*ret_check = (struct store_audit_check){.end = store_audit_head(store)};
-	(void)read_base(store, &ret_check->at, NULL); /* what cannot be read does not fit the first row */
+	/* what cannot be read does not fit the first row */
+	(void)read_base(store, &ret_check->at, NULL);
 	ret_check->base = ret_check->at;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Rows that changed on disk, or are gone, and what bmd makes of it when it opens the database: a record of what is
- * over (a final job, its steps) is reported and kept as it is, and its stage has no default build
- * until a human settles it; everything else decides what will happen, and bmd does not start. What was
- * found stands in the table `damaged`, and the rows get new seals: they are not found again.
+ * Rows that changed on disk, or are gone, and what bmd makes of it when it opens the database: a
+ * record of what is over (a final job, its steps) is reported and kept as it is, and its stage has
+ * no default build until a human settles it; everything else decides what will happen, and bmd does
+ * not start. What was found stands in the table `damaged`, and the rows get new seals: they are not
+ * found again.
  */
 #include <errno.h>
 #include <string.h>
@@ -83,7 +84,8 @@ final_job(struct store *store, int64_t job, struct found *found)
 	sqlite3_stmt *st = NULL;
 	bool is = false;
 
-	if (prepare(store, "SELECT application, stage, final FROM jobs WHERE id = ?1", &st, NULL) < 0)
+	if (prepare(store, "SELECT application, stage, final FROM jobs WHERE id = ?1", &st, NULL) <
+	    0)
 		return false;
 	store_bind_int(st, 1, job);
 	if (sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 2) == 1) {
@@ -102,10 +104,11 @@ gone_job(struct store *store, int64_t identity, struct found *found)
 	sqlite3_stmt *st = NULL;
 	bool is = false;
 
-	if (prepare(store,
-		    "SELECT application, stage FROM jobs UNION SELECT application, stage FROM stages"
-		    " UNION SELECT application, stage FROM stack",
-		    &st, NULL) < 0)
+	if (prepare(
+		store,
+		"SELECT application, stage FROM jobs UNION SELECT application, stage FROM stages"
+		" UNION SELECT application, stage FROM stack",
+		&st, NULL) < 0)
 		return false;
 	while (!is && sqlite3_step(st) == SQLITE_ROW) {
 		store_read_array(st, 0, found->application, sizeof(found->application));
@@ -129,18 +132,20 @@ judge(struct store *store, const struct store_finding *finding, struct found *fo
 						(long long)found->job);
 			return gone_job(store, finding->identity, found);
 		}
-		found->text = xasprintf("the record of job %lld changed on disk", (long long)found->job);
+		found->text =
+		    xasprintf("the record of job %lld changed on disk", (long long)found->job);
 		return changed && finding->known && final_job(store, found->job, found);
 	}
-	if (changed && (strcmp(finding->table, "steps") == 0 ||
-			strcmp(finding->table, "irreversible") == 0)) {
+	if (changed &&
+	    (strcmp(finding->table, "steps") == 0 || strcmp(finding->table, "irreversible") == 0)) {
 		found->job = sqlite3_column_int64(finding->row, column(finding->row, "job"));
 		found->text = xasprintf("the record of a step of job %lld changed on disk",
 					(long long)found->job);
 		return final_job(store, found->job, found);
 	}
 	if (changed && strcmp(finding->table, "audit") == 0) {
-		found->text = xasprintf("row %lld of the audit changed on disk", (long long)finding->key);
+		found->text =
+		    xasprintf("row %lld of the audit changed on disk", (long long)finding->key);
 		return true;
 	}
 	return false;
@@ -165,12 +170,14 @@ on_finding(const struct store_finding *finding, void *arg)
 static int
 seal_again(struct store *store, const struct found *found, struct err *err)
 {
-	const char *sql = strcmp(found->table, "jobs") == 0
-			      ? "UPDATE jobs SET state = CASE WHEN state IN ('succeeded', 'failed', 'cancelled',"
-				" 'missed', 'superseded', 'lost') THEN state ELSE 'lost' END WHERE id = ?1"
-			  : strcmp(found->table, "steps") == 0 ? "UPDATE steps SET job = job WHERE job = ?1"
-			  : strcmp(found->table, "audit") == 0 ? "UPDATE audit SET id = id WHERE id = ?1"
-			      : "UPDATE irreversible SET job = job WHERE job = ?1";
+	const char *sql =
+	    strcmp(found->table, "jobs") == 0
+		? "UPDATE jobs SET state = CASE WHEN state IN ('succeeded', 'failed', 'cancelled',"
+		  " 'missed', 'superseded', 'lost') THEN state ELSE 'lost' END WHERE id = ?1"
+	    : strcmp(found->table, "steps") == 0 ? "UPDATE steps SET job = job WHERE job = ?1"
+	    : strcmp(found->table, "audit") == 0
+		? "UPDATE audit SET id = id WHERE id = ?1"
+		: "UPDATE irreversible SET job = job WHERE job = ?1";
 	sqlite3_stmt *st = NULL;
 	int r;
 
@@ -189,10 +196,11 @@ static int
 note(struct store *store, const struct found *found, struct err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int r = prepare(store,
-			"INSERT INTO damaged (found_us, job, application, stage, text, open)"
-			" VALUES ((SELECT value FROM meta WHERE name = 'last_alive'), ?1, ?2, ?3, ?4, 1)",
-			&st, err);
+	int r = prepare(
+	    store,
+	    "INSERT INTO damaged (found_us, job, application, stage, text, open)"
+	    " VALUES ((SELECT value FROM meta WHERE name = 'last_alive'), ?1, ?2, ?3, ?4, 1)",
+	    &st, err);
 
 	if (r < 0)
 		return r;
@@ -204,8 +212,9 @@ note(struct store *store, const struct found *found, struct err *err)
 		r = store_open_failed(store, sqlite3_errcode(store->db), err);
 	(void)sqlite3_finalize(st);
 	if (r == 0 && found->stage[0] != '\0')
-		store_note(store, "%s: %s has no default build on %s until bmctl settle %s %s BUILD "
-				  "--reason TEXT",
+		store_note(store,
+			   "%s: %s has no default build on %s until bmctl settle %s %s BUILD "
+			   "--reason TEXT",
 			   found->text, found->application, found->stage, found->application,
 			   found->stage);
 	else if (r == 0)
@@ -245,7 +254,9 @@ seals_deleted(struct store *store, struct err *err)
 		return r;
 	code = sqlite3_step(st);
 	(void)sqlite3_finalize(st);
-	return code == SQLITE_DONE ? 1 : code == SQLITE_ROW ? 0 : store_open_failed(store, code, err);
+	return code == SQLITE_DONE  ? 1
+	       : code == SQLITE_ROW ? 0
+				    : store_open_failed(store, code, err);
 }
 
 static int
@@ -260,7 +271,8 @@ seal_anew(struct store *store, struct err *err)
 	if (r < 0 && !sqlite3_get_autocommit(store->db))
 		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 	if (r == 0)
-		store_note(store, "the seals of the database were deleted: every row is taken as it is");
+		store_note(store,
+			   "the seals of the database were deleted: every row is taken as it is");
 	return r;
 }
 
@@ -277,8 +289,9 @@ store_damage_look(struct store *store, bool indexes, struct err *err)
 	if (r == 0 && (judging.n > 0 || indexes))
 		r = record(&judging, err);
 	if (r == 0 && indexes && judging.n == 0)
-		store_note(store, "an index of the database was damaged: it was made again from the "
-				  "rows, which are whole");
+		store_note(store,
+			   "an index of the database was damaged: it was made again from the "
+			   "rows, which are whole");
 	for (size_t i = 0; i < judging.n; i++)
 		free(judging.found[i].text);
 	free(judging.found);

@@ -144,8 +144,8 @@ read_run(struct store *store, const struct job *job, struct history_run *ret, st
 	return 0;
 }
 
-/* The run that left a stage dirty. One whose record is gone is not known; one that cannot be read is
- * an error: what goes live next is reckoned from it. */
+/* The run that left a stage dirty. One whose record is gone is not known; one that cannot be read
+ * is an error: what goes live next is reckoned from it. */
 static int
 read_unfinished(struct store *store, int64_t id, struct history_run *ret, struct err *err)
 {

@@ -365,8 +365,8 @@ int
 store_job_first_queued(struct store *store, const char *application, const char *stage,
 		       struct job *ret_job, struct err *err)
 {
-	return store_job_queued_after(store, application, stage, INT64_MIN, 0, false, NULL,
-				      ret_job, err);
+	return store_job_queued_after(store, application, stage, INT64_MIN, 0, false, NULL, ret_job,
+				      err);
 }
 
 int

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Records of finished jobs: which of a stage are beyond the newest, what still needs one of them, and
- * taking one away with its steps. The highest id that was taken away stays known, for no id is
+ * Records of finished jobs: which of a stage are beyond the newest, what still needs one of them,
+ * and taking one away with its steps. The highest id that was taken away stays known, for no id is
  * given twice, and who asks for such a job is told what became of it.
  */
 #include "daemon/store/store_private.h"

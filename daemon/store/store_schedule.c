@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Schedules, and which jobs are theirs. The number of a schedule is never given again: its jobs stay
- * in the history when it is gone.
+ * Schedules, and which jobs are theirs. The number of a schedule is never given again: its jobs
+ * stay in the history when it is gone.
  */
 #include <errno.h>
 #include <string.h>

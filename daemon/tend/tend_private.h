@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of tend share: tend.c (the beginning, what bmd-run says), tend_apart.c (without a connection: what the run
- * folder says), tend_end.c (the end, recorded and committed).
+ * What the files of tend share: tend.c (the beginning, what bmd-run says), tend_apart.c (without a
+ * connection: what the run folder says), tend_end.c (the end, recorded and committed).
  */
 #ifndef DAEMON_TEND_TEND_PRIVATE_H
 #define DAEMON_TEND_TEND_PRIVATE_H
@@ -26,8 +26,8 @@ struct tend {
 	void (*then)(struct tend *tend); /* when TIMER is due */
 	ev_timer events;		 /* some are in the folder and not in the database */
 	double reconnect;
-	bool unheard;  /* connected again, and it has not said a word yet */
-	bool followed; /* that was logged */
+	bool unheard;		  /* connected again, and it has not said a word yet */
+	bool followed;		  /* that was logged */
 	int64_t remains_since_us; /* CLOCK_MONOTONIC; 0: not waiting for a cgroup */
 
 	bool own;  /* forked by this bmd: its end will be told by tend_swept() */
@@ -45,10 +45,12 @@ struct tend {
 	struct run_result result;
 	char *end_text;
 	bool hold, occupied;
-	char *refusal; /* what bmd-run said when it was told to go and could not claim the run; NULL: nothing */
+	/* what bmd-run said when it was told to go and could not claim the run; NULL: nothing */
+	char *refusal;
 
-	char *problem; /* the folder could not be read, or the end not be committed; NULL: neither */
-	int holds;     /* effects of the turn that still point here */
+	/* the folder could not be read, or the end not be committed; NULL: neither */
+	char *problem;
+	int holds; /* effects of the turn that still point here */
 	bool freed;
 };
 
