@@ -132,12 +132,6 @@ turn_mark(struct turn *turn, struct err *err)
 	return store_mark(turn->store, err);
 }
 
-int
-turn_release(struct turn *turn, struct err *err)
-{
-	return store_release(turn->store, err);
-}
-
 /* At once, not at the end of the turn: whoever defers something once a turn may do so again. */
 bool
 turn_rollback_savepoint(struct turn *turn)
@@ -156,6 +150,17 @@ turn_rollback_savepoint(struct turn *turn)
 	for (size_t i = 0; i < n; i++)
 		undone[i].back(undone[i].arg, &failure);
 	return alone;
+}
+
+/* Who is told that it failed must be able to rely on it: nothing of it stays. */
+int
+turn_release(struct turn *turn, struct err *err)
+{
+	int r = store_release(turn->store, err);
+
+	if (r < 0)
+		(void)turn_rollback_savepoint(turn);
+	return r;
 }
 
 static bool

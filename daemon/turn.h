@@ -25,7 +25,8 @@ bool turn_open(const struct turn *turn); /* what is read now may not last */
    is deferred while no transaction is open waits for those before it alone: no commit that fails later is told to it. */
 void turn_after(struct turn *turn, void (*back)(void *arg, const struct err *failure), void *arg);
 /* The savepoint (or mark) of the store for a part of this turn, whose effects go the way of its rows: what was deferred since is
-   called with an error when it is rolled back. One at a time, inside of the transaction; results as in store.h. */
+   called with an error when it is rolled back. One at a time, inside of the transaction; results as in store.h. A release that
+   fails has rolled it back. */
 int turn_savepoint(struct turn *turn, struct err *err);
 int turn_mark(struct turn *turn, struct err *err);
 int turn_release(struct turn *turn, struct err *err);

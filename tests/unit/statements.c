@@ -10,7 +10,7 @@
 static int left = -1; /* -1: none fails */
 static int code_now;
 static bool preparing; /* it is the n-th preparation that fails, not the n-th step */
-static bool sparing;
+static bool sparing, paused;
 static bool struck;
 static char failed[128]; /* its text */
 static int inside;	 /* the library: what it calls itself does not fail alone */
@@ -18,7 +18,7 @@ static int inside;	 /* the library: what it calls itself does not fail alone */
 static bool
 strikes(bool prepare)
 {
-	if (left < 0 || prepare != preparing || left-- > 0)
+	if (paused || left < 0 || prepare != preparing || left-- > 0)
 		return false;
 	return struck = true;
 }
@@ -31,6 +31,7 @@ spared(const char *sql)
 	    "COMMIT",
 	    "ROLLBACK",
 	    "INSERT OR REPLACE INTO seals",
+	    "DELETE FROM seals",
 	    "UPDATE audit_head",
 	    "UPDATE meta SET value = ?1 WHERE name = 'last_alive'"};
 
@@ -122,6 +123,12 @@ void
 statements_spare_commits(bool spare)
 {
 	sparing = spare;
+}
+
+void
+statements_pause(bool pause)
+{
+	paused = pause;
 }
 
 bool

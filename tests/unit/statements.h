@@ -12,6 +12,8 @@ void statements_arm(int n, int code, bool prepare);
 void statements_disarm(void);
 /* From here on, or not: what begins and what commits a transaction neither counts nor fails, for where that does bmd ends (turn.c). */
 void statements_spare_commits(bool spare);
+/* Those of the test itself neither count nor fail. */
+void statements_pause(bool pause);
 /* Since it was armed: has one failed, and which? */
 bool statements_struck(void);
 const char *statements_failed(void);

@@ -15,7 +15,7 @@
 struct store {
 	bool open;
 	int begins, commits, rollbacks, parts;
-	int commit_result;
+	int commit_result, release_result;
 };
 
 int
@@ -72,7 +72,10 @@ store_mark(struct store *store, struct err *err)
 int
 store_release(struct store *store, struct err *err)
 {
-	(void)err;
+	if (store->release_result < 0) {
+		err_set(err, ERR_UNKNOWN_OUTCOME, "the database failed");
+		return store->release_result;
+	}
 	ck_assert_int_gt(store->parts--, 0);
 	return 0;
 }
@@ -327,6 +330,26 @@ START_TEST(effects_go_with_their_part)
 }
 END_TEST
 
+/* A part that cannot be ended is undone with its effects, and the turn goes on without it. */
+START_TEST(a_part_that_does_not_end_is_undone)
+{
+	struct store store = {.release_result = STORE_BROKEN};
+	struct effect_log log = {0};
+
+	setup(&log, &store);
+	ck_assert_int_eq(turn_begin(log.turn, NULL), 0);
+	turn_after(log.turn, two, &log);
+	ck_assert_int_eq(turn_savepoint(log.turn, NULL), 0);
+	turn_after(log.turn, undone, &log);
+	ck_assert_int_eq(turn_release(log.turn, NULL), STORE_BROKEN);
+	ck_assert_int_eq(log.undone, 1);
+	ck_assert_int_eq(store.parts, 0);
+	turn_end(log.turn);
+	ck_assert_str_eq(log.said, "2 2 ");
+	turn_free(log.turn);
+}
+END_TEST
+
 /* No effect may leave and nothing may be tidied up: the process ends at once. */
 START_TEST(a_broken_database_ends_the_process)
 {
@@ -353,4 +376,4 @@ END_TEST
 UNIT_MAIN("turn", nothing_open_is_at_once, effects_leave_in_order_after_one_commit,
 	  an_effect_may_change_things_again, the_loop_never_sleeps_on_waiting_effects,
 	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs, what_is_left_over_keeps_its_own,
-	  effects_go_with_their_part, a_broken_database_ends_the_process)
+	  effects_go_with_their_part, a_part_that_does_not_end_is_undone, a_broken_database_ends_the_process)
