@@ -27,6 +27,7 @@
 #include "daemon/methods/methods.h"
 #include "daemon/queue/queue_private.h"
 #include "daemon/store/store_private.h"
+#include "tests/campaign/fault.h"
 #include "tests/unit/statements.h"
 #include "tests/unit/unit.h"
 
@@ -35,6 +36,7 @@
 #define ACTIVE                                                                                   \
 	"SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'starting', 'running')) + " \
 	"(SELECT count(*) FROM notices WHERE state = 'waiting')"
+#define CALLS	    12 /* of one family are tried for a run */
 #define PATIENCE_US (20 * INT64_C(1000000))
 
 #define OK(call)                                                                             \
@@ -94,6 +96,7 @@ static char artifacts[2][DIGEST_SIZE];
  * a stream, until the reply came. */
 static struct {
 	const char *method;
+	const char *family; /* of fault.c; NULL: of statements.c */
 	int n, code;
 	bool stream, behind; /* it strikes behind the handler: in what comes of the call */
 } fault;
@@ -107,7 +110,9 @@ handler(struct control_call *call, const struct varlink_call *what, const struct
 	if (meant && !fault.behind)
 		statements_arm(fault.n, fault.code, false);
 	methods_call(call, what, peer, arg);
-	if (meant && fault.behind)
+	if (meant && fault.behind && fault.family)
+		fault_arm(fault.family, fault.code, fault.n);
+	else if (meant && fault.behind)
 		statements_arm(fault.n, fault.code, false);
 	else if (meant && !fault.stream)
 		statements_disarm();
@@ -714,7 +719,7 @@ play_run(int n, int code)
 	fault.n = n;
 	fault.code = code;
 	fault.behind = true;
-	snprintf(key, sizeof(key), "r%d", n);
+	snprintf(key, sizeof(key), "r%s%d", fault.family ? fault.family : "", n);
 	reply = call(
 	    "Deploy",
 	    fill("{@K,'application':'shop','release':'1.0','build':1,'stage':'testing','now':true}",
@@ -724,6 +729,7 @@ play_run(int n, int code)
 	fault.behind = false;
 	calm();
 	statements_disarm();
+	fault_arm("", 0, 0);
 	if (json_get_string(reply, "error")) {
 		ck_assert_msg(statements_struck(), "%s", told(reply));
 		return true;
@@ -759,6 +765,29 @@ END_TEST
 START_TEST(test_run_broken)
 {
 	tell_run(SQLITE_IOERR);
+}
+END_TEST
+
+/* The same, with the n-th call of the kernel: what a start needs is asked for again. */
+START_TEST(test_run_calls)
+{
+	static const struct {
+		const char *family;
+		int code;
+	} calls[] = {{"pipe", EMFILE},
+		     {"fork", EAGAIN},
+		     {"open", EMFILE},
+		     {"watch", ENOMEM},
+		     {"random", EINTR}};
+
+	begin();
+	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}");
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		fault.family = calls[i].family;
+		for (int n = 1; n < CALLS; n++)
+			(void)play_run(n, calls[i].code);
+	}
+	end();
 }
 END_TEST
 
@@ -815,6 +844,7 @@ main(void)
 	tcase_add_test(tcase, test_no_space);
 	tcase_add_test(tcase, test_run_no_space);
 	tcase_add_test(tcase, test_run_broken);
+	tcase_add_test(tcase, test_run_calls);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
