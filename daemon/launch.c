@@ -244,7 +244,7 @@ await_exec(const struct start *start, pid_t pid, int fd, struct err *err)
 static void
 make_environment(char *environment[ENVIRONMENT_MAX])
 {
-	static const char *const kept[] = {"CREDENTIALS_DIRECTORY", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+	static const char *const kept[] = {"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "ASAN_OPTIONS", "UBSAN_OPTIONS",
 					   "LSAN_OPTIONS"};
 	size_t n = 0;
 

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * One line, one write(2): to the journal with its priority in front, to anything else with the
- * program's name. The journal is recognised by $JOURNAL_STREAM, which names the device and inode it
- * gave as stderr; a redirected stderr does not match and gets plain lines. A line is cut at
- * LINE_MAX_BYTES.
+ * program's name. A line is cut at LINE_MAX_BYTES.
  */
 #include "daemon/log.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <syslog.h>
 
 #include "common/json.h"
-#include "daemon/journal.h"
+#include "common/journal.h"
 
 #define LINE_MAX_BYTES 4096
 
@@ -25,24 +21,12 @@ static struct {
 	bool journal;
 } log_to = {"bmd", JOURNAL_SOCKET, false};
 
-static bool
-stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long device, inode;
-	struct stat st;
-
-	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
-		return false;
-	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
-}
-
 void
 log_init(const char *program, const char *journal)
 {
 	log_to.program = program;
 	log_to.socket = journal ? journal : JOURNAL_SOCKET;
-	log_to.journal = stderr_is_journal();
+	log_to.journal = journal_is_stderr();
 }
 
 static const char *

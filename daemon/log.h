@@ -4,7 +4,7 @@
 #define DAEMON_LOG_H
 
 #include "common/scope.h"
-#include "daemon/event.h"
+#include "common/event.h"
 
 /* JOURNAL: the socket by which events reach the journal with their fields; NULL: its own place. */
 void log_init(const char *program, const char *journal);

@@ -24,6 +24,7 @@
 #include "runner/errands.h"
 #include "runner/folder.h"
 #include "runner/prepare.h"
+#include "runner/show.h"
 #include "runner/steps.h"
 #include "runner/tree.h"
 
@@ -290,7 +291,8 @@ make_loop(void)
 int
 main(int argc, char **argv)
 {
-	struct run run = {.conf_file = SYSCONFDIR "/bmd.conf"};
+	struct run run = {0};
+	_cleanup_free_ char *conf_file = xstrdup(SYSCONFDIR "/bmd.conf");
 	_cleanup_err_ struct err err = ERR_INIT;
 	ev_signal term, interrupt;
 	char *end = NULL;
@@ -302,12 +304,15 @@ main(int argc, char **argv)
 	while ((option = getopt(argc, argv, "c:")) != -1) {
 		if (option != 'c')
 			return usage();
-		run.conf_file = optarg;
+		free(conf_file);
+		conf_file = xstrdup(optarg);
 	}
 	errno = 0;
 	job = optind == argc - 1 ? strtoll(argv[optind], &end, 10) : 0;
 	if (errno || optind < argc - 1 || (end && (job < 1 || *end)))
 		return usage();
+	show_init(argc, argv);
+	run.conf_file = conf_file;
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "common/json.h"
-#include "common/notify.h"
 #include "common/xalloc.h"
 #include "runner/child.h"
 #include "runner/environ.h"
+#include "runner/show.h"
 #include "runner/tree.h"
 
 #define TAIL_MAX   512 /* of what it prints, for the sentence */
@@ -349,7 +349,7 @@ tell_status(const struct errand_notice *notice)
 	_cleanup_free_ char *text =
 	    xasprintf("notice %s to \"%s\", attempt %d", notice->id, notice->name, notice->attempt);
 
-	notify_status(text);
+	show(text);
 }
 
 int

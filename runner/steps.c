@@ -16,7 +16,6 @@
 
 #include "common/failpoint.h"
 #include "common/json.h"
-#include "common/notify.h"
 #include "common/xalloc.h"
 #include "runner/bounds.h"
 #include "runner/child.h"
@@ -26,6 +25,7 @@
 #include "runner/output.h"
 #include "runner/prepare.h"
 #include "runner/secrets.h"
+#include "runner/show.h"
 #include "runner/steps.h"
 #include "runner/tree.h"
 
@@ -427,9 +427,8 @@ step_event(const struct attempt *attempt, const char *what, int index)
 	return event;
 }
 
-/* For `systemctl status` of the run's unit. */
 static void
-tell_status(const struct attempt *attempt, int index, int number)
+show_attempt(const struct attempt *attempt, int index, int number)
 {
 	const struct run *run = attempt->run;
 	const struct run_request *request = &run->request;
@@ -438,8 +437,15 @@ tell_status(const struct attempt *attempt, int index, int number)
 	    xasprintf("job %" PRId64 ": %s %s to %s: step %d of %zu, %s%s", request->job,
 		      request->application, names_build_text(&request->build).s, request->stage,
 		      index + 1, run->plan->nsteps, attempt->step->name, again ? again : "");
+	struct event event = {
+	    .kind = EVENT_STEP, .job = request->job, .build = request->build, .text = text};
 
-	notify_status(text);
+	(void)snprintf(event.application, sizeof(event.application), "%s", request->application);
+	(void)snprintf(event.stage, sizeof(event.stage), "%s", request->stage);
+	(void)snprintf(event.plan, sizeof(event.plan), "%s", run->plan->name);
+	(void)snprintf(event.step, sizeof(event.step), "%s", attempt->step->name);
+	(void)snprintf(event.requester, sizeof(event.requester), "%s", request->requested_by);
+	show_event(&event);
 }
 
 static void
@@ -449,7 +455,7 @@ tell_begun(struct attempt *attempt, int index, int number)
 
 	event.attempt = number;
 	run_tell(attempt->run, &event);
-	tell_status(attempt, index, number);
+	show_attempt(attempt, index, number);
 }
 
 static void

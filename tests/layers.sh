@@ -25,8 +25,6 @@ level() {
     daemon/launch|daemon/sweep|daemon/channel) echo 35 ;;
     daemon/job) echo 30 ;;
     daemon/log|daemon/clock|daemon/zones) echo 25 ;;
-    daemon/journal) echo 24 ;;
-    daemon/event) echo 22 ;;
     */main|ctl/verbs/*) echo 90 ;;
     ctl/table|ctl/upload) echo 60 ;;
     ctl/*|runner/*|import/*) echo 70 ;;

@@ -78,16 +78,16 @@ exits() {
     grep -ohE '\bEX_[A-Z]+|\bEXIT_FAILURE' "$@" | sort -u | sed 's/EX_USAGE/64/; s/EX_OSERR/71/; s/EX_IOERR/74/; s/EXIT_FAILURE/1/'
 }
 same "environment variable" "bmd(8)" \
-    "$( (read_by daemon/*.c daemon/*/*.c common/notify.c common/time/*.c
+    "$( (read_by daemon/*.c daemon/*/*.c common/notify.c common/journal.c common/time/*.c
         sed -n '/kept\[\] = {/,/}/p' daemon/launch.c | grep -oE '"[A-Z_]+"' | tr -d '"' | grep -v SAN_OPTIONS) | sort -u)" \
     "$(section man/bmd.8 ENVIRONMENT | entries Ev)"
 same "exit code" "bmd(8)" "$(exits daemon/*.c daemon/*/*.c common/xalloc.c common/loop.c | sort -u)" "$(section man/bmd.8 'EXIT STATUS' | entries '')"
 same event "bmd(8)" "$(of event)" "$(section man/bmd.8 'Under systemd' | entries '')"
-for variable in $(grep -ohE '"BM_[A-Z_]+"' daemon/journal.c | tr -d '"' | sort -u); do
+for variable in $(grep -ohE '"BM_[A-Z_]+"' common/journal.c | tr -d '"' | sort -u); do
     grep -q "^\.Va .*\b$variable\b" man/bmd.8 || bad "bmd(8) does not know the field $variable"
 done
 for variable in $(grep -ohE 'BM_[A-Z_]+' man/bmd.8 | sort -u); do
-    grep -q "\"$variable\"" daemon/journal.c || bad "bmd(8) names a field $variable that the journal does not get"
+    grep -q "\"$variable\"" common/journal.c || bad "bmd(8) names a field $variable that the journal does not get"
 done
 
 # ---- bmd-run(8), which is bmd-import's page too
@@ -96,7 +96,8 @@ same option "bmd-run(8)" "$( (sed -n 's/.*getopt(argc, argv, "\(.*\)").*/\1/p' r
     "$(sed -n 's/^\.It Fl \(Fl \)*\([a-z-]*\).*/\2/p' man/bmd-run.8 | sort -u)"
 same "exit code" "bmd-run(8)" \
     "$( (exits runner/*.c common/xalloc.c common/loop.c; sed -n 's/^	return \([1-9][0-9]*\);/\1/p' runner/main.c import/main.c) | sort -u)" "$(section man/bmd-run.8 'EXIT STATUS' | entries '')"
-same "environment variable" "bmd-run(8)" "$( (read_by runner/*.c; ! grep -q 'notify_status(' runner/*.c || echo NOTIFY_SOCKET) | sort -u)" \
+same "environment variable" "bmd-run(8)" "$( (read_by runner/*.c; ! grep -q 'notify_status(' runner/*.c || echo NOTIFY_SOCKET
+        ! grep -q 'journal_is_stderr(' runner/*.c || echo JOURNAL_STREAM) | sort -u)" \
     "$(section man/bmd-run.8 ENVIRONMENT | entries Ev)"
 same refusal "bmd-run(8)" "$( (grep -ohE 'code = "[a-z]+"' runner/*.c; sed -n '/^folder_code/,/^}/p' runner/main.c | grep -oE '"[a-z]+"') |
     sed 's/"$//; s/.*"//' | sort -u)" "$(section man/bmd-run.8 'Runs that do not begin' | entries '')"

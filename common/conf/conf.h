@@ -109,7 +109,7 @@ struct conf_schedule {
 	int line;
 };
 
-/* What a notice may be about: bits of conf_notify.on, and the names of events (daemon/event.h). */
+/* What a notice may be about: bits of conf_notify.on, and the names of events (common/event.h). */
 #define CONF_NOTICES(X)              \
 	X(FAILED, "failed")          \
 	X(LOST, "lost")              \

@@ -14,7 +14,7 @@
 #include "artifact/objects.h"
 #include "common/conf/conf.h"
 #include "common/err.h"
-#include "daemon/event.h"
+#include "common/event.h"
 #include "daemon/history.h"
 #include "daemon/job.h"
 #include "daemon/store/store.h"

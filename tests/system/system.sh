@@ -179,11 +179,23 @@ for text in "job $flight" "1.0.1/1" wait; do
 done
 inside systemd-cgls --no-pager -u "$unit" >"$WORK/cgls"
 grep -q 'bmd-steps-' "$WORK/cgls" && grep -q 'sleep' "$WORK/cgls" || { cat "$WORK/cgls"; FAIL "systemd-cgls does not show the step"; }
+at="job $flight: shop 1.0.1/1 to production: step 2 of 3, wait"
+inside systemd-cgls --no-pager -l -u "$unit" | grep -q "bmd-run: $at" || FAIL "systemd-cgls does not show $at: $(inside systemd-cgls --no-pager -l -u "$unit")"
+inside journalctl --no-pager -o cat -u "$unit" | grep -qxF "$at" || FAIL "the journal of $unit lacks $at: $(inside journalctl --no-pager -u "$unit")"
+is "steps of the job in the journal" "$at" \
+    "$(inside journalctl --no-pager -o cat BM_APPLICATION=shop BM_RELEASE=1.0.1 BM_BUILD=1 "BM_JOB=$flight" BM_STEP=wait)"
+inside journalctl --update-catalog
+inside journalctl --no-pager -x "BM_JOB=$flight" BM_EVENT=step | grep -q "Subject: Job $flight is at its step wait" || FAIL "journalctl -x does not explain a step"
+# needrestart would do that, or somebody who means well.
+inside systemctl restart "$unit" 2>"$WORK/err" && FAIL "a run was restarted"
+inside systemctl try-restart "$unit" 2>/dev/null && FAIL "a run was restarted"
+grep -q 'refused' "$WORK/err" || FAIL "a restart of a run: $(cat "$WORK/err")"
+is "the run over a restart of its unit" running "$(job "$flight" state)"
 inside systemctl status --no-pager bmd >"$WORK/status"
 grep -q 'Status: "1 running' "$WORK/status" || { cat "$WORK/status"; FAIL "systemctl status bmd does not show that it runs"; }
 let_go
 ends "$flight" succeeded
-OK "systemctl status, systemd-cgls"
+OK "systemctl status, journalctl and systemd-cgls say which job, build and step; a run is not restarted"
 
 # What is next, in the zone of who asked.
 later=$(queue deploy shop 1.0.3 --to testing --at +1h)

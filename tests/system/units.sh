@@ -63,6 +63,7 @@ running=$(sed -n 's/.*{"max-running",.*[( ]\([0-9]*\), "[0-9]*"},.*/\1/p' "$top_
     bad "bmd-run.socket: MaxConnections=$connections, and max-running may be $running"
 has bmd-run.socket RemoveOnStop=yes            # launcher = "auto" looks for it
 has bmd-run@.service CollectMode=inactive-or-failed
+has bmd-run@.service RefuseManualStart=yes      # a restart would be a failed run
 has bmd-run@.service StandardInput=socket
 has bmd-run@.service StandardOutput=journal
 has bmd-run@.service KillMode=mixed

@@ -15,7 +15,7 @@
 
 #include "common/notify.h"
 #include "common/xalloc.h"
-#include "daemon/journal.h"
+#include "common/journal.h"
 #include "daemon/log.h"
 #include "tests/unit/unit.h"
 
@@ -312,6 +312,25 @@ START_TEST(an_event_reaches_the_journal_with_its_fields)
 }
 END_TEST
 
+/* Whatever a redirection or a service in between did. */
+START_TEST(the_journal_is_known_by_its_stream)
+{
+	_cleanup_free_ char *stream = NULL;
+	struct stat st;
+
+	ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+	stream = xasprintf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	setenv("JOURNAL_STREAM", stream, 1);
+	ck_assert(journal_is_stderr());
+	setenv("JOURNAL_STREAM", "0:0", 1);
+	ck_assert(!journal_is_stderr());
+	setenv("JOURNAL_STREAM", "journal", 1);
+	ck_assert(!journal_is_stderr());
+	unsetenv("JOURNAL_STREAM");
+	ck_assert(!journal_is_stderr());
+}
+END_TEST
+
 /* The catalog tells of each kind, by the same id, and of nothing else. */
 START_TEST(the_catalog_is_whole)
 {
@@ -337,4 +356,4 @@ END_TEST
 UNIT_MAIN("notify and log", a_path_is_notified, an_abstract_name_is_notified,
 	  nobody_is_notified_without_a_name, the_watchdog_says_how_often, a_listening_socket_is_taken_over,
 	  the_log_is_one_safe_line_each,
-	  an_event_reaches_the_journal_with_its_fields, the_catalog_is_whole)
+	  an_event_reaches_the_journal_with_its_fields, the_journal_is_known_by_its_stream, the_catalog_is_whole)

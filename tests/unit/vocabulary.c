@@ -11,7 +11,7 @@
 #include "ctl/ctl.h"
 #include "ctl/options.h"
 #include "ctl/verbs/verbs.h"
-#include "daemon/event.h"
+#include "common/event.h"
 #include "daemon/job.h"
 #include "daemon/methods/methods.h"
 

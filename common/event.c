@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The table of events, and copies of one that wait for a commit. */
-#include "daemon/event.h"
+#include "common/event.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What happens to jobs and to bmd as values with a name: the journal keeps each with its fields and
- * a MESSAGE_ID, whose text for `journalctl -x` stands in systemd/bmd.catalog.
+ * What happens to jobs, their runs and bmd as values with a name: the journal keeps each with its
+ * fields and a MESSAGE_ID, whose text for `journalctl -x` stands in systemd/bmd.catalog.
  */
-#ifndef DAEMON_EVENT_H
-#define DAEMON_EVENT_H
+#ifndef COMMON_EVENT_H
+#define COMMON_EVENT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +20,7 @@
 	X(RELOADED,    "reloaded",    "77fc98b3d1934b828bd91ad97abda0dc", LOG_INFO)    \
 	X(DRAINED,     "drained",     "f42950fc10ef4dceaa980c407b1b3e0b", LOG_NOTICE)  \
 	X(STARTED,     "started",     "daa3dde5679b4c5a81ac1f89e9ba8d37", LOG_INFO)    \
+	X(STEP,        "step",        "615b8c12f16e4ab982b1b060fd4b3772", LOG_INFO)    \
 	X(POSTPONED,   "postponed",   "570b6a79a33f4a9c89bfcb4f56733ffb", LOG_WARNING) \
 	X(SUCCEEDED,   "succeeded",   "166e87b1513f496f9898b08776e12ca0", LOG_INFO)    \
 	X(RECOVERED,   "recovered",   "ad1e8468c11b426e9b0cd6d44a57309d", LOG_NOTICE)  \

@@ -4,14 +4,16 @@
  * NAME, a line break, the length in 64 bits, lowest first, the value and a line break
  * (systemd's "Native Journal Protocol"). A journal that is away or full is not waited for.
  */
-#include "daemon/journal.h"
+#include "common/journal.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "common/scope.h"
 
@@ -87,6 +89,18 @@ fill(struct entry *entry, const char *identifier, const struct event *event)
 	field(entry, "BM_RESULT", event->result);
 	field(entry, "BM_REQUESTED_BY", event->requester);
 	field(entry, "MESSAGE", event->text);
+}
+
+bool
+journal_is_stderr(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+		return false;
+	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 bool
