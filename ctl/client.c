@@ -8,10 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -22,7 +25,9 @@
 #include "common/xalloc.h"
 #include "ctl/remote.h"
 #include "ctl/sentence.h"
+#include "ctl/table.h"
 
+#define SILENCE_US     INT64_C(3000000) /* without an answer, until somebody is told */
 #define CONNECT_S      10		/* for a place in bmd's backlog */
 #define REMOTE_US      INT64_C(300000000) /* for ssh: somebody may have to type a password */
 #define UPLOAD_S       120		/* for the taker of an upload to take another byte */
@@ -105,16 +110,35 @@ client_interruptible(void)
 	sigaction(SIGINT, &action, NULL);
 }
 
+/* The file of the socket says who is let in. */
 static int
-unreachable(const struct client *client, int number, struct err *err)
+kept_out(const struct client *client, int number, struct err *err)
 {
-	if (number == EACCES || number == EPERM) {
+	const struct passwd *user = getpwuid(geteuid());
+	const struct group *group;
+	struct stat st;
+
+	group = stat(client->socket, &st) == 0 && st.st_mode & S_IWGRP ? getgrgid(st.st_gid) : NULL;
+	if (group && st.st_gid != 0 && user)
+		err_set(err, ERR_PERMISSION_DENIED,
+			"not permitted to ask bmd at %s: it lets in the group %s (usermod -aG %s "
+			"%s, as root; then %s "
+			"has to log in again)",
+			client->socket, group->gr_name, group->gr_name, user->pw_name,
+			user->pw_name);
+	else
 		err_set(err, ERR_PERMISSION_DENIED,
 			"not permitted to ask bmd at %s: %s (ask whoever runs bmd for the group "
 			"that may)",
 			client->socket, strerror(number));
-		return -EACCES;
-	}
+	return -EACCES;
+}
+
+static int
+unreachable(const struct client *client, int number, struct err *err)
+{
+	if (number == EACCES || number == EPERM)
+		return kept_out(client, number, err);
 	err_set(err, ERR_UNREACHABLE,
 		"cannot reach bmd at %s: %s (is bmd running? systemctl status bmd)", client->socket,
 		number == EAGAIN ? "it does not take new connections" : strerror(number));
@@ -407,18 +431,37 @@ connect_there(struct client *client, struct err *err)
 	return r;
 }
 
+/* Whoever sits there is told soon that somebody is waited for: a bmd that cannot start keeps its
+ * socket, and no answer comes. */
+static int
+answer(struct client *client, json_t **ret_reply, struct err *err)
+{
+	int64_t deadline = client_clock() + CLIENT_CALL_US;
+	bool continues;
+	int r = client_next(client, client_clock() + SILENCE_US, ret_reply, &continues, err);
+
+	if (r != -ETIMEDOUT)
+		return r;
+	err_clear(err);
+	if (isatty(STDERR_FILENO))
+		table_line(stderr,
+			   "bmctl: bmd at %s has not answered yet, waiting (is it starting? "
+			   "systemctl status bmd)",
+			   client->name);
+	return client_next(client, deadline, ret_reply, &continues, err);
+}
+
 static int
 attempt(struct client *client, const char *method, json_t *parameters, json_t **ret_reply,
 	struct err *err)
 {
-	bool continues;
 	int r;
 
 	if ((r = client_connect(client, err)) < 0)
 		return r;
 	if ((r = send_call(client, method, parameters, false, false, err)) < 0)
 		return r;
-	return client_next(client, client_clock() + CLIENT_CALL_US, ret_reply, &continues, err);
+	return answer(client, ret_reply, err);
 }
 
 static int

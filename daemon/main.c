@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <ev.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -274,13 +275,27 @@ load(struct daemon *daemon, json_t **ret_problems)
 
 /* ---- the state folder */
 
+/* A folder of one's own choice is outside of what the sandbox of bmd.service lets bmd write to. */
+static int
+outside(const char *path, const char *what, int number, struct err *err)
+{
+	(void)err_set(
+	    err, ERR_FAILED,
+	    "cannot write to the %s %s: %s: make it, give it to the user of bmd (uid %u) and, "
+	    "under systemd, write [Service] and ReadWritePaths=%s by systemctl edit bmd.service",
+	    what, path, strerror(number), (unsigned)geteuid(), path);
+	return -number;
+}
+
 static int
 make_folder(const char *path, const char *what, struct err *err)
 {
 	struct stat st;
 
 	if (mkdir(path, 0711) < 0 && errno != EEXIST)
-		return err_errno(err, errno, "cannot make the %s %s", what, path);
+		return errno == EROFS || errno == EACCES
+			   ? outside(path, what, errno, err)
+			   : err_errno(err, errno, "cannot make the %s %s", what, path);
 	if (stat(path, &st) < 0)
 		return err_errno(err, errno, "cannot use the %s %s", what, path);
 	if (!S_ISDIR(st.st_mode))
@@ -295,6 +310,8 @@ make_folder(const char *path, const char *what, struct err *err)
 		return err_set(err, ERR_FAILED,
 			       "the %s %s can be written by others than its owner: chmod go-w %s",
 			       what, path, path);
+	if (faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0)
+		return outside(path, what, errno, err);
 	return 0;
 }
 
@@ -477,14 +494,30 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 	return r;
 }
 
+/* At a start they stand in the journal, too: whoever is kept out cannot ask. */
+static void
+say_gate(const struct daemon *daemon)
+{
+	size_t i;
+	const json_t *problem;
+
+	json_array_foreach (control_problems(daemon->control), i, problem)
+		log_warning("%s", json_string_value(problem));
+}
+
 static void
 run(struct daemon *daemon)
 {
+	_cleanup_free_ char *path = control_path(daemon->control);
+
+	say_gate(daemon);
 	watch_signal(daemon, &daemon->term, SIGTERM, on_stop);
 	watch_signal(daemon, &daemon->interrupt, SIGINT, on_stop);
 	watch_signal(daemon, &daemon->hangup, SIGHUP, on_hangup);
-	say(EVENT_READY, "bmd %s: %zu applications, %zu plans, listening on %s", VERSION,
-	    daemon->conf->napplications, daemon->conf->nplans, daemon->conf->socket);
+	say(EVENT_READY, "bmd %s: %zu application%s, %zu plan%s, listening on %s", VERSION,
+	    daemon->conf->napplications, daemon->conf->napplications == 1 ? "" : "s",
+	    daemon->conf->nplans, daemon->conf->nplans == 1 ? "" : "s",
+	    path ? path : daemon->conf->socket);
 	notify_ready();
 	(void)malloc_trim(0); /* a start reads more than is kept */
 	ev_run(daemon->loop, 0);

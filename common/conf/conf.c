@@ -52,7 +52,10 @@ conf_unread(struct conf_parse *parse, struct conf_source *source, const char *wh
 {
 	parse->passing |= number == ENOMEM || number == EMFILE || number == ENFILE ||
 			  number == EAGAIN || number == EINTR;
-	conf_report(parse, source, 0, "%s: %s", what, strerror(number));
+	conf_report(parse, source, 0,
+		    number == EACCES ? "%s: %s: whoever runs bmd has to read it: chmod a+rX %s"
+				     : "%s: %s",
+		    what, strerror(number), source->path);
 	return -number;
 }
 
@@ -788,4 +791,34 @@ conf_changed(const struct conf *conf)
 	check_folder(conf, "applications.d", changed);
 	check_folder(conf, "plans.d", changed);
 	return changed;
+}
+
+static void
+add_unreadable(json_t *unreadable, const char *path, int mode)
+{
+	if (access(path, mode) < 0 && errno == EACCES)
+		json_array_append_new(unreadable, json_bytes(path, strlen(path)));
+}
+
+json_t *
+conf_unreadable(const struct conf *conf)
+{
+	static const char *const folders[] = {"applications.d", "plans.d"};
+	json_t *unreadable = json_array();
+
+	add_unreadable(unreadable, conf->path, R_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+		_cleanup_free_ char *folder = beside(conf->path, folders[i]);
+		struct dirent **entries = NULL;
+		int n = list_folder(folder, &entries);
+
+		add_unreadable(unreadable, folder, R_OK | X_OK);
+		for (int j = 0; j < n; j++) {
+			_cleanup_free_ char *path = xasprintf("%s/%s", folder, entries[j]->d_name);
+
+			add_unreadable(unreadable, path, R_OK);
+		}
+		free_entries(entries, n);
+	}
+	return unreadable;
 }

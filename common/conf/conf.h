@@ -219,6 +219,8 @@ const struct conf_stage *conf_stage(const struct conf_application *application, 
 const struct conf_plan *conf_plan(const struct conf *conf, const char *name); /* NAME may be NULL, of a stage that names none */
 const struct conf_schedule *conf_schedule(const struct conf_application *application, const char *name);
 
+/* Of an entry of such a list: "user:ana" → "ana"; NULL for a group. Borrowed. */
+const char *conf_role_user(const char *entry);
 /* The list that counts on a stage: its own, else the application's, else bmd.conf's. APPLICATION or STAGE NULL: what stands above. */
 const struct conf_strings *conf_role(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
 				     enum conf_role role);
@@ -233,6 +235,8 @@ bool conf_notify_wants(const struct conf_notify *notify, const char *event, cons
 
 /* Paths of files that differ from what CONF was read from, or are new or gone in its folders. New array of strings. */
 json_t *conf_changed(const struct conf *conf);
+/* Files and folders of it, as they are now, that this process may not read: an array of their paths. */
+json_t *conf_unreadable(const struct conf *conf);
 
 /*
  * What a run on a stage does: its plan with effective users, and the variables of stage, application and daemon

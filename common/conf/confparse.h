@@ -218,8 +218,6 @@ void conf_read_windows(struct conf_parse *parse, struct conf_source *source, con
 void conf_notify_clear(struct conf_notify *notify);
 void conf_application_clear(struct conf_application *application);
 void conf_plan_clear(struct conf_plan *plan);
-/* "user:ana" → "ana"; NULL for a group. Borrowed. */
-const char *conf_role_user(const char *entry);
 void conf_roles_default(struct conf_roles *roles); /* of bmd.conf, where they are not given */
 void conf_windows_free(struct windows *windows); /* NULL is fine */
 

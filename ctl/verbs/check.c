@@ -55,6 +55,25 @@ print_problems(const char *file, bool good, const json_t *problems)
 		table_line(stdout, "%s is right", file);
 }
 
+/* Root reads what bmd may not. Whoever may not either has said so already. */
+static bool
+add_unreadable(const json_t *unreadable, json_t *problems)
+{
+	bool all = true;
+	size_t i;
+	json_t *path;
+
+	json_array_foreach (unreadable, i, path) {
+		if (access(json_string_value(path), R_OK) < 0)
+			continue;
+		json_array_append_new(
+		    problems, json_sprintf("%s: bmd itself may not read it: chmod a+rX %s",
+					   json_string_value(path), json_string_value(path)));
+		all = false;
+	}
+	return all;
+}
+
 /* Rows of the Check method. Returns whether all are ready; that there is nothing to go back to is
  * only a note. */
 static bool
@@ -172,6 +191,7 @@ verb_check(struct ctl *ctl, struct err *err)
 		problems = json_array();
 	} else {
 		good = read_files(path, &problems);
+		good = add_unreadable(json_object_get(reply, "unreadable"), problems) && good;
 		if (!ctl->json)
 			print_problems(path, good, problems);
 	}

@@ -246,11 +246,25 @@ control_reload(struct control *control, const struct conf *conf)
 	struct rights *before = control->rights;
 
 	control->rights = peer_rights(conf);
+	json_decref(control->gate);
+	control->gate = gate_problems(listen_fd(control->listen), conf);
 	for (struct client *c = control->clients; c; c = c->next)
 		peer_judge(&c->peer, control->rights);
 	for (struct client *c = control->lingering; c; c = c->next)
 		peer_judge(&c->peer, control->rights);
 	rights_free(before);
+}
+
+const json_t *
+control_problems(const struct control *control)
+{
+	return control->gate;
+}
+
+char *
+control_path(const struct control *control)
+{
+	return gate_path(listen_fd(control->listen));
 }
 
 void
@@ -293,6 +307,7 @@ control_free(struct control *control)
 	ev_prepare_stop(control->loop, &control->prepare);
 	ev_io_stop(control->loop, &control->hang_up);
 	close(control->hang_ups);
+	json_decref(control->gate);
 	rights_free(control->rights);
 	free(control);
 }

@@ -60,6 +60,10 @@ int control_new(struct ev_loop *loop, struct turn *turn, const struct conf *conf
 void control_free(struct control *control);
 /* New lists of who may what; connected peers are judged anew by the groups read at accept. */
 void control_reload(struct control *control, const struct conf *conf);
+/* What is amiss with the socket's file, as of the last (re)load: sentences, the control's own. */
+const json_t *control_problems(const struct control *control);
+/* Where it listens, to be freed; NULL if that has no path. */
+char *control_path(const struct control *control);
 size_t control_clients(const struct control *control);
 /* Stop listening; what is in hand is answered. */
 void control_stop(struct control *control);

@@ -13,6 +13,7 @@
 
 #include "daemon/control/buffer.h"
 #include "daemon/control/control.h"
+#include "daemon/control/gate.h"
 #include "daemon/control/listen.h"
 #include "daemon/control/peer.h"
 
@@ -114,6 +115,7 @@ struct control {
 	bool exhausted;	 /* no descriptors, and the log says so already */
 	bool in_control; /* turn_after() calls back from inside: no writing there */
 	struct rights *rights;
+	json_t *gate; /* what is amiss with the socket's file */
 	struct client *clients, *lingering;
 	size_t nclients;
 	struct client_list lists[LISTS]; /* but READY: that is in lines */

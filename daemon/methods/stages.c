@@ -101,6 +101,9 @@ warnings_of(struct request *request)
 
 	if (request->methods->problems)
 		json_array_extend(warnings, request->methods->problems);
+	if (request->methods->clients)
+		json_array_extend(warnings,
+				  (json_t *)(uintptr_t)control_problems(request->methods->clients));
 	json_array_foreach (changed, i, path)
 		json_array_append_new(warnings,
 				      json_sprintf("%s has changed: bmctl check, then bmctl reload",

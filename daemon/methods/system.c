@@ -24,7 +24,9 @@ method_Check(struct request *request, json_t **ret_reply, struct err *err)
 				json_array_append_new(
 				    stages, queue_check(queue, application, stage, request->now_us));
 		}
-	*ret_reply = json_pack("{s:s, s:o}", "configuration", conf->path, "stages", stages);
+	*ret_reply = json_pack("{s:s, s:o, s:o}", "configuration", conf->path, "unreadable",
+			       reach_sees_all(request->peer) ? conf_unreadable(conf) : json_array(),
+			       "stages", stages);
 	return 0;
 }
 
