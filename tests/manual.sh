@@ -21,6 +21,8 @@ same() {
     done
 }
 # section PAGE TITLE: the lines of a section. entries MACRO: what the items of a list are named, several on a line apart.
+# awk_width N: the lines of more than N characters; bytes that go on a character do not count.
+awk_width() { LC_ALL=C awk -v most="$1" '{ line = $0; gsub(/[\200-\277]/, "", line) } length(line) > most'; }
 section() { awk -v title="$2" '/^\.S[hs] /{on = substr($0, 5) == title} on' "$1"; }
 entries() { sed -n "s/^\.It ${1:+$1 }//p" | sed 's/ No and Ic / , /g; s/ , /\n/g' | awk '{print $1}' | sort -u; }
 
@@ -29,6 +31,10 @@ if command -v mandoc >/dev/null; then
         # Whether other pages are installed is no matter of this one.
         found=$(mandoc -T lint "$page" 2>/dev/null | grep -vE 'referenced manual not found|mandoc\.db')
         [ -z "$found" ] || bad "$found"
+        ! grep -n '\\$' "$page" || bad "$page: a line that ends in a backslash is joined with the next, without it: write \\e"
+        # As a terminal of 80 columns shows it.
+        wide=$(mandoc -T utf8 -O width=78 "$page" 2>/dev/null | sed 's/.\x08//g' | awk_width 80)
+        [ -z "$wide" ] || bad "$page has lines of more than 80 columns: $wide"
     done
 else
     echo "skipped: mandoc is not here"

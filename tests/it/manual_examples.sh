@@ -5,14 +5,14 @@
 man=$top_srcdir/man
 me=$(id -un)
 
-# blocks PAGE WORD: each literal block of a page that begins with WORD, into $HOME_DIR/blocks/N.
+# blocks PAGE WORD: each literal block of a page that begins with WORD, as a reader sees it, into $HOME_DIR/blocks/N.
 blocks() {
     rm -rf "$HOME_DIR/blocks"
     mkdir "$HOME_DIR/blocks"
     awk -v folder="$HOME_DIR/blocks" -v word="$2" '
         /^\.Bd -literal/{inside = 1; text = ""; next}
         /^\.Ed/{if (inside && index(text, word) == 1) print text > (folder "/" ++n); inside = 0}
-        inside{text = text $0 "\n"}' "$man/$1"
+        inside{gsub(/\\\(aq/, "\047"); gsub(/\\e/, "\\\\"); text = text $0 "\n"}' "$man/$1"
     [ -n "$(ls "$HOME_DIR/blocks")" ] || FAIL "$1 has no block that begins with $2"
 }
 # What is left out in an example, and users, groups and keys that this machine does not have.
@@ -82,8 +82,10 @@ for stage in testing production; do bmctl deploy shop 1.0.3/1 --to $stage --now 
 
 # commands PAGE: the lines of its blocks that call bmctl alone, without the explanation in the second column.
 commands() {
-    awk '/^\.Bd -literal/{inside = 1; next} /^\.Ed/{inside = 0} inside && /^bmctl /' "$man/$1" |
-        sed 's/\\(aq/'"'"'/g; s/   *.*//' | grep -v '\\$'
+    awk '/^\.Bd -literal/{inside = 1; next} /^\.Ed/{inside = 0}
+        inside && /\\e$/{sub(/ *\\e$/, ""); begun = begun $0; next}
+        inside && (begun $0) ~ /^bmctl /{sub(/^ */, begun == "" ? "" : " "); print begun $0}
+        {begun = ""}' "$man/$1" | sed 's/\\(aq/'"'"'/g; s/   *.*//'
 }
 commands bmctl.1 >examples
 [ "$(wc -l <examples)" -ge 8 ] || FAIL "bmctl(1) has hardly any examples: $(cat examples)"
