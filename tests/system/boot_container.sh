@@ -45,7 +45,7 @@ find_leader() {
     done
     return 1
 }
-inside() { nsenter -t "$LEADER" -m -u -i -n -p -r -w -- env -u NOTIFY_SOCKET TZ=UTC "$@"; }
+inside() { nsenter -t "$LEADER" -m -u -i -n -p -r -w -- env -u NOTIFY_SOCKET -u TMPDIR TZ=UTC "$@"; }
 
 boot_start() {
     systemd-nspawn -q --register=no --keep-unit --private-network --kill-signal=SIGRTMIN+3 --console=pipe \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The Debian package: built from what `make dist` ships, looked at by lintian, and its life on a booted system: installed with
-# apt, used, upgraded under a run, removed, installed again, purged; upgraded from the first package that there was; and its own tests
-# by autopkgtest, where the system has that. Part of `make check-system` and `make check-machine`.
+# apt, used, upgraded under a run, removed, installed again, purged; upgraded from the first package that there was; where something is amiss
+# (package_amiss.sh); and its own tests by autopkgtest, where the system has that. Part of `make check-system` and `make check-machine`.
 . "$(dirname "$0")/boot.sh"
 : "${MAKE:=make}"
 export MAKE
@@ -45,6 +45,23 @@ if command -v lintian >/dev/null; then
 else
     echo "skipped: lintian is missing"
 fi
+
+# Whoever mends openssl has to find what has it inside.
+case $(dpkg-deb -f "$deb" Depends),$(dpkg-deb -f "$deb" Built-Using) in
+*libssl3*,) ;;
+*libssl3*) FAIL "libcrypto is linked and said to be inside" ;;
+*,"openssl (= "*) ;;
+*) FAIL "libcrypto is inside and the package does not say so: $(dpkg-deb -I "$deb")" ;;
+esac
+# Where each is looked for in Debian.
+dpkg-deb -c "$deb" | awk '{ print $6 }' >"$WORK/files"
+for path in etc/bmd/bmd.conf etc/bmd/applications.d/ etc/bmd/plans.d/ usr/share/bash-completion/completions/bmctl usr/share/zsh/vendor-completions/_bmctl \
+    usr/share/fish/vendor_completions.d/bmctl.fish usr/lib/systemd/catalog/bmd.catalog usr/lib/sysusers.d/bmd.conf usr/lib/tmpfiles.d/bmd.conf \
+    usr/share/man/man1/bmctl.1.gz usr/share/man/man5/bmd.conf.5.gz usr/share/man/man5/bmd-plan.5.gz usr/share/man/man7/bmd-protocol.7.gz \
+    usr/share/man/man8/bmd.8.gz usr/share/man/man8/bmd-run.8.gz usr/share/man/man8/bmd-import.8.gz usr/share/doc/bmd/examples/fork.conf; do
+    grep -qxF "./$path" "$WORK/files" || FAIL "the package has no /$path"
+done
+OK "the package has $(grep -vc '/$' "$WORK/files") files, each where Debian looks for it"
 
 # A newer version of the same, for the upgrade.
 dpkg-deb -R "$deb" "$WORK/newer"
@@ -210,6 +227,8 @@ CONF
 else
     echo "skipped: the upgrade from the first package: this source has no history"
 fi
+
+. "$top_srcdir/tests/system/package_amiss.sh"
 
 # As a distribution would run them.
 if inside sh -c 'command -v autopkgtest' >/dev/null; then
