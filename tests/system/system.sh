@@ -186,6 +186,10 @@ is "steps of the job in the journal" "$at" \
     "$(inside journalctl --no-pager -o cat BM_APPLICATION=shop BM_RELEASE=1.0.1 BM_BUILD=1 "BM_JOB=$flight" BM_STEP=wait)"
 inside journalctl --update-catalog
 inside journalctl --no-pager -x "BM_JOB=$flight" BM_EVENT=step | grep -q "Subject: Job $flight is at its step wait" || FAIL "journalctl -x does not explain a step"
+run=$(inside jq -r .pid "/var/lib/bmd-run/$flight/started")
+step=$(inside cat "/proc/$run/task/$run/children" | cut -d' ' -f1)
+is "whom the kernel ends last for want of memory: bmd, bmd-run, and not a step" "-500 -500 0" \
+    "$(inside cat "/proc/$(main_pid)/oom_score_adj" "/proc/$run/oom_score_adj" "/proc/$step/oom_score_adj" | xargs)"
 # needrestart would do that, or somebody who means well.
 inside systemctl restart "$unit" 2>"$WORK/err" && FAIL "a run was restarted"
 inside systemctl try-restart "$unit" 2>/dev/null && FAIL "a run was restarted"

@@ -49,6 +49,7 @@ lacks bmd.service '^RuntimeDirectory='         # a stop would remove the sockets
 lacks bmd.service '^(PrivateUsers|ProcSubset)='
 lacks bmd.service '^Also='                     # debhelper would restart the sockets at an upgrade
 has bmd.service OOMPolicy=continue
+has bmd.service OOMScoreAdjust=-500
 has bmd.service StartLimitIntervalSec=0        # five restarts in a row must not be the last
 has bmd.service User=bmd
 has bmd.service CapabilityBoundingSet=
@@ -69,6 +70,7 @@ has bmd-run@.service StandardOutput=journal
 has bmd-run@.service KillMode=mixed
 has bmd-run@.service Delegate=yes
 has bmd-run@.service OOMPolicy=continue
+has bmd-run@.service OOMScoreAdjust=-500       # runner/child.c takes it from steps
 lacks bmd-run@.service '^(Protect|Private|Restrict|NoNewPriv|SystemCall|Capability|MemoryDeny|User|LockPers|IPAddress)'
 
 # The example for launcher = "fork": valid, and nothing is left of the sandbox that a step would inherit.

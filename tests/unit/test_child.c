@@ -118,6 +118,27 @@ START_TEST(nothing_is_inherited)
 }
 END_TEST
 
+/* What the unit of bmd-run sets for it is not for its steps; an unfriendly score stays. */
+START_TEST(no_step_is_spared_when_memory_is_short)
+{
+	static const struct {
+		const char *ours, *steps;
+	} scores[] = {{"-500", "0\n"}, {"300", "300\n"}};
+	struct seen seen;
+
+	for (size_t i = 0; i < ARRAY_SIZE(scores); i++) {
+		int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+		ssize_t n = write(fd, scores[i].ours, strlen(scores[i].ours));
+
+		close(fd);
+		if (n < 0) /* without root */
+			continue;
+		run_shell("exec cat /proc/self/oom_score_adj", "", &seen);
+		ck_assert_str_eq(seen.out, scores[i].steps);
+	}
+}
+END_TEST
+
 START_TEST(exec_failure_is_not_127)
 {
 	static const struct {
@@ -255,5 +276,5 @@ START_TEST(a_function_instead)
 }
 END_TEST
 
-UNIT_MAIN("child", nothing_is_inherited, exec_failure_is_not_127, real_127, directory_as_the_user,
+UNIT_MAIN("child", nothing_is_inherited, no_step_is_spared_when_memory_is_short, exec_failure_is_not_127, real_127, directory_as_the_user,
     privileges_are_gone, users_refused, a_function_instead)
