@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,8 +78,8 @@ usage(FILE *to)
 		"usage: bmd [-c FILE] [-n]\n"
 		"  -c FILE  read FILE instead of " SYSCONFDIR "/bmd.conf\n"
 		"  -n       check the configuration and exit\n"
-		"  -h       this text\n"
-		"  -V       version\n"
+		"  -h       this text (also --help)\n"
+		"  -V       version (also --version)\n"
 		"bmd stays in the foreground; bmctl talks to it. See bmd(8) and bmd.conf(5).\n");
 }
 
@@ -269,7 +270,8 @@ load(struct daemon *daemon, json_t **ret_problems)
 	if (r == -EAGAIN)
 		log_error("bmd does not start without its configuration, which could not be read this time");
 	else if (r < 0)
-		log_error("bmd does not start with a broken configuration: mend it, then bmd -n");
+		log_error("bmd does not start with a broken configuration: mend it, then bmd -n -c %s",
+			  daemon->file);
 	return r;
 }
 
@@ -582,12 +584,14 @@ main(int argc, char **argv)
 {
 	struct daemon daemon = {.file = SYSCONFDIR "/bmd.conf",
 				.flags = CONF_APART | (geteuid() == 0 ? CONF_RUN_AS_ROOT : 0)};
+	static const struct option longer[] = {
+	    {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {0}};
 	bool check = false;
 	int option;
 
 	standard_streams();
 	loop_init("bmd");
-	while ((option = getopt(argc, argv, "c:nhV")) != -1)
+	while ((option = getopt_long(argc, argv, "c:nhV", longer, NULL)) != -1)
 		switch (option) {
 		case 'c':
 			daemon.file = optarg;

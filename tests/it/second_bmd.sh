@@ -31,6 +31,15 @@ cp "$top_builddir/runner/bmd-run" "$HOME_DIR/tree/runner/bmd-run"
 expect 1 "$HOME_DIR/tree/daemon/bmd" -c "$BMD_CONF"
 says "bmd-import"
 expect 64 bmd --nonsense
-expect 0 bmd -V
-prints "bmd "
+for option in -V --version; do
+    expect 0 bmd $option
+    prints "bmd "
+done
+for option in -h --help; do
+    expect 0 bmd $option
+    prints "usage: bmd"
+done
+# A file that cannot be taken is named with the check of that very file.
+expect 1 bmd -c "$HOME_DIR/nowhere.conf"
+says "mend it, then bmd -n -c $HOME_DIR/nowhere.conf"
 OK "one bmd a state"
