@@ -34,6 +34,8 @@ struct upload {
 	int64_t sent, total;
 	const struct upload_shared *shared; /* NULL: every link is sent */
 	const char *root;		    /* the real path of what is looked at, for SHARED */
+	const char *typed;		    /* the same as it was typed */
+	bool folder;			    /* is it one: PATH lies in it */
 	void (*progress)(int64_t bytes, int64_t total, void *arg);
 	void *arg;
 	size_t length;	      /* of PATH */
@@ -131,10 +133,25 @@ fail(struct upload *upload, int r)
 	return r;
 }
 
+/* What is looked at, as who typed the root would type it, for a sentence. */
+static char *
+where(const struct upload *upload)
+{
+	size_t n = strlen(upload->typed);
+	bool below = upload->folder && upload->path[0] != '\0';
+	_cleanup_free_ char *path = NULL;
+
+	while (n > 1 && upload->typed[n - 1] == '/')
+		n--;
+	path = xasprintf("%.*s%s%s", (int)n, upload->typed,
+			 below && upload->typed[n - 1] != '/' ? "/" : "", below ? upload->path : "");
+	return shown(path);
+}
+
 static int
 fail_errno(struct upload *upload, int number)
 {
-	_cleanup_free_ char *safe = shown(upload->path);
+	_cleanup_free_ char *safe = where(upload);
 
 	return fail(upload, err_errno(upload->err, number, "%s", safe));
 }
@@ -142,7 +159,7 @@ fail_errno(struct upload *upload, int number)
 static int
 fail_because(struct upload *upload, const char *why)
 {
-	_cleanup_free_ char *safe = shown(upload->path);
+	_cleanup_free_ char *safe = where(upload);
 
 	return fail(upload, err_set(upload->err, ERR_UPLOAD, "%s: %s", safe, why));
 }
@@ -407,11 +424,10 @@ send_tree(struct upload *upload, const char *path)
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		snprintf(upload->path, PATH_SIZE, "%s", path);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail_errno(upload, errno);
-	}
-	if (S_ISDIR(st.st_mode))
+	upload->folder = S_ISDIR(st.st_mode);
+	if (upload->folder)
 		return send_folder(upload, fd, 1);
 	name = last_component(path);
 	snprintf(upload->path, PATH_SIZE, "%s", name != NULL ? name : "");
@@ -429,7 +445,6 @@ send_archive(struct upload *upload, const char *path)
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 
-	snprintf(upload->path, PATH_SIZE, "%s", path);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail_errno(upload, errno);
 	if (upload->fd < 0) {
@@ -452,6 +467,7 @@ upload_send(int fd, const char *path, const char *kind, const struct upload_shar
 	*upload = (struct upload){.fd = -1, .progress = progress, .arg = arg, .err = err};
 	upload->shared = shared;
 	upload->root = real != NULL ? real : path;
+	upload->typed = path;
 	upload->content = xrealloc(NULL, ENTRY_DATA_MAX, 1);
 	r = send(upload, path);
 	upload->fd = fd;
@@ -483,6 +499,7 @@ upload_look(const char *path, const struct upload_shared *shared, int64_t *ret_b
 
 	*upload = (struct upload){.fd = -1, .shared = shared, .err = err};
 	upload->root = real != NULL ? real : path;
+	upload->typed = path;
 	r = send_tree(upload, path);
 	if (r >= 0)
 		*ret_bytes = upload->total;

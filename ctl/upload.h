@@ -31,7 +31,8 @@ struct upload_shared {
  * Streams PATH to FD (blocking). SHARED may be NULL. PROGRESS (may be NULL) is told now and then
  * what has gone of how much. 0 when all is sent; -EPIPE, without a sentence, when the taker has
  * answered early or has gone: in both cases its answer is to be read next. Else -errno: a file
- * cannot be read, changed while it was read, or is neither file, folder nor link; the taker was
+ * cannot be read, changed while it was read, or is neither file, folder nor link; the sentence
+ * names it as below PATH, and the taker was
  * told to forget the upload.
  */
 int upload_send(int fd, const char *path, const char *kind, const struct upload_shared *shared,

@@ -75,7 +75,7 @@ same "environment variable" "bmctl(1)" \
 
 # ---- bmd(8)
 same state "bmd(8)" "$(of state)" "$(section man/bmd.8 'States of a job' | entries '')"
-same option "bmd(8)" "$(sed -n 's/.*getopt(argc, argv, "\(.*\)").*/\1/p' daemon/main.c | tr -d : | fold -w 1)" \
+same option "bmd(8)" "$(sed -n 's/.*getopt_long(argc, argv, "\([^"]*\)".*/\1/p' daemon/main.c | tr -d : | fold -w 1)" \
     "$(sed -n 's/^\.It Fl \([a-zA-Z]\).*/\1/p' man/bmd.8 | sort -u)"
 # read_by FILE…: variables that are read there. exits FILE…: the codes that a program ends with.
 read_by() { grep -ohE '(getenv|variable)\("[A-Z_]+"' "$@" | cut -d'"' -f2; }

@@ -108,7 +108,11 @@ name_parts(struct ctl *ctl, struct parts *parts, const json_t *used, struct err 
 static void
 name_path(const char *path, struct err *err)
 {
-	if (strncmp(err->text, path, strlen(path)) != 0)
+	size_t n = strlen(path);
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	if (strncmp(err->text, path, n) != 0)
 		err_prefix(err, "%s", path);
 }
 

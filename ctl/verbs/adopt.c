@@ -241,10 +241,8 @@ look(struct ctl *ctl, struct adoption *adoption, struct err *err)
 		_cleanup_free_ char *path = release_path(adoption, adoption->names[i]);
 		int64_t bytes = 0;
 
-		if ((r = upload_look(path, &shared, &bytes, err)) < 0) {
-			err_prefix(err, "%s", path);
+		if ((r = upload_look(path, &shared, &bytes, err)) < 0)
 			return r;
-		}
 		adoption->bytes += bytes;
 	}
 	return 0;

@@ -65,7 +65,7 @@ verb(enum control_role role)
 	case CONTROL_APPROVER:
 		return "let a first deployment go";
 	case CONTROL_ROOT:
-		return "reload the configuration";
+		return "administer bmd";
 	default:
 		return "deploy or change anything";
 	}

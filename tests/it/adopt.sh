@@ -146,7 +146,7 @@ expect 3 bmctl adopt shop nosuch --current "$HOME_DIR/srv/link"
 expect 3 bmctl adopt nosuch testing --current "$HOME_DIR/srv/link"
 ln -sfn "$root/releases/20261124000000" "$HOME_DIR/srv/link"
 expect 1 bmctl adopt shop testing --current "$HOME_DIR/srv/link" --dry-run
-says 'releases/20261124000000: pipe'
+says 'releases/20261124000000/pipe: '
 is "protocol" InvalidParameter "$(call Adopt '{"key":"k","application":"shop","stage":"testing","reason":"r","builds":[]}' | jq -r .error | sed 's/.*\.//')"
 OK "refused"
 bmd_stop

@@ -76,8 +76,8 @@ expect 0 bmctl build reject shop 7 --reason 'of no use'
 # What is refused leaves no build behind.
 mkdir "$HOME_DIR/odd"
 mkfifo "$HOME_DIR/odd/pipe"
-expect 1 bmctl build add shop 9 "$HOME_DIR/odd"
-says 'pipe'
+expect 1 bmctl build add shop 9 "$HOME_DIR/odd/"
+says "bmctl: $HOME_DIR/odd/pipe: "
 head -c 1000 /dev/urandom >"$HOME_DIR/bad.tar"
 expect 1 bmctl build add shop 9 site="$HOME_DIR/bad.tar"
 says 'bad.tar'
