@@ -186,11 +186,11 @@ configure(void)
 	    "keep-builds = 1\n"
 	    " stage \"testing\" { plan = \"web\" on-failure = \"continue\" }\n"
 	    " stage \"production\" { plan = \"web\" on-failure = \"continue\" }\n"
-	    " stage \"guarded\" { plan = \"web\" approvers = {\"root\"} on-failure = \"continue\" "
+	    " stage \"guarded\" { plan = \"slow\" approvers = {\"root\"} on-failure = \"continue\" "
 	    "}\n}\n"
-	    "plan \"web\" { step \"one\" { run = 'echo $BM_JOB >>%s/ran; test $BM_BUILD != 4' } "
-	    "}\n",
-	    state, runs, socket_path, geteuid() == 0 ? "user = \"root\"\n" : "", tree);
+	    "plan \"web\" { step \"one\" { run = 'echo $BM_JOB >>%s/ran; test $BM_BUILD != 4' } }\n"
+	    "plan \"slow\" { step \"one\" { run = 'echo $BM_JOB >>%s/ran; sleep 0.2' } }\n",
+	    state, runs, socket_path, geteuid() == 0 ? "user = \"root\"\n" : "", tree, tree);
 
 	write_file("bmd.conf", text);
 }
@@ -219,27 +219,44 @@ import(const char *content, char ret_digest[DIGEST_SIZE])
 	manifest_clear(&manifest);
 }
 
-/* As main() does. */
-static void
-begin(void)
+static int
+sections(void)
 {
-	ck_assert_int_eq(command("rm -rf %s %s %s/ran", state, runs, tree), 0);
-	ck_assert_int_eq(mkdir(state, 0755), 0);
-	ck_assert_int_eq(mkdir(runs, 0711), 0);
-	configure();
+	int r = turn_begin(bmd.turn, &err);
+
+	if (r >= 0)
+		r = queue_sections(bmd.queue, true, (int64_t)ev_time() * 1000000, &err);
+	return r == -ENOSPC ? 0 : r; /* what runs and what waits goes on without them */
+}
+
+/* As main() does, up to where clients come. What is recovered may fail. */
+static int
+start(void)
+{
+	int r;
+
 	(void)load(&bmd.conf);
 	bmd.loop = ev_default_loop(0);
 	OK(store_open(state, &bmd.store, &err));
 	OK(objects_open(state, true, &bmd.objects, &err));
-	import("a", artifacts[0]);
-	import("b", artifacts[1]);
 	bmd.turn = turn_new(bmd.loop, bmd.store);
 	bmd.queue = queue_new(bmd.store, bmd.objects);
 	queue_set_conf(bmd.queue, bmd.conf);
 	bmd.sched = sched_new(bmd.loop, bmd.queue, bmd.turn);
 	bmd.notices = notices_new(bmd.sched, bmd.queue, bmd.turn);
-	OK(sched_recover(bmd.sched, &err));
-	turn_end(bmd.turn);
+	if (fault.behind)
+		statements_arm(fault.n, fault.code, false);
+	r = sched_recover(bmd.sched, &err);
+	if (r >= 0)
+		r = sections();
+	if (r >= 0)
+		turn_end(bmd.turn);
+	return r;
+}
+
+static void
+serve(void)
+{
 	bmd.audit = audit_new(bmd.loop, bmd.store, bmd.turn);
 	bmd.methods =
 	    methods_new(bmd.queue, bmd.sched, bmd.turn, bmd.objects, bmd.audit, reload, NULL);
@@ -249,12 +266,26 @@ begin(void)
 	methods_set_notices(bmd.methods, bmd.notices);
 	OK(control_new(bmd.loop, bmd.turn, bmd.conf, -1, handler, bmd.methods, &bmd.control, &err));
 	methods_set_control(bmd.methods, bmd.control);
+}
+
+static void
+begin(void)
+{
+	ck_assert_int_eq(command("rm -rf %s %s %s/ran", state, runs, tree), 0);
+	ck_assert_int_eq(mkdir(state, 0755), 0);
+	ck_assert_int_eq(mkdir(runs, 0711), 0);
+	configure();
+	OK(start());
+	import("a", artifacts[0]);
+	import("b", artifacts[1]);
+	serve();
 	OK(varlink_interface_parse(varlink_control_text, &interface, &err));
 	statements_spare_commits(true);
 }
 
+/* Runs go on. */
 static void
-end(void)
+stop(void)
 {
 	control_free(bmd.control);
 	methods_free(bmd.methods);
@@ -267,6 +298,13 @@ end(void)
 	objects_close(bmd.objects);
 	store_close(bmd.store);
 	conf_free(bmd.conf);
+	memset(&bmd, 0, sizeof(bmd));
+}
+
+static void
+end(void)
+{
+	stop();
 	varlink_interface_free(interface);
 	moved = 0; /* who runs the tests measures them by it */
 }
@@ -683,11 +721,12 @@ tell(int code)
 /* ---- a run */
 
 static void
-ask_plain(const char *method, const char *parameters)
+ask_plain(const char *method, const char *parameters, const char *key)
 {
-	_cleanup_json_ json_t *reply = call(method, fill(parameters, method), "");
+	_cleanup_json_ json_t *reply = call(method, fill(parameters, key), "");
 
 	ck_assert_msg(!json_get_string(reply, "error"), "%s: %s", method, told(reply));
+	job = json_get_int(json_object_get(json_object_get(reply, "parameters"), "job"), "id", job);
 }
 
 /* How often the step of the last job ran. */
@@ -704,6 +743,19 @@ ran(void)
 	return n;
 }
 
+/* The last job succeeded, and its step ran once. */
+static void
+check_run(int n)
+{
+	_cleanup_free_ char *succeeded = xasprintf(
+	    "SELECT count(*) FROM jobs WHERE state = 'succeeded' AND id = %lld", (long long)job);
+
+	ck_assert_msg(number(succeeded) == 1, "call %d: job %lld did not succeed behind: %s", n,
+		      (long long)job, statements_failed());
+	ck_assert_msg(ran() == 1, "call %d: job %lld ran %d times behind: %s", n, (long long)job,
+		      ran(), statements_failed());
+}
+
 /* A deployment, while the N-th statement of all that comes of it fails, also of the commit of the
  * request itself, which is refused then. It succeeds all the same, and its step runs once. False:
  * there was no N-th. */
@@ -711,7 +763,6 @@ static bool
 play_run(int n, int code)
 {
 	_cleanup_json_ json_t *reply = NULL;
-	_cleanup_free_ char *succeeded = NULL;
 	char key[32];
 
 	calm();
@@ -735,12 +786,7 @@ play_run(int n, int code)
 		return true;
 	}
 	job = json_get_int(json_object_get(json_object_get(reply, "parameters"), "job"), "id", 0);
-	succeeded = xasprintf("SELECT count(*) FROM jobs WHERE state = 'succeeded' AND id = %lld",
-			      (long long)job);
-	ck_assert_msg(number(succeeded) == 1, "call %d: job %lld did not succeed behind: %s", n,
-		      (long long)job, statements_failed());
-	ck_assert_msg(ran() == 1, "call %d: job %lld ran %d times behind: %s", n, (long long)job,
-		      ran(), statements_failed());
+	check_run(n);
 	return statements_struck();
 }
 
@@ -748,7 +794,8 @@ static void
 tell_run(int code)
 {
 	begin();
-	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}");
+	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}",
+		  "first");
 	statements_spare_commits(code != SQLITE_FULL);
 	for (int n = 0; play_run(n, code); n++)
 		ck_assert_int_lt(n, STATEMENTS);
@@ -768,6 +815,70 @@ START_TEST(test_run_broken)
 }
 END_TEST
 
+/* bmd is started anew beside a run, and the N-th statement of the recovery, and of all that comes
+ * of it, fails. Where it does not start it says why, and starts the next time; the run has the end
+ * that it has, and no second one. False: there was no N-th. */
+static bool
+play_recovery(int n, int code)
+{
+	char key[32];
+	bool hit;
+	int r;
+
+	calm();
+	snprintf(key, sizeof(key), "v%d", n);
+	ask_plain(
+	    "Deploy",
+	    "{@K,'application':'shop','release':'1.0','build':1,'stage':'guarded','now':true}",
+	    key);
+	for (int i = 0;
+	     i < 2000 && number("SELECT count(*) FROM jobs WHERE state = 'running'") == 0; i++)
+		pass();
+	stop();
+	fault.n = n;
+	fault.code = code;
+	fault.behind = true;
+	r = start();
+	fault.behind = false;
+	if (r < 0) {
+		ck_assert_msg(statements_struck() && err.text && *err.text, "call %d: %d", n, r);
+		statements_disarm();
+		err_clear(&err);
+		stop();
+		OK(start());
+	}
+	serve();
+	calm();
+	hit = statements_struck();
+	statements_disarm();
+	check_run(n);
+	return hit;
+}
+
+static void
+tell_recovery(int code)
+{
+	begin();
+	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}",
+		  "first");
+	statements_spare_commits(code != SQLITE_FULL);
+	for (int n = 0; play_recovery(n, code); n++)
+		ck_assert_int_lt(n, STATEMENTS);
+	end();
+}
+
+START_TEST(test_recovery_no_space)
+{
+	tell_recovery(SQLITE_FULL);
+}
+END_TEST
+
+START_TEST(test_recovery_broken)
+{
+	tell_recovery(SQLITE_IOERR);
+}
+END_TEST
+
 /* The same, with the n-th call of the kernel: what a start needs is asked for again. */
 START_TEST(test_run_calls)
 {
@@ -781,7 +892,8 @@ START_TEST(test_run_calls)
 		     {"random", EINTR}};
 
 	begin();
-	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}");
+	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':[]}",
+		  "first");
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		fault.family = calls[i].family;
 		for (int n = 1; n < CALLS; n++)
@@ -845,6 +957,8 @@ main(void)
 	tcase_add_test(tcase, test_run_no_space);
 	tcase_add_test(tcase, test_run_broken);
 	tcase_add_test(tcase, test_run_calls);
+	tcase_add_test(tcase, test_recovery_no_space);
+	tcase_add_test(tcase, test_recovery_broken);
 	suite_add_tcase(suite, tcase);
 	return unit_run(suite);
 }
