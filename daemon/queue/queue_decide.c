@@ -25,11 +25,12 @@ static int
 not_in_state(const struct job *job, const char *verb, const char *next, struct err *err)
 {
 	bool final = job_state_final(job->state);
+	/* Shown as queued, which can be moved. */
+	const char *is = job->state == JOB_STARTING ? "being started" : job_state_shown(job->state);
 
 	return rule(err, final ? ERR_RULE_FINAL : ERR_RULE_STATE, job->id,
 		    err_set(err, ERR_REFUSED, "job %lld is %s: it cannot be %s%s%s",
-			    (long long)job->id, job_state_shown(job->state), verb,
-			    next[0] ? ", " : "", next));
+			    (long long)job->id, is, verb, next[0] ? ", " : "", next));
 }
 
 /* A job on its way: bmd-run is told, and what it answers decides. */
@@ -289,7 +290,7 @@ put_lock(struct queue *queue, struct store_stage *stage, const char *reason, int
 {
 	_cleanup_free_ char *text = NULL;
 
-	if (queue_locked(stage, now_us) && strcmp(stage->locked_by, who->name) != 0) {
+	if (queue_locked_now(queue, stage, now_us) && strcmp(stage->locked_by, who->name) != 0) {
 		text = queue_lock_text(stage, now_us);
 		return rule(err, ERR_RULE_LOCKED, 0,
 			    err_set(err, ERR_REFUSED, "%s: bmctl unlock %s %s first", text,
