@@ -92,13 +92,25 @@ queue_window(struct queue *queue, const struct job *job, const struct history *h
 	return window;
 }
 
+/* Is there anything on the stage that JOB does not pass by its override? */
+static bool
+passes_all(const struct windows *windows, const struct job *job)
+{
+	struct window_pass pass = pass_of(windows, job);
+
+	for (size_t i = 0; i < windows->nfreezes; i++)
+		if (!(pass.freezes & UINT64_C(1) << i))
+			return false;
+	return pass.windows || windows->nwindows == 0;
+}
+
 bool
 queue_window_may_hold(struct queue *queue, const struct job *job)
 {
 	const struct conf_stage *stage = stage_of(queue, job);
 	bool needs_reason;
 
-	return stage && stage->windows && json_object_size(job->overrides) == 0 &&
+	return stage && stage->windows && !passes_all(stage->windows, job) &&
 	       holds(queue, stage, job, NULL, &needs_reason);
 }
 

@@ -1393,6 +1393,40 @@ START_TEST(test_doubted_window)
 }
 END_TEST
 
+/* Who passes the freeze does not pass the windows by that, nor the other way round; who passes all needs no clock. */
+START_TEST(test_doubted_override)
+{
+	static const struct {
+		int line;
+		const char *override, *state;
+	} table[] = {
+	    {__LINE__, "{\"freezes\": [\"year\"]}", "queued"},
+	    {__LINE__, "{\"windows\": true}", "queued"},
+	    {__LINE__, "{\"windows\": true, \"freezes\": [\"year\"]}", "running"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		struct queue_request wanted;
+		json_t *override = json_loads(table[i].override, 0, NULL);
+		int64_t id;
+
+		set_up_with("zone = \"UTC\" windows = {\"00:00-24:00\"}"
+			    " freezes = {'2030-01-01/2030-01-02 \"year\"'}",
+			    "");
+		three_builds();
+		tell_clock("the clock jumped forward by 1 h", now + MIN, now - 60 * MIN, 60 * MIN);
+		wanted = request(false, "1.0/3", 0);
+		wanted.override = override;
+		wanted.reason = "it must out";
+		id = send(&wanted);
+		look();
+		ck_assert_msg(strcmp(state(id), table[i].state) == 0, "line %d: %s", table[i].line, state(id));
+		json_decref(override);
+		tear_down();
+	}
+}
+END_TEST
+
 /* A lock ends when its time has passed by a clock that is believed. */
 START_TEST(test_doubted_lock)
 {
@@ -1415,6 +1449,9 @@ START_TEST(test_doubted_lock)
 	TEXT(state(id), "queued");
 	HAS(said(id, "waits_for"), "lock: production is locked by ana: inventory");
 	ck_assert_int_eq(next_us, INT64_MAX);
+	/* So it is nobody else's yet. */
+	ck_assert_int_lt(queue_lock(queue, "shop", "production", "mine", 0, &ben, now, &err), 0);
+	HAS(err.text, "production is locked by ana: inventory");
 	tell_clock(NULL, 0, now, 60 * MIN);
 	look();
 	TEXT(state(id), "running");
@@ -1424,13 +1461,17 @@ END_TEST
 
 START_TEST(test_started_before_downtime)
 {
+	const struct queue_when when = {.at_us = now + MIN};
 	char run[RUN_ID_SIZE];
+	struct job job;
 	int64_t id;
 
 	set_up();
 	play_add_build("1.0/1");
 	id = ask(false, "1.0/1", 0);
 	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	ck_assert_int_lt(queue_reschedule(queue, id, &when, now, &job, &err), 0);
+	HAS(err.text, "is being started: it cannot be moved");
 	OK(queue_after_downtime(queue, now, now + 31 * MIN, &err));
 	TEXT(state(id), "starting"); /* its run folder is asked first */
 	snprintf(run, sizeof(run), "%032lld", (long long)id);
@@ -2178,7 +2219,7 @@ UNIT_MAIN("queue", test_prune, test_back_and_further_back, test_names, test_rele
 	  test_told_to_go, test_stopped_while_starting, test_foreign_results, test_after_downtime,
 	  test_downtime_not_committed, test_elapsed_not_committed,
 	  test_doubted_clock, test_doubted_line, test_elapsed, test_elapsed_other_boot,
-	  test_lapses, test_postponed_downtime, test_backoff_and_clock, test_doubted_window,
+	  test_lapses, test_postponed_downtime, test_backoff_and_clock, test_doubted_window, test_doubted_override,
 	  test_doubted_lock, test_started_before_downtime, test_no_grace,
 	  test_reload_takes_the_plan, test_missing_object, test_its_own_steps, test_dry_run, test_json,
 	  test_many_waiting, test_collect_rules, test_collect_dirty_and_popped, test_kept_folders,
