@@ -8,10 +8,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/digest.h"
 #include "common/failpoint.h"
 #include "common/json.h"
 #include "common/notify.h"
@@ -24,6 +27,7 @@
 
 #define AGAIN_SECONDS	  5.0
 #define HURRIED_MAX	  100000
+#define RUN_DIRECTORY	  "run_directory" /* a number that the store keeps */
 #define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
 
 static struct store *
@@ -444,6 +448,37 @@ adopt_all(struct sched *sched, struct err *err)
 	return r;
 }
 
+/* Which run directory it is: its path, and what is mounted there. */
+static int64_t
+directory_number(const char *path)
+{
+	_cleanup_free_ char *text = NULL;
+	char digest[DIGEST_SIZE];
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return 0;
+	text = xasprintf("%s %ju", path, (uintmax_t)st.st_ino);
+	digest_of(text, strlen(text), digest);
+	digest[15] = '\0';
+	return strtoll(digest, NULL, 16);
+}
+
+/* Another one than before says nothing of what ran in that one, until nothing is left that did. */
+static int
+look_at_directory(struct sched *sched, struct err *err)
+{
+	int64_t kept = 0, running = 0, number = directory_number(sched->host.run_directory);
+	int r = store_number_get(store_of(sched), RUN_DIRECTORY, &kept, err);
+
+	if (r == 0)
+		r = store_job_running_count(store_of(sched), &running, err);
+	sched->host.elsewhere = kept != 0 && kept != number && running > 0;
+	return r == 0 && kept != number && !sched->host.elsewhere
+		   ? store_number_put(store_of(sched), RUN_DIRECTORY, number, err)
+		   : r;
+}
+
 /* Committed at once: if that cannot be, nothing else may happen either. */
 static int
 restored(struct sched *sched, struct err *err)
@@ -473,6 +508,8 @@ sched_recover(struct sched *sched, struct err *err)
 		r = restored(sched, err);
 	if (r >= 0)
 		r = sched_clock_recover(sched, err);
+	if (r >= 0)
+		r = look_at_directory(sched, err);
 	if (r >= 0)
 		r = adopt_all(sched, err);
 	if (r < 0)

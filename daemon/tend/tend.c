@@ -450,6 +450,8 @@ tend_adopt(const struct tend_host *host, const struct job *job)
 {
 	struct tend *tend = tend_new(host, job);
 
+	/* One that is starting was never told to begin. */
+	tend->elsewhere = host->elsewhere && job->state == JOB_RUNNING;
 	if (job->cancel_by) {
 		tend->cancel_by = xstrdup(job->cancel_by);
 		tend->cancel_now = job->cancel_now;

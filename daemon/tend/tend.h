@@ -25,6 +25,7 @@ struct tend_host { /* what all runs share; outlives them */
 	struct turn *turn;
 	struct launch *launch;
 	char *run_directory;
+	bool elsewhere; /* it is not the one in which the runs that are adopted began */
 	char boot[40];
 	/* Is there a bmd-run already that was launched for JOB? Then it is the caller's. NULL: there never is. */
 	bool (*ahead)(int64_t job, int *ret_fd, pid_t *ret_pid, void *arg);

@@ -245,6 +245,21 @@ conflict(struct tend *tend)
 	tend_end_with(tend, END_CONFLICT, text);
 }
 
+/* No folder is no proof here: the run may go on in another one. */
+static void
+not_here(struct tend *tend)
+{
+	const char *directory = tend->host->run_directory;
+	_cleanup_free_ char *text =
+	    xasprintf("its run folder is not in %s, which is not the run directory that it began in: "
+		      "set run-directory back or mount it, and restart bmd; is it gone for good, "
+		      "mkdir %s/%" PRId64 " && touch %s/%" PRId64 "/started ends the job as lost",
+		      directory, directory, tend->job, directory, tend->job);
+
+	tend_set_problem(tend, text);
+	tend_wait(tend, TEND_AGAIN_SECONDS, tend_decide);
+}
+
 /* The rules after a crash, and after any broken connection. */
 void
 tend_decide(struct tend *tend)
@@ -259,6 +274,10 @@ tend_decide(struct tend *tend)
 		/* Never "absent": without the folder nobody knows. */
 		tend_set_problem(tend, err.text);
 		tend_wait(tend, TEND_AGAIN_SECONDS, tend_decide);
+		return;
+	}
+	if (tend->elsewhere && !folder.exists) {
+		not_here(tend);
 		return;
 	}
 	if (!folder.locked || folder.has_started)
