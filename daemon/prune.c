@@ -4,6 +4,7 @@
  * What is not final in the database stays: also folders of jobs that a restored database does not
  * know, by which their ids are not given again.
  */
+#include "common/runfolder.h"
 #include "daemon/prune.h"
 
 #include <inttypes.h>

@@ -16,6 +16,7 @@
 
 #include "common/errand.h"
 #include "common/json.h"
+#include "common/runfolder.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
 #include "runner/channel.h"

@@ -18,6 +18,7 @@
 
 #include "common/failpoint.h"
 #include "common/run.h"
+#include "common/runfolder.h"
 #include "common/xalloc.h"
 #include "runner/begun.h"
 

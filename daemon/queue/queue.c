@@ -85,6 +85,13 @@ queue_bad_parameter(struct err *err, const char *name, int r)
 	return r;
 }
 
+int
+queue_rule(struct err *err, enum err_rule rule, int r)
+{
+	err_rule(err, rule);
+	return r;
+}
+
 static void
 fill_event(struct event *event, const struct job *job)
 {

@@ -9,13 +9,6 @@
 #include "common/json.h"
 #include "daemon/queue/queue_private.h"
 
-static int
-refuse(enum err_rule rule, int r, struct err *err)
-{
-	err_rule(err, rule);
-	return r;
-}
-
 static bool
 is_history(const struct history *history, const struct build_ref *builds, size_t n)
 {
@@ -35,25 +28,23 @@ look(const struct history *history, const struct store_stage *at, const struct b
 	const struct history_entry *live = history_live(history);
 
 	if (history->busy || at->occupied_job > 0)
-		return refuse(
-		    ERR_RULE_STATE,
+		return queue_rule(
+		    err, ERR_RULE_STATE,
 		    err_set(err, ERR_REFUSED,
 			    "job %lld is on %s: wait for it, or bmctl settle if it is lost",
 			    (long long)(history->busy ? history->running.job : at->occupied_job),
-			    at->stage),
-		    err);
+			    at->stage));
 	if (!at->dirty && is_history(history, builds, n))
 		return 1;
 	if (live)
-		return refuse(
-		    ERR_RULE_HISTORY,
+		return queue_rule(
+		    err, ERR_RULE_HISTORY,
 		    err_set(err, ERR_REFUSED,
 			    "%s of %s has a history: %s is live; only a stage that was never "
 			    "deployed to is adopted, elsewhere bmctl settle %s %s BUILD "
 			    "says what is live",
 			    at->stage, at->application, names_build_text(&live->build).s,
-			    at->application, at->stage),
-		    err);
+			    at->application, at->stage));
 	return 0;
 }
 

@@ -14,23 +14,16 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define WHOLE_FOR_US \
+#define WHOLE_FOR_US                                                                 \
 	(INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
 				*/
-
-static int
-rule(struct err *err, enum err_rule name, int r)
-{
-	err_rule(err, name);
-	return r;
-}
 
 int
 queue_check_rejected(const struct store_build *build, struct err *err)
 {
 	if (!build->rejected)
 		return 0;
-	return rule(
+	return queue_rule(
 	    err, ERR_RULE_REJECTED,
 	    err_set(err, ERR_REFUSED, "%s %s was rejected by %s: %s (bmctl build restore %s %s)",
 		    build->application, names_build_text(&build->build).s, build->rejected_by,
@@ -50,12 +43,13 @@ static int
 lacks(const struct store_build *build, const struct conf_plan *plan, const struct conf_step *step,
       const char *artifact, struct err *err)
 {
-	return rule(err, ERR_RULE_PLAN,
-		    err_set(err, ERR_REFUSED,
-			    "%s %s has no artifact %s, which step %s of plan %s needs: add a build "
-			    "with %s=PATH",
-			    build->application, names_build_text(&build->build).s, artifact,
-			    step->name, plan->name, artifact));
+	return queue_rule(
+	    err, ERR_RULE_PLAN,
+	    err_set(err, ERR_REFUSED,
+		    "%s %s has no artifact %s, which step %s of plan %s needs: add a build "
+		    "with %s=PATH",
+		    build->application, names_build_text(&build->build).s, artifact, step->name,
+		    plan->name, artifact));
 }
 
 /* The mode that a run would have which started now. */
@@ -84,7 +78,7 @@ queue_check_plan(struct queue *queue, const struct store_build *build,
 	int r;
 
 	if (!plan)
-		return rule(
+		return queue_rule(
 		    err, ERR_RULE_PLAN,
 		    err_set(err, ERR_REFUSED,
 			    "the plan %s of %s is not configured: add it, then bmctl reload",
@@ -133,7 +127,7 @@ queue_check_signature(const struct store_build *build, const struct conf_stage *
 	if (keys->n == 0)
 		return 0;
 	if (!build->signature)
-		return rule(
+		return queue_rule(
 		    err, ERR_RULE_SIGNATURE,
 		    err_set(err, ERR_REFUSED,
 			    "%s %s is not signed, and %s takes only signed builds: sign what "
@@ -145,12 +139,12 @@ queue_check_signature(const struct store_build *build, const struct conf_stage *
 	text = signature_text(build->application, build->build.release, artifacts);
 	if (signature_verify(build->signature, text, keys->v, keys->n, &why) == 0)
 		return 0;
-	return rule(err, ERR_RULE_SIGNATURE,
-		    err_set(err, ERR_REFUSED,
-			    "the signature of %s %s does not count on %s: %s (bmctl build manifest "
-			    "%s %s)",
-			    build->application, name.s, stage->name, why.text, build->application,
-			    name.s));
+	return queue_rule(
+	    err, ERR_RULE_SIGNATURE,
+	    err_set(err, ERR_REFUSED,
+		    "the signature of %s %s does not count on %s: %s (bmctl build manifest "
+		    "%s %s)",
+		    build->application, name.s, stage->name, why.text, build->application, name.s));
 }
 
 static bool
@@ -178,12 +172,13 @@ queue_check_resign(const struct conf_application *application, const struct stor
 	}
 	if (!where)
 		return 0;
-	return rule(err, ERR_RULE_SIGNATURE,
-		    err_set(err, ERR_REFUSED,
-			    "%s %s has a signature that counts on %s, where this one does not: a "
-			    "build keeps it; add the same files without --number, as a build that "
-			    "has this one",
-			    application->name, names_build_text(&build->build).s, where));
+	return queue_rule(
+	    err, ERR_RULE_SIGNATURE,
+	    err_set(err, ERR_REFUSED,
+		    "%s %s has a signature that counts on %s, where this one does not: a "
+		    "build keeps it; add the same files without --number, as a build that "
+		    "has this one",
+		    application->name, names_build_text(&build->build).s, where));
 }
 
 /* ---- files ---- */
@@ -194,7 +189,7 @@ damaged(const struct store_build *build, const struct store_artifact *artifact, 
 {
 	_cleanup_free_ char *shown = json_terminal(path);
 
-	return rule(
+	return queue_rule(
 	    err, ERR_RULE_DAMAGED,
 	    err_set(err, ERR_REFUSED,
 		    "%s %s: the stored file %s of artifact %s is %s: bmctl build repair %s %s "
@@ -354,12 +349,13 @@ queue_check_build_variables(struct queue *queue, const struct conf_application *
 	json_object_foreach (build->variables, name, value) {
 		if (conf_variable_open(queue->conf, application, stage, name))
 			continue;
-		return rule(err, ERR_RULE_VARIABLE,
-			    err_set(err, ERR_REFUSED,
-				    "%s %s sets %s, which it may not on %s: list it in open = "
-				    "{\"%s\"} of the stage, or add a build without it",
-				    build->application, names_build_text(&build->build).s, name,
-				    stage->name, name));
+		return queue_rule(
+		    err, ERR_RULE_VARIABLE,
+		    err_set(err, ERR_REFUSED,
+			    "%s %s sets %s, which it may not on %s: list it in open = "
+			    "{\"%s\"} of the stage, or add a build without it",
+			    build->application, names_build_text(&build->build).s, name,
+			    stage->name, name));
 	}
 	return 0;
 }
@@ -372,28 +368,31 @@ queue_check_variables(struct queue *queue, const struct conf_application *applic
 	const char *name;
 
 	if (json_object_size(variables) > NAMES_VARIABLES_MAX)
-		return rule(err, ERR_RULE_VARIABLE,
-			    err_set(err, ERR_REFUSED, "%zu variables are too many: at most %d",
-				    json_object_size(variables), NAMES_VARIABLES_MAX));
+		return queue_rule(err, ERR_RULE_VARIABLE,
+				  err_set(err, ERR_REFUSED,
+					  "%zu variables are too many: at most %d",
+					  json_object_size(variables), NAMES_VARIABLES_MAX));
 	json_object_foreach (object, name, value) {
 		if (!names_variable(name) || names_variable_reserved(name))
-			return rule(
+			return queue_rule(
 			    err, ERR_RULE_VARIABLE,
 			    err_set(err, ERR_REFUSED,
 				    "a job may not set the variable %s: letters, digits and _, not "
 				    "BM_*, PATH, HOME, USER, LOGNAME, ENV, BASH_ENV, IFS, LD_*",
 				    name));
 		if (!names_text(json_string_value(value), NAMES_VALUE_MAX, true))
-			return rule(err, ERR_RULE_VARIABLE,
-				    err_set(err, ERR_REFUSED,
-					    "the value of %s is longer than %d bytes or no text",
-					    name, NAMES_VALUE_MAX));
+			return queue_rule(
+			    err, ERR_RULE_VARIABLE,
+			    err_set(err, ERR_REFUSED,
+				    "the value of %s is longer than %d bytes or no text", name,
+				    NAMES_VALUE_MAX));
 		if (!conf_variable_open(queue->conf, application, stage, name))
-			return rule(err, ERR_RULE_VARIABLE,
-				    err_set(err, ERR_REFUSED,
-					    "%s is set by the configuration: list it in open = "
-					    "{\"%s\"} of stage %s to let a job set it",
-					    name, name, stage->name));
+			return queue_rule(
+			    err, ERR_RULE_VARIABLE,
+			    err_set(err, ERR_REFUSED,
+				    "%s is set by the configuration: list it in open = "
+				    "{\"%s\"} of stage %s to let a job set it",
+				    name, name, stage->name));
 	}
 	return 0;
 }
@@ -411,7 +410,7 @@ queue_check_lock(const struct store_stage *stage, int64_t due_us, int64_t now_us
 		    stage->stage);
 	if (stage->lock_until_us)
 		err_field(err, "until", json_time(stage->lock_until_us));
-	return rule(err, ERR_RULE_LOCKED, r);
+	return queue_rule(err, ERR_RULE_LOCKED, r);
 }
 
 int
@@ -420,7 +419,7 @@ queue_check_horizon(struct queue *queue, int64_t due_us, const char *zone, int64
 {
 	if (due_us - now_us <= queue->conf->horizon_us)
 		return 0;
-	return rule(
+	return queue_rule(
 	    err, ERR_RULE_HORIZON,
 	    err_set(err, ERR_REFUSED,
 		    "%s (%s) is further ahead than the horizon of %s: take an earlier time, or set "

@@ -13,10 +13,9 @@
 static int
 rule(struct err *err, enum err_rule name, int64_t job, int r)
 {
-	err_rule(err, name);
 	if (job > 0)
 		err_field(err, "job", json_integer(job));
-	return r;
+	return queue_rule(err, name, r);
 }
 
 /* ---- jobs ---- */

@@ -4,13 +4,14 @@
  * queue_approval.c (first deployments), queue_request.c, queue_when.c and queue_preview.c (what a
  * request becomes), queue_add.c (a job gets its place), queue_undone.c (what a way back leaves),
  * queue_decide.c (what humans decide about jobs and stages), queue_look.c (what is due),
- * queue_run.c (the life of a run), queue_schedule.c and queue_section.c (recurring deployments),
+ * queue_run.c (the life of a run), queue_schedule*.c and queue_section.c (recurring deployments),
  * queue_zone.c (clocks that changed), queue_clock.c (whether the clock is believed), queue_drain.c
  * (nothing starts), queue_trouble.c (what others know to be in the way), queue_prune.c (records of what is over), queue_show.c (JSON).
  */
 #ifndef DAEMON_QUEUE_QUEUE_PRIVATE_H
 #define DAEMON_QUEUE_QUEUE_PRIVATE_H
 
+#include "common/time/calendar.h"
 #include "common/time/when.h"
 #include "daemon/queue/queue.h"
 
@@ -81,6 +82,8 @@ void queue_tell(struct queue *queue, enum event_kind kind, const struct job *job
 
 /* R, the answer of err_set(), with the NAME of the parameter that is wrong. */
 int queue_bad_parameter(struct err *err, const char *name, int r);
+/* The same with the rule that refuses. */
+int queue_rule(struct err *err, enum err_rule rule, int r);
 
 /* Moves JOB to a state that may follow its own, and writes it. */
 int queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err);
@@ -197,7 +200,8 @@ char *queue_lapse_text(const struct queue *queue, int64_t due_us, int64_t until_
 /* queue_zone.c: notes what the tz database says of the zone in which JOB was given. */
 int queue_zone_note(struct queue *queue, const struct job *job, struct err *err);
 
-/* queue_schedule.c, queue_section.c (schedules of the configuration) */
+/* queue_schedule.c; queue_schedule_ask.c (what humans decide), queue_schedule_show.c (JSON) and queue_section.c (schedules of the
+   configuration) build on it. */
 /* Puts the next occurrence of SCHEDULE into the queue, unless it is paused or one waits. LATE: why occurrences that have passed
    were not started; NULL: nobody looked. */
 int queue_schedule_next(struct queue *queue, const struct store_schedule *schedule, const char *late, int64_t now_us,
@@ -213,6 +217,13 @@ bool queue_schedule_stopped(struct queue *queue, const struct job *job, char **r
 int queue_schedule_moved(struct queue *queue, const struct job *job, enum job_state from, struct err *err);
 /* JOB is due: of several occurrences that have passed, it stands for the last. 1: it is not due any more. */
 int queue_schedule_overdue(struct queue *queue, struct job *job, int64_t now_us, struct err *err);
+/* The newest build of the release that JOB wants. */
+int queue_schedule_newest(struct queue *queue, struct job *job, struct err *err);
+/* The zone that the times of SCHEDULE are read in. */
+const char *queue_schedule_zone(const struct store_schedule *schedule, const struct calendar *calendar);
+/* 1 and what is due next, with its zone and how many have passed before it; 0 when nothing ever is. */
+int queue_schedule_due(const struct store_schedule *schedule, int64_t now_us, char ret_zone[WHEN_ZONE_MAX],
+		       int64_t *ret_us, int *ret_passed);
 /* The build that JOB would deploy if it started now. */
 int queue_schedule_resolve(struct queue *queue, struct job *job, const struct history *history, struct err *err);
 /* The same for one that waits, for those who look; JOB stays as it is when there is none. */

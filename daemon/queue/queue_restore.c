@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/run.h"
+#include "common/runfolder.h"
 #include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"

@@ -18,6 +18,7 @@
 #include "common/failpoint.h"
 #include "common/json.h"
 #include "common/notify.h"
+#include "common/runfolder.h"
 #include "common/time/when.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"

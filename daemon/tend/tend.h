@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "common/run.h"
+#include "common/runfolder.h"
 #include "daemon/job.h"
 #include "daemon/launch.h"
 #include "daemon/queue/queue.h"

@@ -14,6 +14,7 @@
 
 #include "common/failpoint.h"
 #include "common/json.h"
+#include "common/runfolder.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
 #include "daemon/log.h"

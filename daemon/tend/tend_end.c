@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "common/failpoint.h"
+#include "common/runfolder.h"
 #include "common/xalloc.h"
 #include "daemon/log.h"
 #include "daemon/tend/tend_private.h"

@@ -25,6 +25,7 @@
 #include "common/conf/conf.h"
 #include "common/json.h"
 #include "common/run.h"
+#include "common/runfolder.h"
 #include "common/runlog.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "common/run.h"
+#include "common/runfolder.h"
 #include "common/xalloc.h"
 #include "tests/unit/unit.h"
 

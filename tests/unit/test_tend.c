@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/runfolder.h"
 #include "daemon/channel.h"
 #include "daemon/tend/tend.h"
 #include "tests/unit/unit.h"
