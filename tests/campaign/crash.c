@@ -302,17 +302,21 @@ children_of(pid_t pid, struct pids *ret)
 		ret->v[ret->n++] = (pid_t)atoi(word);
 }
 
-/* The job of a bmd-run, by its last argument; 0 for another program. */
+/* The job of a bmd-run, by its title or, before it has one, its last argument; 0 for another
+ * program. */
 static int64_t
 job_of(pid_t pid)
 {
 	char comm[64], line[4096], *last = line;
+	long long job;
 	ssize_t n;
 
 	proc_read(pid, "comm", comm, sizeof(comm));
 	if (strcmp(comm, "bmd-run\n") != 0)
 		return 0;
 	n = proc_read(pid, "cmdline", line, sizeof(line));
+	if (sscanf(line, "bmd-run: job %lld:", &job) == 1)
+		return job;
 	for (ssize_t i = 0; i + 1 < n; i++)
 		if (line[i] == '\0')
 			last = line + i + 1;

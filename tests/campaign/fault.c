@@ -108,21 +108,25 @@ learn(const char *suffix)
 		fault.n = 0;
 }
 
-/* By its last argument, which its children have too. */
+/* By its last argument, as long as that stands there: bmd-run writes its title over it. */
 long long
 fault_job(void)
 {
+	static long long job = -1;
 	char line[4096], *last = line;
-	long fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
-	long n = fd < 0 ? -1 : syscall(SYS_read, fd, line, sizeof(line) - 1);
+	long fd, n;
 
+	if (job >= 0)
+		return job;
+	fd = syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
+	n = fd < 0 ? -1 : syscall(SYS_read, fd, line, sizeof(line) - 1);
 	if (fd >= 0)
 		(void)syscall(SYS_close, fd);
 	line[n > 0 ? n : 0] = '\0';
 	for (long i = 0; i + 1 < n; i++)
 		if (line[i] == '\0')
 			last = line + i + 1;
-	return atoll(last);
+	return job = atoll(last);
 }
 
 void
