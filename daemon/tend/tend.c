@@ -160,6 +160,7 @@ running_committed(void *arg, const struct err *failure)
 		return;
 	}
 	tend->phase = GOING;
+	tend->told = true;
 	go = run_message("go");
 	failpoint("go-before");
 	channel_send(tend->channel, go);
@@ -453,6 +454,8 @@ tend_adopt(const struct tend_host *host, const struct job *job)
 
 	/* One that is starting was never told to begin. */
 	tend->elsewhere = host->elsewhere && job->state == JOB_RUNNING;
+	tend->told = job->state == JOB_RUNNING && *host->boot &&
+		     strcmp(job->boot_run, host->boot) == 0;
 	if (job->cancel_by) {
 		tend->cancel_by = xstrdup(job->cancel_by);
 		tend->cancel_now = job->cancel_now;

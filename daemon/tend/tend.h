@@ -56,15 +56,16 @@ void tend_cancel(struct tend *tend, bool now, const char *by);
 /* bmd-run is gone and nothing that it left is there any more. */
 void tend_swept(struct tend *tend, int status);
 
-/* What a run folder says of the run RUN (its request's digest "" when not known), once bmd has no connection to it. */
+/* What a run folder says of the run RUN (its request's digest "" when not known), once bmd has no connection to it. TOLD: it was told
+   to begin in this boot, so it had one. */
 enum tend_verdict {
 	TEND_ALIVE,	  /* a bmd-run holds the lock */
 	TEND_ENDED,	  /* its result is there */
 	TEND_NEVER_BEGAN, /* nobody claimed the folder: no step ever ran */
 	TEND_FOREIGN,	  /* claim or result of another run or request */
-	TEND_LOST,	  /* claimed, dead, no result, or one that is damaged */
+	TEND_LOST,	  /* claimed, dead, no result, or one that is damaged; or gone */
 };
-enum tend_verdict tend_judge(const char *run, const char *request_digest, const struct run_folder *folder);
+enum tend_verdict tend_judge(const char *run, const char *request_digest, bool told, const struct run_folder *folder);
 /* Are the processes of a dead run surely gone, as far as its claim says: another boot, or its cgroup is gone or empty? */
 enum tend_remains { TEND_NONE_LEFT, TEND_SOME_LEFT, TEND_UNKNOWN };
 enum tend_remains tend_remains(const struct run_started *started, const char *boot, const char *cgroup_root);

@@ -28,7 +28,7 @@
 /* ---- the verdict, as functions of values */
 
 enum tend_verdict
-tend_judge(const char *run, const char *request_digest, const struct run_folder *folder)
+tend_judge(const char *run, const char *request_digest, bool told, const struct run_folder *folder)
 {
 	if (folder->locked)
 		return TEND_ALIVE;
@@ -39,6 +39,9 @@ tend_judge(const char *run, const char *request_digest, const struct run_folder 
 
 		return ours ? TEND_ENDED : TEND_FOREIGN;
 	}
+	/* A power cut may take one that is not claimed along; somebody else may take any. */
+	if (!folder->exists && told)
+		return TEND_LOST;
 	if (!folder->has_started && !*folder->damage)
 		return TEND_NEVER_BEGAN;
 	/* A claim that cannot be read has an empty run id: it is a claim all the same, and most
@@ -197,6 +200,13 @@ lost_text(const struct tend *tend, const struct run_folder *folder)
 		return xasprintf("its result, in the run folder %s/%" PRId64
 				 ", is damaged (%s): nobody knows how it ended",
 				 tend->host->run_directory, tend->job, folder->damage);
+	if (!folder->exists)
+		return xasprintf("its run folder %s/%" PRId64
+				 " was removed meanwhile: nobody knows how far the run came%s",
+				 tend->host->run_directory, tend->job,
+				 tend->occupied ? ", and its processes may still be there: look, "
+						  "then bmctl settle"
+						: "");
 	if (tend->swept && WIFSIGNALED(tend->status))
 		snprintf(how, sizeof(how), " (signal %d)", WTERMSIG(tend->status));
 	else if (tend->swept && WIFEXITED(tend->status))
@@ -284,7 +294,7 @@ tend_decide(struct tend *tend)
 	if (!folder.locked || folder.has_started)
 		tend_set_problem(tend, NULL);
 	failpoint("decide");
-	switch (tend_judge(tend->run, tend->request_digest, &folder)) {
+	switch (tend_judge(tend->run, tend->request_digest, tend->told, &folder)) {
 	case TEND_ALIVE:
 		reconnect(tend, &folder);
 		return;

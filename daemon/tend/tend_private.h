@@ -28,6 +28,7 @@ struct tend {
 	double reconnect;
 	bool unheard;		  /* connected again, and it has not said a word yet */
 	bool followed;		  /* that was logged */
+	bool told;		  /* to begin, in this boot */
 	bool elsewhere;		  /* it ran, and its folder may lie in another run directory */
 	int64_t remains_since_us; /* CLOCK_MONOTONIC; 0: not waiting for a cgroup */
 

@@ -59,7 +59,7 @@ START_TEST(folders_are_judged)
 			strcpy(folder.result.run, verdicts[i].result);
 			strcpy(folder.result.request_digest, verdicts[i].digest);
 		}
-		ck_assert_msg(tend_judge(RUN, "d", &folder) == verdicts[i].verdict, "line %d",
+		ck_assert_msg(tend_judge(RUN, "d", true, &folder) == verdicts[i].verdict, "line %d",
 			      verdicts[i].line);
 	}
 }
@@ -69,7 +69,9 @@ START_TEST(an_absent_folder_never_began)
 {
 	const struct run_folder folder = {0};
 
-	ck_assert_int_eq(tend_judge(RUN, "d", &folder), TEND_NEVER_BEGAN);
+	ck_assert_int_eq(tend_judge(RUN, "d", false, &folder), TEND_NEVER_BEGAN);
+	/* It was there when the run was told to begin, and no power cut has come between. */
+	ck_assert_int_eq(tend_judge(RUN, "d", true, &folder), TEND_LOST);
 }
 END_TEST
 
