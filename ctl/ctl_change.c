@@ -58,6 +58,18 @@ show_asked(struct ctl *ctl, const char *method, json_t *parameters)
 	json_object_set(parameters, "build", json_object_get(to, "build"));
 }
 
+static bool
+is_yes(const char *answer)
+{
+	size_t n;
+
+	answer += strspn(answer, " \t");
+	n = strcspn(answer, " \t");
+	return answer[n + strspn(answer + n, " \t")] == '\0' &&
+	       ((n == 1 && strncasecmp(answer, "y", n) == 0) ||
+		(n == 3 && strncasecmp(answer, "yes", n) == 0));
+}
+
 /* What ERR asks for, from a person: 1 if PARAMETERS have it now. */
 static int
 ask_for(struct ctl *ctl, const char *method, const struct err *err, json_t *parameters)
@@ -78,7 +90,7 @@ ask_for(struct ctl *ctl, const char *method, const struct err *err, json_t *para
 	question = xasprintf("%s %s asks for confirmation: go on? [y/N]",
 			     application ? application : "", stage ? stage : "");
 	answer = ask_line(question);
-	if (answer == NULL || (strcmp(answer, "y") != 0 && strcmp(answer, "yes") != 0))
+	if (answer == NULL || !is_yes(answer))
 		return 0;
 	json_object_set_new(parameters, "confirmed", json_true());
 	return 1;
@@ -165,8 +177,12 @@ ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret
 			ctl->repeat = how_to_repeat(ctl, err);
 			return r;
 		}
-		if (!ask_for(ctl, full, err, owned))
+		if (!ask_for(ctl, full, err, owned)) {
+			snprintf(err->text, sizeof(err->text), "%s: nothing was done",
+				 err->code == ERR_REASON_REQUIRED ? "no reason was given"
+								  : "it was not confirmed");
 			return r;
+		}
 		err_clear(err);
 		if ((r = after_question(ctl, owned, err)) < 0)
 			return r;

@@ -72,9 +72,16 @@ OK "asked, followed, told"
 terminal 8 'bmctl redeploy shop --now' ''
 : >"$HOME_DIR/calls"
 terminal 8 'bmctl redeploy shop --now' 'all is lost' 'n'
+prints 'bmctl: it was not confirmed: nothing was done'
 is "requests" 2 "$(grep Redeploy "$HOME_DIR/calls" | grep -vc dry_run)"
 is "keys" 2 "$(grep -v dry_run "$HOME_DIR/calls" | jq -r .parameters.key | sort -u | wc -l)"
+terminal 8 'bmctl redeploy shop --now' ''
+prints 'bmctl: no reason was given: nothing was done'
+for answer in ya 'yes no' '' 0; do terminal 8 'bmctl redeploy shop --now' 'all is lost' "$answer"; done
 OK "no answer is a no"
+# A yes is one in any case.
+for answer in Y Yes YES ' yes '; do terminal 0 'bmctl redeploy shop --now --no-follow' 'all is lost' "$answer"; done
+OK "a yes is a yes"
 
 # Colours and cut cells on a terminal only.
 terminal 0 'bmctl history'
