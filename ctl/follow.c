@@ -207,7 +207,8 @@ stream_failed(int64_t job, int r, struct err *err)
 /* Why a job has not begun: when to ask next, and what was told last. */
 struct quiet {
 	int64_t next, pause;
-	char *told; /* owned */
+	bool told_time; /* at the request */
+	char *told;	/* owned */
 };
 
 static void
@@ -216,13 +217,16 @@ quiet_clear(struct quiet *quiet)
 	free(quiet->told);
 }
 
-/* The reason, if there is another one to tell than its time, which was told at the request. */
+/* The reason; NULL: none, or its time when the request has just told that. */
 static char *
-reason_to_wait(const json_t *job)
+reason_to_wait(const struct ctl *ctl, const json_t *job, bool told_time)
 {
 	const char *kind = json_get_string(json_object_get(job, "waits_for"), "kind");
 
-	return kind == NULL || strcmp(kind, "time") == 0 ? NULL : text_why(job);
+	if (kind == NULL || (told_time && strcmp(kind, "time") == 0))
+		return NULL;
+	return strcmp(kind, "time") == 0 ? xasprintf("its time, %s", ctl_local(ctl, job, "due").s)
+					 : text_why(job);
 }
 
 /* Says what JOB waits for, when that is due. Never again, once it has begun. */
@@ -245,7 +249,7 @@ say_why(struct ctl *ctl, int64_t job, struct quiet *quiet)
 		quiet->next = CLIENT_NEVER;
 		return;
 	}
-	why = reason_to_wait(now);
+	why = reason_to_wait(ctl, now, quiet->told_time);
 	if (why == NULL || (quiet->told != NULL && strcmp(why, quiet->told) == 0))
 		return;
 	table_line(stderr, "waits: %s", why);
@@ -262,12 +266,12 @@ earliest(int64_t a, int64_t b, int64_t c)
 }
 
 int
-follow_job(struct ctl *ctl, int64_t job, bool log, int64_t deadline, json_t **ret_job,
-	   struct err *err)
+follow_job(struct ctl *ctl, int64_t job, bool log, bool told_time, int64_t deadline,
+	   json_t **ret_job, struct err *err)
 {
 	_cleanup_(stream_close) struct stream waiting, output;
 	_cleanup_json_ json_t *ended = NULL;
-	_cleanup_(quiet_clear) struct quiet quiet = {.pause = QUIET_US};
+	_cleanup_(quiet_clear) struct quiet quiet = {.pause = QUIET_US, .told_time = told_time};
 	int64_t drain = CLIENT_NEVER;
 	int r;
 

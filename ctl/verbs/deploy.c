@@ -86,7 +86,7 @@ wait_for_end(struct ctl *ctl, const json_t *reply, enum after how, int64_t deadl
 {
 	_cleanup_json_ json_t *ended = NULL;
 	int64_t job = json_get_int(json_object_get(reply, "job"), "id", 0);
-	int r = follow_job(ctl, job, how == AFTER_FOLLOW, deadline, &ended, err);
+	int r = follow_job(ctl, job, how == AFTER_FOLLOW, true, deadline, &ended, err);
 
 	if (ctl->json && how == AFTER_WAIT) {
 		/* One object: the job as it ended, or as it was accepted. */

@@ -463,7 +463,7 @@ verb_log(struct ctl *ctl, struct err *err)
 		return r;
 	if (!ctl_given(ctl, OPTION_FOLLOW))
 		return print_log(ctl, job, err);
-	r = follow_job(ctl, job, true, deadline, &ended, err);
+	r = follow_job(ctl, job, true, false, deadline, &ended, err);
 	r = follow_told(ctl, job, r, ended, stderr);
 	/* The log was shown: how the job ended is not this verb's success. */
 	return ended != NULL && r >= 0 ? CTL_DONE : r;

@@ -33,6 +33,10 @@ OK "behind a run"
 # Its time was told at the request; a drain is told, and the job goes on after it.
 expect 7 bmctl deploy shop 1.0 --to testing --at +1h --wait --timeout 3s
 is "told of a time" 0 "$(grep -c '^waits' "$HOME_DIR/err")"
+# Who looks at the log of a job that is due later is told when.
+late=$(bmctl --json queue | jq '.jobs[0].id')
+expect 7 bmctl log -f "$late" --timeout 3s
+says "waits: its time, $(bmctl show "$late" | sed -n 's/^due *\(.*\) (.*/\1/p')"
 expect 0 bmctl drain
 bmctl deploy shop 1.0 --to testing --now --wait >"$HOME_DIR/wait" 2>"$HOME_DIR/wait.err" &
 wait=$!
