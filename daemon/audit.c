@@ -32,6 +32,8 @@ struct refusals {
 
 #define CUT_EVERY 64   /* added rows: then the oldest are looked at, */
 #define CUT_MOST  1000 /* at most so many of them */
+#define SET_US	  (INT64_C(60) * 1000000)    /* a clock that moves by so much between two rows was set */
+#define TRUST_US  (INT64_C(86400) * 1000000) /* so long it is not believed then, for what cannot be had back */
 
 struct audit {
 	struct ev_loop *loop;
@@ -44,6 +46,7 @@ struct audit {
 	bool telling, written; /* the turn will call back */
 	int64_t added;
 	int64_t keep_us; /* rows; 0: for ever */
+	int64_t offset_us, since_us; /* wall clock − CLOCK_BOOTTIME, and since when that is so */
 };
 
 /* ---- the head ---- */
@@ -106,6 +109,28 @@ cut(char ret[AUDIT_TEXT_MAX + 1], const char *text)
 	ret[n] = '\0';
 }
 
+/* A clock that somebody, or a dead battery, set far ahead makes all rows old at once. So nothing is cut before it has stood for as
+ * long as rows are kept, or for a day, under the eyes of this bmd. */
+static bool
+clock_stands(struct audit *audit)
+{
+	int64_t now_us = 0, boot_us = 0, trust_us = audit->keep_us < TRUST_US ? audit->keep_us : TRUST_US;
+
+	clock_read(&now_us, &boot_us);
+	if (llabs(now_us - boot_us - audit->offset_us) >= SET_US)
+		audit->since_us = boot_us;
+	audit->offset_us = now_us - boot_us;
+	return boot_us - audit->since_us >= trust_us;
+}
+
+static int
+cut_old(struct audit *audit, int64_t now_us, struct err *err)
+{
+	if (audit->keep_us == 0 || !clock_stands(audit) || ++audit->added % CUT_EVERY != 0)
+		return 0;
+	return store_audit_cut(audit->store, now_us - audit->keep_us, now_us, CUT_MOST, err);
+}
+
 static int
 add(struct audit *audit, const struct store_audit *row, struct err *err)
 {
@@ -118,9 +143,8 @@ add(struct audit *audit, const struct store_audit *row, struct err *err)
 		kept.text = text;
 	}
 	r = store_audit(audit->store, &kept, err);
-	if (r == 0 && audit->keep_us > 0 && ++audit->added % CUT_EVERY == 0)
-		r = store_audit_cut(audit->store, row->at_us - audit->keep_us, row->at_us, CUT_MOST,
-				    err);
+	if (r == 0)
+		r = cut_old(audit, row->at_us, err);
 	if (r == 0)
 		grown(audit);
 	return r;
@@ -301,6 +325,8 @@ audit_new(struct ev_loop *loop, struct store *store, struct turn *turn)
 	audit->store = store;
 	audit->turn = turn;
 	audit->refusals = xcalloc(AUDIT_UIDS + 1, sizeof(*audit->refusals));
+	clock_read(&audit->offset_us, &audit->since_us);
+	audit->offset_us -= audit->since_us;
 	ev_init(&audit->minute, on_minute);
 	ev_init(&audit->hour, on_hour);
 	audit->minute.data = audit->hour.data = audit;
