@@ -36,7 +36,7 @@ names_application(const char *s)
 bool
 names_release(const char *s)
 {
-	return shaped(s, LOWER UPPER DIGITS, LOWER UPPER DIGITS "._+~-", 62) && !strstr(s, "..");
+	return shaped(s, LOWER UPPER DIGITS, LOWER UPPER DIGITS "._+~-", 62);
 }
 
 bool

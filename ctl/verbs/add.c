@@ -169,7 +169,10 @@ check_words(struct ctl *ctl, struct parts *parts, struct err *err)
 	const char *application = ctl_word(ctl, 0), *release = ctl_word(ctl, 1);
 
 	if (!names_application(application))
-		return err_set(err, ERR_BAD_NAME, "'%s' is no name of an application", application);
+		return err_set(err, ERR_BAD_NAME,
+			       "'%s' is no name of an application: lower-case letters, digits and "
+			       ". _ -, at most 63",
+			       application);
 	if (!names_release(release))
 		return err_set(err, ERR_BAD_NAME,
 			       "'%s' is no name of a release; a release is such as 1.0.2, its "

@@ -155,7 +155,7 @@ given_reason(const struct request *request, const char **ret_reason, struct err 
 
 	if (r >= 0 && !*ret_reason)
 		r = request_invalid(err, "reason",
-				    "a reason is needed: others will want to know why");
+				    "a reason is needed (--reason TEXT): others will want to know why");
 	return r;
 }
 

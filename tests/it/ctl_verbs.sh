@@ -87,6 +87,10 @@ expect 2 bmctl build add shop 9 Site="$HOME_DIR/site"
 says "'Site' is no name of an artifact"
 expect 1 bmctl build add shop 9 /dev/null
 is "what is said" 'bmctl: /dev/null is neither a folder nor a plain file' "$(cat "$HOME_DIR/err")"
+expect 2 bmctl build add Shop 1.0
+says "'Shop' is no name of an application: lower-case letters"
+expect 2 bmctl lock shop production --reason ' '
+says '(--reason TEXT)'
 # Words in another order, and what was forgotten in them.
 expect 0 bmctl build list shop --release 9
 prints 'no builds of 9: bmctl build list shop'

@@ -122,4 +122,13 @@ is "left alone" "precious" "$(echo $(ls -A "$HOME_DIR/full"))"
 rm "$HOME_DIR/full/precious"
 deploy full 1
 OK "in place"
+
+# Every name that a release may have is one, with a folder of its own.
+for release in 1..2 9 A+b~c-d_e. a--b; do
+    expect 0 bmctl build add app "$release" "site=$site"
+    expect 0 bmctl deploy app "$release/1" --to testing --now --wait --no-follow
+    is "current" "releases/$release-1" "$(readlink "$HOME_DIR/one/current")"
+    is page "page 6" "$(cat "$HOME_DIR/one/releases/$release-1/index.html")"
+done
+OK "names of releases"
 bmd_stop

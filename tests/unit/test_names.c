@@ -25,7 +25,7 @@ static const struct {
 	{__LINE__, "1.0.2+b_1~rc", RELEASE},
 	{__LINE__, "a-b",          APPLICATION | RELEASE},
 	{__LINE__, "a_b",          APPLICATION | RELEASE | VARIABLE},
-	{__LINE__, "a..b",         APPLICATION},
+	{__LINE__, "a..b",         APPLICATION | RELEASE}, /* what a folder is called is this with its number */
 	{__LINE__, "_A9",          VARIABLE},
 	{__LINE__, "BM_JOB",       RELEASE},
 	{__LINE__, "BM_",          RELEASE},
@@ -71,7 +71,7 @@ static const struct {
 	{__LINE__, "",                NULL, 0, NULL},
 	{__LINE__, "A/1/2",           NULL, 0, NULL},
 	{__LINE__, "../1",            NULL, 0, NULL},
-	{__LINE__, "a..b/1",          NULL, 0, NULL},
+	{__LINE__, "a..b/1",          "a..b", 1, "a..b/1"},
 	{__LINE__, X60 "xxx/1",       X60 "xxx", 1, X60 "xxx/1"},
 	{__LINE__, X60 "xxxx/1",      NULL, 0, NULL},
 };
