@@ -36,9 +36,8 @@ int objects_sweep(struct objects *objects, struct err *err);
  * nothing goes which they have found there; who removes has it alone. objects_lock() waits up to
  * WAIT_MS (0: not at all): a descriptor that holds it, or -EAGAIN.
  */
-#define OBJECTS_YOUNG_US      \
-	(INT64_C(24) * 3600 * \
-	 1000000) /* a manifest that came so lately stays: its build may still come */
+/* A manifest that came so lately stays: its build may still come. */
+#define OBJECTS_YOUNG_US (INT64_C(24) * 3600 * 1000000)
 int objects_lock(const struct objects *objects, bool alone, int64_t wait_ms);
 enum objects_kind { OBJECTS_CONTENT, OBJECTS_MANIFESTS };
 /* Calls BACK for each file of a kind that is there, until it returns non-zero, which a negative

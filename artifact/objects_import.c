@@ -26,7 +26,8 @@
 #include "common/folder.h"
 #include "common/xalloc.h"
 
-#define SMALL	     (256 * 1024) /* bytes of an object that are kept in memory before there is a file */
+/* bytes of an object that are kept in memory before there is a file */
+#define SMALL	     (256 * 1024)
 #define PUSH	     (16 * 1024 * 1024) /* bytes after which write-back is begun */
 #define FSYNC_MAX    32			/* files up to which an import fsyncs one by one */
 #define STAGE_TRIES  100		/* names of staging folders to try */

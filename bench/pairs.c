@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Times whole processes in pairs: pairs N 'COMMAND A' 'COMMAND B' runs them in turn, N times each after one warm-up, with
- * their output thrown away, and prints both medians and the median of the differences A − B in milliseconds.
+ * Times whole processes in pairs: pairs N 'COMMAND A' 'COMMAND B' runs them in turn, N times each
+ * after one warm-up, with their output thrown away, and prints both medians and the median of the
+ * differences A − B in milliseconds.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Durable requests a second on one connection, pipelined: pipeline SOCKET APP RELEASE BUILD STAGE N WINDOW SECONDS-AHEAD
- * sends N Deploy calls, each with a key of its own, keeping WINDOW of them unanswered, reads every reply, counts
- * what was accepted, and prints "ACCEPTED SECONDS".
+ * Durable requests a second on one connection, pipelined: pipeline SOCKET APP RELEASE BUILD STAGE N
+ * WINDOW SECONDS-AHEAD sends N Deploy calls, each with a key of its own, keeping WINDOW of them
+ * unanswered, reads every reply, counts what was accepted, and prints "ACCEPTED SECONDS".
  */
 #include <errno.h>
 #include <poll.h>
@@ -47,11 +47,12 @@ add_call(struct pipeline *p)
 
 	if (p->sent == p->n || p->sent - p->answered >= p->window || room < 1024)
 		return 0;
-	n = snprintf(p->out + p->out_end, room,
-		     "{\"method\":\"io.bmd.Control.Deploy\",\"parameters\":{\"key\":\"bench-%d-%ld\","
-		     "\"application\":\"%s\",\"release\":\"%s\",\"build\":%s,\"stage\":\"%s\","
-		     "\"at\":\"%s\",\"confirmed\":true,\"reason\":\"bench\"}}",
-		     (int)getpid(), p->sent, p->argv[2], p->argv[3], p->argv[4], p->argv[5], at.s);
+	n = snprintf(
+	    p->out + p->out_end, room,
+	    "{\"method\":\"io.bmd.Control.Deploy\",\"parameters\":{\"key\":\"bench-%d-%ld\","
+	    "\"application\":\"%s\",\"release\":\"%s\",\"build\":%s,\"stage\":\"%s\","
+	    "\"at\":\"%s\",\"confirmed\":true,\"reason\":\"bench\"}}",
+	    (int)getpid(), p->sent, p->argv[2], p->argv[3], p->argv[4], p->argv[5], at.s);
 	if (n < 0 || (size_t)n + 1 >= room)
 		return 0;
 	p->out_end += (size_t)n + 1;
@@ -108,7 +109,8 @@ main(int argc, char **argv)
 	double start;
 
 	if (argc != 9 || strlen(argv[1]) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "usage: pipeline SOCKET APP RELEASE BUILD STAGE N WINDOW SECONDS\n");
+		fprintf(stderr,
+			"usage: pipeline SOCKET APP RELEASE BUILD STAGE N WINDOW SECONDS\n");
 		return 2;
 	}
 	strcpy(address.sun_path, argv[1]);

@@ -6,8 +6,8 @@
  * the function that knows; typed fields (application, job, rule, …) travel beside it.
  *
  * The sentence is whole: it names the thing and the next step, has no final stop and no prefix.
- * Functions return 0 or a negative errno; where they take a struct err * they fill it on failure and
- * leave it alone on success. Every such function accepts NULL.
+ * Functions return 0 or a negative errno; where they take a struct err * they fill it on failure
+ * and leave it alone on success. Every such function accepts NULL.
  */
 #ifndef COMMON_ERR_H
 #define COMMON_ERR_H
@@ -20,6 +20,7 @@
 #define ERR_SERVICE   "org.varlink.service."
 
 /*   symbol               name on the wire                       exit  errno */
+// clang-format off
 #define ERR_TABLE(X)                                                                               \
 	X(FAILED,             ERR_INTERFACE "Failed",                 1, EIO)                      \
 	X(NO_SUCH_APPLICATION,ERR_INTERFACE "NoSuchApplication",      3, ENOENT)                   \
@@ -47,6 +48,7 @@
 	X(METHOD_NOT_FOUND,   ERR_SERVICE "MethodNotFound",           1, EOPNOTSUPP)               \
 	X(INVALID_PARAMETER,  ERR_SERVICE "InvalidParameter",         2, EINVAL)                   \
 	X(EXPECTED_MORE,      ERR_SERVICE "ExpectedMore",             2, EPROTO)
+// clang-format on
 
 enum err_code {
 	ERR_NONE = 0,
@@ -56,7 +58,8 @@ enum err_code {
 	    ERR_MAX_
 };
 
-/* Which rule refuses: the field `rule` of REFUSED, ERR_RULE_LOCKED is "locked". What each means stands in bmd-protocol(7). */
+/* Which rule refuses: the field `rule` of REFUSED, ERR_RULE_LOCKED is "locked". What each means
+ * stands in bmd-protocol(7). */
 // clang-format off
 #define ERR_RULES(X)                                                                               \
 	X(APPROVAL, "approval") X(COLLECTED, "collected") X(CONFIGURATION, "configuration")        \
@@ -75,15 +78,16 @@ enum err_rule {
 
 struct err {
 	enum err_code code;
-	char text[1024];  /* UTF-8, cut at a character */
-	json_t *fields;	  /* object or NULL; owned */
+	char text[1024]; /* UTF-8, cut at a character */
+	json_t *fields;	 /* object or NULL; owned */
 };
 
-#define ERR_INIT ((struct err){ 0 })
+#define ERR_INIT ((struct err){0})
 
 /* Fills ERR (freeing what it held) and returns the negative errno of CODE. */
 int err_set(struct err *err, enum err_code code, const char *format, ...) _printf_(3, 4);
-/* The same for a failed system call: "FORMAT: strerror(NUMBER)", returns -NUMBER. ENOSPC and EDQUOT become NO_SPACE, else FAILED. */
+/* The same for a failed system call: "FORMAT: strerror(NUMBER)", returns -NUMBER. ENOSPC and EDQUOT
+ * become NO_SPACE, else FAILED. */
 int err_errno(struct err *err, int number, const char *format, ...) _printf_(3, 4);
 /* Adds a typed field; steals VALUE (also when ERR is NULL). */
 void err_field(struct err *err, const char *name, json_t *value);
@@ -92,13 +96,15 @@ void err_clear(struct err *err);
 /* Puts "PREFIX: " before the sentence. */
 void err_prefix(struct err *err, const char *format, ...) _printf_(2, 3);
 
-const char *err_name(enum err_code code);	    /* the name on the wire */
-const char *err_word(enum err_code code);	    /* its last part, as the audit has it */
-int err_exit(enum err_code code);		    /* bmctl's exit code */
-enum err_code err_from_name(const char *name);	    /* ERR_NONE if unknown */
-/* The protocol's error object: {"error": NAME, "parameters": {"message": …, fields…}}. New reference. */
+const char *err_name(enum err_code code);      /* the name on the wire */
+const char *err_word(enum err_code code);      /* its last part, as the audit has it */
+int err_exit(enum err_code code);	       /* bmctl's exit code */
+enum err_code err_from_name(const char *name); /* ERR_NONE if unknown */
+/* The protocol's error object: {"error": NAME, "parameters": {"message": …, fields…}}. New
+ * reference. */
 json_t *err_to_json(const struct err *err);
-/* Fills ERR from such an object, also from one with a foreign name. Returns 0, or -EPROTO if OBJECT is no error. */
+/* Fills ERR from such an object, also from one with a foreign name. Returns 0, or -EPROTO if OBJECT
+ * is no error. */
 int err_from_json(const json_t *object, struct err *ret_err);
 
 static inline void

@@ -2,7 +2,8 @@
 /*
  * The messages between bmd and bmd-run. Each is one table of its members, from which packing and
  * unpacking are made, so that they cannot drift apart. Unpacking checks everything (bmd-run is
- * root's and believes nobody) but leaves unknown members alone: a run goes on while bmd is upgraded.
+ * root's and believes nobody) but leaves unknown members alone: a run goes on while bmd is
+ * upgraded.
  */
 #include <errno.h>
 #include <fcntl.h>

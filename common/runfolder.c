@@ -16,9 +16,9 @@
 #include "common/json.h"
 #include "common/xalloc.h"
 
-#define FILE_MAX      (1024 * 1024)	 /* bytes of started and result */
-#define EVENTS_MAX    (64 * 1024 * 1024) /* bytes of events */
-#define EVENT_MAX     (16 * 1024)	 /* bytes of a line of events */
+#define FILE_MAX   (1024 * 1024)      /* bytes of started and result */
+#define EVENTS_MAX (64 * 1024 * 1024) /* bytes of events */
+#define EVENT_MAX  (16 * 1024)	      /* bytes of a line of events */
 
 /* Opens the run directory. It must be there: without it nobody can say that a run never began. */
 static int
@@ -44,10 +44,11 @@ folder_open(const char *directory, int64_t job, struct err *err)
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
 	if (fd < 0 && errno == EACCES) {
-		(void)err_set(err, ERR_FAILED,
-			      "bmd may not look into the run folder %s/%s: give it the group of its "
-			      "neighbours (chgrp) and their mode (chmod 2750)",
-			      directory, name);
+		(void)err_set(
+		    err, ERR_FAILED,
+		    "bmd may not look into the run folder %s/%s: give it the group of its "
+		    "neighbours (chgrp) and their mode (chmod 2750)",
+		    directory, name);
 		return -EACCES;
 	}
 	return fd < 0 ? err_errno(err, errno, "cannot open the run folder %s/%s", directory, name)
@@ -106,8 +107,8 @@ lock_held(int folder_fd, struct err *err)
 	return lock.l_type != F_UNLCK;
 }
 
-/* A claim that makes no sense is still a claim: it stands with an empty run id. One that cannot be read just now
- * is one, too: HAS_STARTED is set whatever is returned. */
+/* A claim that makes no sense is still a claim: it stands with an empty run id. One that cannot be
+ * read just now is one, too: HAS_STARTED is set whatever is returned. */
 static int
 started_read(int folder_fd, struct run_folder *folder, struct err *err)
 {
@@ -141,10 +142,11 @@ result_read(int folder_fd, struct run_folder *folder, struct err *err)
 	if (r < 0) {
 		_cleanup_free_ char *what = xstrdup(err ? err->text : "");
 
-		(void)err_set(err, ERR_FAILED,
-			      "%s: should that last, move the file out of the folder, and the job ends as "
-			      "lost",
-			      what);
+		(void)err_set(
+		    err, ERR_FAILED,
+		    "%s: should that last, move the file out of the folder, and the job ends as "
+		    "lost",
+		    what);
 		return r;
 	}
 	r = json_parse(text, n, FILE_MAX, &object, &why);
@@ -210,7 +212,8 @@ cleanup_closedir(DIR **dir)
 
 /* Calls BACK for the job of each run folder. */
 static int
-folders_each(const char *directory, void (*back)(int64_t job, void *arg), void *arg, struct err *err)
+folders_each(const char *directory, void (*back)(int64_t job, void *arg), void *arg,
+	     struct err *err)
 {
 	_cleanup_close_ int fd = directory_open(directory, err);
 	_cleanup_(cleanup_closedir) DIR *dir = NULL;
@@ -231,7 +234,8 @@ folders_each(const char *directory, void (*back)(int64_t job, void *arg), void *
 		if (folder_job(entry->d_name) > 0)
 			back(folder_job(entry->d_name), arg);
 	}
-	return errno != 0 ? err_errno(err, errno, "cannot list the run directory %s", directory) : 0;
+	return errno != 0 ? err_errno(err, errno, "cannot list the run directory %s", directory)
+			  : 0;
 }
 
 static void

@@ -275,9 +275,8 @@ refuse_day_of_month(const struct scan *scan, const char *at, int year, int month
 	bool passed = zone_days(year, month, last) * ZONE_DAY * WHEN_SECOND <= scan->now_us;
 
 	if (passed && !scan->past)
-		return scan_fail(scan, at,
-				 "%04d-%02d has %d days; write a date such as %s", year, month, last,
-				 scan_example(scan));
+		return scan_fail(scan, at, "%04d-%02d has %d days; write a date such as %s", year,
+				 month, last, scan_example(scan));
 	return scan_fail(scan, at,
 			 "%04d-%02d has %d days; write a date such as %04d-%02d-%02d 02:00", year,
 			 month, last, year, month, last);
@@ -295,14 +294,12 @@ scan_date(struct scan *scan, struct wall *wall)
 		return scan_fail(scan, s, "years go from %d to %d, such as %s", SCAN_FIRST_YEAR,
 				 SCAN_LAST_YEAR, scan_example(scan));
 	if (month < 0 || s[7] != '-' || (day = scan_fixed(s + 8, 2)) < 0 || scan_is_digit(s[10]))
-		return scan_fail(scan, s,
-				 "a date is year-month-day in digits, such as %s",
+		return scan_fail(scan, s, "a date is year-month-day in digits, such as %s",
 				 scan_example(scan));
 	if (month < 1 || month > 12)
-		return scan_fail(
-		    scan, s + 5,
-		    "there is no month %02d; a date is year-month-day, such as %s", month,
-		    scan_example(scan));
+		return scan_fail(scan, s + 5,
+				 "there is no month %02d; a date is year-month-day, such as %s",
+				 month, scan_example(scan));
 	if (day < 1 || day > zone_month_length(year, month))
 		return refuse_day_of_month(scan, s + 8, year, month);
 	wall->day = DAY_DATE;
@@ -398,10 +395,10 @@ refuse_zone(const struct scan *scan, const char *at, size_t n)
 		return scan_fail(scan, at, "the day stands before the time, such as %.*s 02:00",
 				 (int)n, at);
 	if (scan_says(at, n, "ago"))
-		return scan_fail(scan, at,
-				 scan->past
-				     ? "\"ago\" goes with a span, such as 2h ago"
-				     : "\"ago\" counts back; write a time that is ahead, such as +2h");
+		return scan_fail(
+		    scan, at,
+		    scan->past ? "\"ago\" goes with a span, such as 2h ago"
+			       : "\"ago\" counts back; write a time that is ahead, such as +2h");
 	if (n < sizeof(word))
 		memcpy(word, at, n);
 	if (scan_letters(word) == n && n > 0 && n <= 5 && !zone_suggest(word, meant, sizeof(meant)))

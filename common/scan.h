@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The words of a time, beneath when.c: a cursor over the text, and functions that each read one thing at it. They return 0 and
- * move the cursor, or -EINVAL with BAD_TIME: what it is not, at which column, and an example.
+ * The words of a time, beneath when.c: a cursor over the text, and functions that each read one
+ * thing at it. They return 0 and move the cursor, or -EINVAL with BAD_TIME: what it is not, at
+ * which column, and an example.
  */
 #ifndef COMMON_SCAN_H
 #define COMMON_SCAN_H
@@ -53,10 +54,10 @@ const char *scan_example(const struct scan *scan);
 
 bool scan_is_digit(char c);
 void scan_spaces(struct scan *scan);
-size_t scan_digits(const char *s);  /* how many stand there */
-size_t scan_letters(const char *s); /* ASCII */
+size_t scan_digits(const char *s);			   /* how many stand there */
+size_t scan_letters(const char *s);			   /* ASCII */
 bool scan_says(const char *s, size_t n, const char *word); /* in any case */
-int scan_fixed(const char *s, size_t n); /* exactly N digits as a number, or -1 */
+int scan_fixed(const char *s, size_t n);		   /* exactly N digits as a number, or -1 */
 bool scan_is_unit(const char *s, size_t n);
 
 int scan_fraction(struct scan *scan, int64_t *ret_us); /* ".5"; 0 when there is none */
@@ -65,7 +66,8 @@ bool scan_day_word(struct scan *scan, struct wall *wall); /* today, fri; false f
 int scan_date(struct scan *scan, struct wall *wall);	  /* at four digits and '-' */
 int scan_time(struct scan *scan, struct wall *wall);
 int scan_zone(struct scan *scan, char zone[WHEN_ZONE_MAX]);
-int scan_suffix(struct scan *scan, struct wall *wall); /* offset or Z, zone, both or nothing, and the end */
+/* offset or Z, zone, both or nothing, and the end */
+int scan_suffix(struct scan *scan, struct wall *wall);
 int scan_end(struct scan *scan);
 
 #endif

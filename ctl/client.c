@@ -27,13 +27,13 @@
 #include "ctl/sentence.h"
 #include "ctl/table.h"
 
-#define SILENCE_US     INT64_C(3000000) /* without an answer, until somebody is told */
-#define CONNECT_S      10		/* for a place in bmd's backlog */
+#define SILENCE_US     INT64_C(3000000)	  /* without an answer, until somebody is told */
+#define CONNECT_S      10		  /* for a place in bmd's backlog */
 #define REMOTE_US      INT64_C(300000000) /* for ssh: somebody may have to type a password */
-#define UPLOAD_S       120		/* for the taker of an upload to take another byte */
-#define AGAIN_US       INT64_C(3000000) /* for connecting again: bmd may be restarting */
-#define AGAIN_PAUSE_US INT64_C(100000)	/* between these tries */
-#define CLIENTS	       4		/* that are waited for at once */
+#define UPLOAD_S       120		  /* for the taker of an upload to take another byte */
+#define AGAIN_US       INT64_C(3000000)	  /* for connecting again: bmd may be restarting */
+#define AGAIN_PAUSE_US INT64_C(100000)	  /* between these tries */
+#define CLIENTS	       4		  /* that are waited for at once */
 
 struct client {
 	const char *host, *socket;
@@ -326,8 +326,7 @@ take_object(struct client *client, json_t **ret_object, struct err *err)
 		r = varlink_input_frame(&client->input, &text, &n);
 		if (r < 0)
 			return err_set(err, ERR_FAILED,
-				       "bmd at %s sent more than a message may hold",
-				       client->name);
+				       "bmd at %s sent more than a message may hold", client->name);
 		if (r > 0)
 			break;
 		if ((r = fill(client, err)) <= 0)

@@ -43,9 +43,11 @@ struct ctl {
 	bool ask;	/* standard input and standard error are one: somebody can answer */
 	size_t width;	/* of the terminal; 0 when standard output is none */
 	int64_t now_us; /* when bmctl was called, or the last question answered */
-	char *repeat;	/* owned; the line that would not have been refused for what lacks in it; NULL: not refused for that */
+	/* owned; the line that would not have been refused for what lacks in it; NULL: not refused
+	 * for that */
+	char *repeat;
 	char zone[WHEN_ZONE_MAX];
-	struct err zone_error; /* why ZONE is only "UTC" */
+	struct err zone_error;		/* why ZONE is only "UTC" */
 	char asked_zone[WHEN_ZONE_MAX]; /* that of --at: what is answered is shown in it */
 };
 
@@ -56,7 +58,8 @@ int64_t ctl_clock_us(void); /* the wall clock */
 
 /* The I-th argument of the verb, or NULL. */
 const char *ctl_word(const struct ctl *ctl, size_t i);
-/* All of them with a blank between: `bmctl at fri 22:00` is what people type, and is one time. free() it. */
+/* All of them with a blank between: `bmctl at fri 22:00` is what people type, and is one time.
+ * free() it. */
 char *ctl_words(const struct ctl *ctl);
 static inline bool
 ctl_given(const struct ctl *ctl, enum option_id id)
@@ -77,8 +80,8 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *parameters, json_t **r
 /* All pages of a list: LIST is the member that holds it, LIMIT how many at most (0: all). */
 int ctl_list(struct ctl *ctl, const char *method, const char *list, json_t *parameters,
 	     int64_t limit, json_t **ret_reply, struct err *err);
-/* ctl_change.c. A change: with a fresh key and --reason; what the stage asks for is asked on a terminal, else the
- * command to repeat is printed. */
+/* ctl_change.c. A change: with a fresh key and --reason; what the stage asks for is asked on a
+ * terminal, else the command to repeat is printed. */
 int ctl_change(struct ctl *ctl, const char *method, json_t *parameters, json_t **ret_reply,
 	       struct err *err);
 
@@ -88,14 +91,16 @@ int ctl_number(struct ctl *ctl, enum option_id id, int64_t most, int64_t *ret_nu
 	       struct err *err);
 int ctl_span(struct ctl *ctl, enum option_id id, int64_t *ret_us, struct err *err);
 int ctl_variables(struct ctl *ctl, json_t **ret_variables, struct err *err);
-/* PATH, a word of the line, could not be looked at for NUMBER: usage where nothing is there. NEXT says what to write instead. */
+/* PATH, a word of the line, could not be looked at for NUMBER: usage where nothing is there. NEXT
+ * says what to write instead. */
 int ctl_no_path(struct err *err, const char *path, int number, const char *next);
 /* Adds `release` and, if TEXT has a number, `build` to PARAMETERS. */
 int ctl_build(json_t *parameters, const char *text, struct err *err);
 int ctl_time(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
 /* The same for a time that has passed, of --since. */
 int ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct err *err);
-/* Where ERR is about a word that belongs to a time before it, as in --at tomorrow 02:00, it says so as well. */
+/* Where ERR is about a word that belongs to a time before it, as in --at tomorrow 02:00, it says so
+ * as well. */
 void ctl_hint_unquoted(const struct ctl *ctl, struct err *err);
 /* WHEN: adds now, or at, text and zone. NEEDED: without either it is a usage error. Prints the note
  * of a time. */
@@ -103,7 +108,8 @@ int ctl_when(struct ctl *ctl, bool needed, json_t *parameters, struct err *err);
 
 /* --override-window and --override-freeze: adds `override`. USAGE without --reason. */
 int ctl_override(struct ctl *ctl, json_t *parameters, struct err *err);
-/* What a deployment and a schedule have in common: adds variables, grace_us, if_changed and confirmed. */
+/* What a deployment and a schedule have in common: adds variables, grace_us, if_changed and
+ * confirmed. */
 int ctl_request(struct ctl *ctl, json_t *parameters, struct err *err);
 
 /* What was typed, as JSON: as it is if it is UTF-8, else escaped. New reference. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What was typed, checked and put into the parameters of a call. Times are read against the moment of
- * the call.
+ * What was typed, checked and put into the parameters of a call. Times are read against the moment
+ * of the call.
  */
 #include "ctl/ctl.h"
 
@@ -146,8 +146,8 @@ ctl_time_past(struct ctl *ctl, const char *text, struct when *ret_when, struct e
 	return parse_time(ctl, when_parse_past, text, ret_when, err);
 }
 
-/* A time of two words behind --at and the like that was not quoted, so that the shell made an argument of the second; NULL: none.
- * free() it. */
+/* A time of two words behind --at and the like that was not quoted, so that the shell made an
+ * argument of the second; NULL: none. free() it. */
 static char *
 unquoted_time(const struct ctl *ctl)
 {

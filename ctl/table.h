@@ -28,8 +28,8 @@ struct table *table_new(const struct table_column *columns, size_t n);
 void table_free(struct table *table); /* NULL is fine */
 /* Adds a row: one const char * a column, copied; NULL is shown as "-". */
 void table_row(struct table *table, ...);
-/* WIDTH: columns of the terminal; 0 is no terminal: nothing is cut, and no column without a word left out. A table without rows
- * prints nothing. */
+/* WIDTH: columns of the terminal; 0 is no terminal: nothing is cut, and no column without a word
+ * left out. A table without rows prints nothing. */
 void table_print(const struct table *table, FILE *f, size_t width, bool color);
 
 /* Columns that UTF-8 TEXT takes on a terminal (in the locale of the process). */
@@ -40,12 +40,14 @@ const char *table_color(const char *state);
 /* One line, escaped, and a newline. */
 void table_line(FILE *f, const char *format, ...) _printf_(2, 3);
 
-/* Standard output, as far as it was printed, is written out. What then is lost is remembered: the first errno; 0: nothing was. */
+/* Standard output, as far as it was printed, is written out. What then is lost is remembered: the
+ * first errno; 0: nothing was. */
 void table_flush(void);
 int table_lost(void);
 
-/* From now on commands in lines and cells are shown as they have to be typed for HOST (borrowed): "bmctl cancel 42" as
- * "bmctl -H HOST cancel 42". IS_VERB tells whether the N bytes at WORD are the first word of one. */
+/* From now on commands in lines and cells are shown as they have to be typed for HOST (borrowed):
+ * "bmctl cancel 42" as "bmctl -H HOST cancel 42". IS_VERB tells whether the N bytes at WORD are the
+ * first word of one. */
 void table_program(const char *host, bool (*is_verb)(const char *word, size_t n));
 
 DEFINE_CLEANUP(struct table *, cleanup_table, table_free)

@@ -27,12 +27,13 @@ char *text_ahead(const json_t *ahead);
 /* "undo: …" or "afterwards, undo: …"; NULL if there is nothing to go back to. */
 char *text_undo(const json_t *reply, bool now);
 
-/* What a request has to say besides, behind a command: " --reason TEXT --yes", or as much of it as WANTS ({reason, confirmed}) has. */
+/* What a request has to say besides, behind a command: " --reason TEXT --yes", or as much of it as
+ * WANTS ({reason, confirmed}) has. */
 const char *text_wants(const json_t *wants);
 /* "production is dirty: COMMAND mends it" of a stage; NULL if it is clean. free() it. */
 char *text_dirty(const json_t *stage);
-/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; LEFT: text_dirty() of its stage, for a run
- * that left it so. free() it. */
+/* "job 42 succeeded in 3 s: shop 1.0.2/3 is live on production", or how else it ended; LEFT:
+ * text_dirty() of its stage, for a run that left it so. free() it. */
 char *text_result(const json_t *job, const char *left);
 /* "3 s", "412 ms", "6 h 20 min"; "" if the job has not ended. */
 struct when_text text_duration(const json_t *job);

@@ -143,8 +143,9 @@ where(const struct upload *upload)
 
 	while (n > 1 && upload->typed[n - 1] == '/')
 		n--;
-	path = xasprintf("%.*s%s%s", (int)n, upload->typed,
-			 below && upload->typed[n - 1] != '/' ? "/" : "", below ? upload->path : "");
+	path =
+	    xasprintf("%.*s%s%s", (int)n, upload->typed,
+		      below && upload->typed[n - 1] != '/' ? "/" : "", below ? upload->path : "");
 	return shown(path);
 }
 

@@ -86,7 +86,8 @@ static int
 nothing_for_damage(const struct history *history, struct err *err)
 {
 	int r = err_set(err, ERR_NOTHING_TO_REDEPLOY,
-			"the record of job %lld changed on disk, so %s has no default build on %s: name one, or "
+			"the record of job %lld changed on disk, so %s has no default build on %s: "
+			"name one, or "
 			"bmctl settle %s %s BUILD --reason TEXT",
 			(long long)history->damaged_job, history->application, history->stage,
 			history->application, history->stage);

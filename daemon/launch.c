@@ -229,7 +229,8 @@ await_exec(const struct start *start, pid_t pid, int fd, struct err *err)
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return 0;
-	if (n < 0) /* whatever it became, nobody will talk to it: it would wait for us, and we for it */
+	if (n <
+	    0) /* whatever it became, nobody will talk to it: it would wait for us, and we for it */
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -239,13 +240,13 @@ await_exec(const struct start *start, pid_t pid, int fd, struct err *err)
 	return refuse(err, start->program, failure.what, failure.number ? failure.number : EIO);
 }
 
-/* NULL-terminated; what is free of secrets and of bmd's own affairs: where the credentials of bmd's unit lie is
- * no secret. The sanitizers' options let tests see into helpers. */
+/* NULL-terminated; what is free of secrets and of bmd's own affairs: where the credentials of bmd's
+ * unit lie is no secret. The sanitizers' options let tests see into helpers. */
 static void
 make_environment(char *environment[ENVIRONMENT_MAX])
 {
-	static const char *const kept[] = {"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-					   "LSAN_OPTIONS"};
+	static const char *const kept[] = {"CREDENTIALS_DIRECTORY", "JOURNAL_STREAM",
+					   "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"};
 	size_t n = 0;
 
 	environment[n++] =
@@ -417,7 +418,8 @@ run_by_fork(struct launch *launch, const struct conf *conf, int64_t job, int *re
 	    pid_t *ret_pid, struct err *err)
 {
 	_cleanup_free_ char *program = program_run(launch), *number = xasprintf("%" PRId64, job);
-	char *argv[] = {(char[]){"bmd-run"}, (char[]){"-c"}, conf->path, job > 0 ? number : NULL, NULL};
+	char *argv[] = {(char[]){"bmd-run"}, (char[]){"-c"}, conf->path, job > 0 ? number : NULL,
+			NULL};
 	_cleanup_close_ int ours = -1, theirs = -1;
 	struct start start = {.program = program, .argv = argv, .out = -1};
 	int r = channel(&ours, &theirs, err);

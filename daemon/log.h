@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The daemon's own words: to stderr, with the journal's priority prefix when stderr is the journal. Control bytes are escaped. */
+/* The daemon's own words: to stderr, with the journal's priority prefix when stderr is the journal.
+ * Control bytes are escaped. */
 #ifndef DAEMON_LOG_H
 #define DAEMON_LOG_H
 

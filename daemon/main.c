@@ -59,7 +59,7 @@ struct daemon {
 	struct methods *methods;
 	struct control *control;
 	ev_signal term, interrupt, hangup;
-	bool whole; /* every file of CONF could be read */
+	bool whole;		     /* every file of CONF could be read */
 	struct reloading *reloading; /* the newest; NULL: none waits for its commit */
 };
 
@@ -115,8 +115,9 @@ check_fixed(const struct conf *old, const struct conf *new, struct err *err)
 	return r;
 }
 
-/* Makes the schedules of the database those of CONF, which the queue has for that alone: it is in force later. By a clock that
- * nobody believes no occurrence is reckoned: they follow when it has settled. */
+/* Makes the schedules of the database those of CONF, which the queue has for that alone: it is in
+ * force later. By a clock that nobody believes no occurrence is reckoned: they follow when it has
+ * settled. */
 static int
 sections(struct daemon *daemon, const struct conf *conf, bool whole, struct err *err)
 {
@@ -268,10 +269,12 @@ load(struct daemon *daemon, json_t **ret_problems)
 	*ret_problems = texts_of(&problems);
 	conf_problems_clear(&problems);
 	if (r == -EAGAIN)
-		log_error("bmd does not start without its configuration, which could not be read this time");
+		log_error("bmd does not start without its configuration, which could not be read "
+			  "this time");
 	else if (r < 0)
-		log_error("bmd does not start with a broken configuration: mend it, then bmd -n -c %s",
-			  daemon->file);
+		log_error(
+		    "bmd does not start with a broken configuration: mend it, then bmd -n -c %s",
+		    daemon->file);
 	return r;
 }
 
@@ -483,15 +486,14 @@ start(struct daemon *daemon, json_t *problems, struct err *err)
 				      daemon->audit, reload, daemon);
 	(void)json_array_extend(problems, (json_t *)(uintptr_t)store_notes(daemon->store));
 	methods_set_problems(daemon->methods, problems);
-	daemon->patrol =
-	    patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);
+	daemon->patrol = patrol_new(daemon->sched, daemon->queue, daemon->turn, daemon->objects);
 	methods_set_patrol(daemon->methods, daemon->patrol);
 	notices_begin(daemon->notices);
 	daemon->prune = prune_new(daemon->sched, daemon->queue);
 	daemon->records = records_new(daemon->sched, daemon->queue, daemon->turn);
 	methods_set_notices(daemon->methods, daemon->notices);
-	r = control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(),
-			methods_call, daemon->methods, &daemon->control, err);
+	r = control_new(daemon->loop, daemon->turn, daemon->conf, notify_listen_fd(), methods_call,
+			daemon->methods, &daemon->control, err);
 	methods_set_control(daemon->methods, daemon->control);
 	return r;
 }

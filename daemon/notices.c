@@ -324,7 +324,8 @@ fail(struct notices *notices, struct store_notice *notice, const char *error)
 	free(notice->error);
 	notice->error = xstrdup(error);
 	notice->next_us = steady_us(notices) + pause;
-	if (notify && age_us(notices, notice) + pause <= notify->give_up_us && strcmp(notice->event, TEST) != 0) {
+	if (notify && age_us(notices, notice) + pause <= notify->give_up_us &&
+	    strcmp(notice->event, TEST) != 0) {
 		log_warning("notice to %s of \"%s\"%s%s, attempt %d: %s; again in %s",
 			    whom(notice, name), notice->event, *notice->application ? " of " : "",
 			    notice->application, notice->attempts, error, when_span(pause).s);

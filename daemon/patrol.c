@@ -316,8 +316,7 @@ list_left(struct patrol *patrol, json_t **ret_digests, struct err *err)
 	if (r < 0)
 		return r;
 	json_array_foreach (all, i, digest)
-		if (patrol->cursor == 0 ||
-		    cursor_of(json_string_value(digest)) > patrol->cursor)
+		if (patrol->cursor == 0 || cursor_of(json_string_value(digest)) > patrol->cursor)
 			(void)json_array_append(left, digest);
 	*ret_digests = TAKE(left);
 	return 0;

@@ -32,7 +32,7 @@ struct turn {
 	struct effect *effects;
 	size_t neffects, room;
 	size_t before; /* so many of them were there at the savepoint */
-	bool ending; /* effects are being called: no second turn_end() inside */
+	bool ending;   /* effects are being called: no second turn_end() inside */
 };
 
 static void

@@ -16,8 +16,8 @@
 #include "import/lists.h"
 #include "import/tell.h"
 
-#define PAGE_BYTES \
-	(832 * 1024)	 /* of a page's changes: its frame, with what bmd adds, is 1 MiB at most */
+/* of a page's changes: its frame, with what bmd adds, is 1 MiB at most */
+#define PAGE_BYTES (832 * 1024)
 #define CHANGE_BYTES 160 /* of a change, beside its path and artifact, at most */
 
 struct change {

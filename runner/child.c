@@ -37,7 +37,8 @@ passwd_find(const char *name, struct passwd **ret, struct err *err)
 			       "user \"%s\" is a number: write the user's name", name);
 	errno = 0;
 	*ret = *name ? getpwnam(name) : getpwuid(geteuid());
-	if (!*ret && *name && (errno == ENOMEM || errno == EMFILE || errno == ENFILE || errno == EAGAIN))
+	if (!*ret && *name &&
+	    (errno == ENOMEM || errno == EMFILE || errno == ENFILE || errno == EAGAIN))
 		return err_errno(err, errno, "cannot look up user \"%s\"", name);
 	if (!*ret && *name)
 		return err_set(err, ERR_CONFIGURATION, "there is no user \"%s\" on this machine",
@@ -162,8 +163,8 @@ signals_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* bmd and bmd-run are what the kernel is to end last for want of memory, and a step is nobody special.
- * A step that cannot be told so has the better of it, which harms nobody. */
+/* bmd and bmd-run are what the kernel is to end last for want of memory, and a step is nobody
+ * special. A step that cannot be told so has the better of it, which harms nobody. */
 static void
 oom_reset(void)
 {

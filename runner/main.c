@@ -116,8 +116,9 @@ get_ready(struct run *run, const char **ret_code, struct err *err)
 		return r;
 	*ret_code = "failed";
 	r = folder_reserve(run->folder, events_room(run), err);
-	if (r >= 0 && (r = tree_open(run->loop, run->request.run, &run->stage->limits, &run->tree,
-				     err)) < 0 &&
+	if (r >= 0 &&
+	    (r = tree_open(run->loop, run->request.run, &run->stage->limits, &run->tree, err)) <
+		0 &&
 	    err->code == ERR_CONFIGURATION)
 		*ret_code = "configuration";
 	if (r >= 0)

@@ -57,8 +57,8 @@ prepare_configuration(struct run *run, const char **ret_code, struct err *err)
 	return r;
 }
 
-/* A job that is held waits for a human. Somebody who is writing the files at this very moment, and memory that they lack (for
- * which libconfuse has other words), are no reason for that yet. */
+/* A job that is held waits for a human. Somebody who is writing the files at this very moment, and
+ * memory that they lack (for which libconfuse has other words), are no reason for that yet. */
 static int
 read_again(struct run *run, const char **ret_code, struct err *err)
 {

@@ -11,7 +11,8 @@
 int prepare_configuration(struct run *run, const char **ret_code, struct err *err);
 /* The same once more, and once more, a moment later: for one that could not be read. */
 int prepare_configuration_again(struct run *run, const char **ret_code, struct err *err);
-/* RUN's request against the configuration: stage, plan, digest, variables, users, expansions, artifacts. */
+/* RUN's request against the configuration: stage, plan, digest, variables, users, expansions,
+ * artifacts. */
 int prepare_run(struct run *run, const char **ret_code, struct err *err);
 void prepare_clear(struct run *run);
 

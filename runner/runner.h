@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of bmd-run share: the run. There is one, from the request to the result; main makes
- * it, steps walks through it. All waiting is ev_run() in plain sequential code: watchers belong to
- * the files that know what they wait for, and set values here.
+ * What the files of bmd-run share: the run. There is one, from the request to the result; main
+ * makes it, steps walks through it. All waiting is ev_run() in plain sequential code: watchers
+ * belong to the files that know what they wait for, and set values here.
  */
 #ifndef RUNNER_RUNNER_H
 #define RUNNER_RUNNER_H
@@ -43,22 +43,22 @@ struct run {
 	const struct conf_application *application;
 	const struct conf_stage *stage;
 	const struct conf_plan *plan;
-	char *plan_text;	/* of conf_resolve() */
-	char *trouble;		/* the first mistakes in files that were left out; NULL: none */
+	char *plan_text; /* of conf_resolve() */
+	char *trouble;	 /* the first mistakes in files that were left out; NULL: none */
 	struct run_request request;
 	struct objects *objects; /* NULL when no step uses an artifact */
 	struct run_files *files;
 	size_t nfiles;
-	char *work;		/* $BM_ARTIFACTS, below the run directory */
+	char *work;		 /* $BM_ARTIFACTS, below the run directory */
 	struct secrets *secrets; /* NULL: none */
 	struct folder *folder;
 	struct channel *channel;
 	struct tree *tree;
 	struct runlog *log;
 	enum run_stop stop;
-	bool stop_now;		/* without grace */
+	bool stop_now; /* without grace */
 	char stop_by[64];
-	int64_t seq;		/* of the last event */
+	int64_t seq; /* of the last event */
 	struct run_result result;
 };
 

@@ -198,7 +198,8 @@ crowded(const struct attempt *attempt)
 static void
 judge_status(struct attempt *attempt, int status)
 {
-	bool starved = attempt->memory_kills >= 0 && memory_kills(tree_cgroup(attempt->run->tree)) > attempt->memory_kills;
+	bool starved = attempt->memory_kills >= 0 &&
+		       memory_kills(tree_cgroup(attempt->run->tree)) > attempt->memory_kills;
 	const char *name;
 
 	if (WIFEXITED(status)) {
@@ -320,15 +321,15 @@ attempt_exec(struct attempt *attempt)
 		attempt_fail(attempt, "%s", err.text);
 		return;
 	}
-	attempt_child(
-	    attempt,
-	    &(struct child){.directory = directory,
-			    .argv = argv,
-			    .envp = envp,
-			    .keep = keep,
-			    .nkeep = secrets_give(attempt->run->secrets, step, &attempt->user, keep),
-			    .keep_fd = -1},
-	    "out");
+	attempt_child(attempt,
+		      &(struct child){.directory = directory,
+				      .argv = argv,
+				      .envp = envp,
+				      .keep = keep,
+				      .nkeep = secrets_give(attempt->run->secrets, step,
+							    &attempt->user, keep),
+				      .keep_fd = -1},
+		      "out");
 }
 
 static void

@@ -318,14 +318,16 @@ read_folder(struct conf_parse *parse, enum conf_place place, const char *path, c
 	free_entries(entries, n);
 }
 
-/* Whoever may write into the folder of the main file can put other files of a trusted owner in their place. In one with the
- * sticky bit only the owners of its entries can, and those are looked at. */
+/* Whoever may write into the folder of the main file can put other files of a trusted owner in
+ * their place. In one with the sticky bit only the owners of its entries can, and those are looked
+ * at. */
 static void
 check_home(struct conf_parse *parse, const char *path, const char *shown)
 {
 	const char *slash = strrchr(shown, '/');
 	_cleanup_free_ char *folder = xstrndup(path, (size_t)(strrchr(path, '/') - path));
-	_cleanup_free_ char *name = slash ? xstrndup(shown, (size_t)(slash - shown)) : xstrdup(folder);
+	_cleanup_free_ char *name =
+	    slash ? xstrndup(shown, (size_t)(slash - shown)) : xstrdup(folder);
 	struct stat st;
 
 	if (stat(folder[0] ? folder : "/", &st) < 0)

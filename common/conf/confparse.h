@@ -98,7 +98,8 @@ struct conf_node {
 	size_t nchildren, children_cap;
 };
 struct conf_key *conf_node_key(const struct conf_node *node, const char *name);
-struct conf_node *conf_node_child(const struct conf_node *node, const char *kind, const char *title);
+struct conf_node *conf_node_child(const struct conf_node *node, const char *kind,
+				  const char *title);
 /* The line of a key, or of its section where the key is not given. */
 int conf_node_line(const struct conf_node *node, const char *key);
 void conf_node_free(struct conf_node *node);
@@ -108,7 +109,7 @@ struct conf_source {
 	char *shown; /* as messages name it */
 	enum conf_place place;
 	struct conf_node *root; /* NULL where the text could not be read to its end */
-	char *text; /* for libconfuse: what conflex.c left of it, and the sentinel */
+	char *text;		/* for libconfuse: what conflex.c left of it, and the sentinel */
 	size_t nproblems;
 };
 
@@ -146,79 +147,92 @@ struct conf_parse {
 	struct conf_problem *problems;
 	size_t nproblems, problems_cap;
 	bool fatal;
-	bool passing; /* something could not be read for want of memory or descriptors: no mistake of the files */
+	/* something could not be read for want of memory or descriptors: no mistake of the files */
+	bool passing;
 };
 
 /* Notes that SOURCE cannot be read, for NUMBER (an errno): -NUMBER. */
 int conf_unread(struct conf_parse *parse, struct conf_source *source, const char *what, int number);
 /* Notes a mistake in LINE (0: of the whole file) of SOURCE. */
-void conf_report(struct conf_parse *parse, struct conf_source *source, int line, const char *format, ...)
-    _printf_(4, 5);
+void conf_report(struct conf_parse *parse, struct conf_source *source, int line, const char *format,
+		 ...) _printf_(4, 5);
 /* names_suggest() of the N words that AT gives of OF. */
-const char *conf_nearest(const char *word, const char *(*at)(const void *, size_t), const void *of, size_t n);
+const char *conf_nearest(const char *word, const char *(*at)(const void *, size_t), const void *of,
+			 size_t n);
 
-/* TEXT (N bytes and a NUL) → nodes without values. Comments and what was reported are blanked out in TEXT.
-   Returns NULL when the end is not to be trusted (something is not closed). */
-struct conf_node *conf_lex(struct conf_parse *parse, struct conf_source *source, char *text, size_t n);
+/* TEXT (N bytes and a NUL) → nodes without values. Comments and what was reported are blanked out
+ * in TEXT. Returns NULL when the end is not to be trusted (something is not closed). */
+struct conf_node *conf_lex(struct conf_parse *parse, struct conf_source *source, char *text,
+			   size_t n);
 /* The last line of a text is this option set to true: only who has read all of it knows of it. */
 #define CONF_SENTINEL "-end-of-file"
 /* The values of the nodes of SOURCE, from its text. 0, or -EINVAL after a report. */
 int conf_values(struct conf_parse *parse, struct conf_source *source);
-/* The same of all sources, by a child of this process. Sources with mistakes lose their root. 0, or -errno after a report: no
-   source can be relied on then, and that is no mistake of theirs. */
+/* The same of all sources, by a child of this process. Sources with mistakes lose their root. 0, or
+ * -errno after a report: no source can be relied on then, and that is no mistake of theirs. */
 int conf_values_apart(struct conf_parse *parse);
 /* What is being read: for reports. */
 struct conf_reader {
 	struct conf_parse *parse;
 	struct conf_source *source;
 };
-#define CONF_BAD(reader, line, ...) conf_report((reader)->parse, (reader)->source, line, __VA_ARGS__)
+#define CONF_BAD(reader, line, ...) \
+	conf_report((reader)->parse, (reader)->source, line, __VA_ARGS__)
 /* All keys of NODE into BASE, the struct that its rules speak of. */
 void conf_read_keys(struct conf_reader *reader, const struct conf_node *node, void *base);
 void conf_check_title(struct conf_reader *reader, const struct conf_node *node);
-void conf_read_step(struct conf_reader *reader, const struct conf_node *node, struct conf_step *step);
+void conf_read_step(struct conf_reader *reader, const struct conf_node *node,
+		    struct conf_step *step);
 
 /* Nodes with values → parse->conf and its origins. */
 void conf_read(struct conf_parse *parse, struct conf_source *source);
 /* A schedule of APPLICATION by itself: its keys are read, the stages too. */
-void conf_check_schedule(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
-			 const struct conf_application *application, const struct conf_schedule *schedule);
+void conf_check_schedule(struct conf_parse *parse, struct conf_source *source,
+			 const struct conf_node *node, const struct conf_application *application,
+			 const struct conf_schedule *schedule);
 /* The lists of NODE that say who may what. */
-void conf_check_roles(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node, const struct conf_roles *roles);
-/* The secrets of NODE, and those that a step gets, by themselves; and what is wrong with them together, as a sentence (free()), or NULL. */
-void conf_check_secrets(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node, const struct conf_variables *secrets);
-void conf_check_step_secrets(struct conf_reader *reader, const struct conf_node *node, const struct conf_step *step);
-char *conf_wrong_secrets(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
-			 const struct conf_plan *plan);
+void conf_check_roles(struct conf_parse *parse, struct conf_source *source,
+		      const struct conf_node *node, const struct conf_roles *roles);
+/* The secrets of NODE, and those that a step gets, by themselves; and what is wrong with them
+ * together, as a sentence (free()), or NULL. */
+void conf_check_secrets(struct conf_parse *parse, struct conf_source *source,
+			const struct conf_node *node, const struct conf_variables *secrets);
+void conf_check_step_secrets(struct conf_reader *reader, const struct conf_node *node,
+			     const struct conf_step *step);
+char *conf_wrong_secrets(const struct conf *conf, const struct conf_application *application,
+			 const struct conf_stage *stage, const struct conf_plan *plan);
 /* Is VARIABLE the NAME_FILE of a secret that this stage has? */
-bool conf_secret_names(const struct conf *conf, const struct conf_application *application, const struct conf_stage *stage,
-		       const char *variable);
+bool conf_secret_names(const struct conf *conf, const struct conf_application *application,
+		       const struct conf_stage *stage, const char *variable);
 /* A notify section by itself; APPLICATION NULL: of bmd.conf. */
-void conf_check_notify(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
-		       const struct conf_application *application, struct conf_notify *notify);
+void conf_check_notify(struct conf_parse *parse, struct conf_source *source,
+		       const struct conf_node *node, const struct conf_application *application,
+		       struct conf_notify *notify);
 /* The applications and stages that those of bmd.conf name are there. */
 void conf_check_notified(struct conf_parse *parse);
 /* Between sections and files. */
 void conf_check(struct conf_parse *parse);
 
-/* $NAME in TEXT at *AT (the first byte after the '$'): 1 and the name's place, 2 for "$$", -1 for a '$' that is neither. Moves *AT on. */
+/* $NAME in TEXT at *AT (the first byte after the '$'): 1 and the name's place, 2 for "$$", -1 for a
+ * '$' that is neither. Moves *AT on. */
 int conf_dollar(const char **at, const char **ret_name, size_t *ret_n);
 
-/* conf_load() with the machine's answers given; and the same of a main file that is TEXT, without folders. */
-int conf_load_in(const struct conf_world *world, const char *file, unsigned flags, struct conf **ret_conf,
-		 struct conf_problems *ret_problems);
+/* conf_load() with the machine's answers given; and the same of a main file that is TEXT, without
+ * folders. */
+int conf_load_in(const struct conf_world *world, const char *file, unsigned flags,
+		 struct conf **ret_conf, struct conf_problems *ret_problems);
 int conf_load_text(const struct conf_world *world, const char *text, size_t n, unsigned flags,
 		   struct conf **ret_conf, struct conf_problems *ret_problems);
 
 /* The windows and freezes of STAGE, whose section is NODE. */
-void conf_read_windows(struct conf_parse *parse, struct conf_source *source, const struct conf_node *node,
-		       struct conf_stage *stage);
+void conf_read_windows(struct conf_parse *parse, struct conf_source *source,
+		       const struct conf_node *node, struct conf_stage *stage);
 
 /* Freed here because they are made there. */
 void conf_notify_clear(struct conf_notify *notify);
 void conf_application_clear(struct conf_application *application);
 void conf_plan_clear(struct conf_plan *plan);
 void conf_roles_default(struct conf_roles *roles); /* of bmd.conf, where they are not given */
-void conf_windows_free(struct windows *windows); /* NULL is fine */
+void conf_windows_free(struct windows *windows);   /* NULL is fine */
 
 #endif

@@ -199,8 +199,9 @@ read_number(struct conf_reader *reader, const struct conf_key *key, int *field)
 	else
 		value = -1;
 	if (value < key->rule->low || value > key->rule->high)
-		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a whole number from %lld to %lld",
-		    key->rule->name, text, (long long)key->rule->low, (long long)key->rule->high);
+		CONF_BAD(reader, key->line,
+			 "%s = \"%.40s\": write a whole number from %lld to %lld", key->rule->name,
+			 text, (long long)key->rule->low, (long long)key->rule->high);
 	else
 		*field = (int)value;
 }
@@ -228,16 +229,16 @@ read_span(struct conf_reader *reader, const struct conf_key *key, int64_t *field
 
 	if (*text && strspn(text, "0123456789. ") == strlen(text))
 		CONF_BAD(reader, key->line, "%s = \"%.40s\": a span needs a unit, such as %s",
-		    key->rule->name, text, key->rule->example);
+			 key->rule->name, text, key->rule->example);
 	else if (when_parse_span(text, &value, &err) < 0)
 		CONF_BAD(reader, key->line, "%s: %s", key->rule->name, err.text);
 	else if (value < key->rule->low)
 		CONF_BAD(reader, key->line,
-		    "%s = \"%.40s\": write a span longer than nothing, such as %s", key->rule->name,
-		    text, key->rule->example);
+			 "%s = \"%.40s\": write a span longer than nothing, such as %s",
+			 key->rule->name, text, key->rule->example);
 	else if (value > key->rule->high)
 		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a span of at most %lldd",
-		    key->rule->name, text, (long long)(key->rule->high / SPAN_DAY));
+			 key->rule->name, text, (long long)(key->rule->high / SPAN_DAY));
 	else
 		*field = value;
 }
@@ -259,21 +260,21 @@ read_size(struct conf_reader *reader, const struct conf_key *key, int64_t *field
 
 	if (digits > 0 && !*unit) {
 		CONF_BAD(reader, key->line, "%s = \"%.40s\": a size needs a unit, such as %s",
-		    key->rule->name, text, key->rule->example);
+			 key->rule->name, text, key->rule->example);
 		return;
 	}
 	while (i < ARRAY_SIZE(units) && strcmp(units[i].name, unit) != 0)
 		i++;
 	if (digits == 0 || i == ARRAY_SIZE(units))
 		CONF_BAD(reader, key->line,
-		    "%s = \"%.40s\" is no size: write a whole number with B, KiB, MiB, GiB or "
-		    "TiB, such as %s",
-		    key->rule->name, text, key->rule->example);
+			 "%s = \"%.40s\" is no size: write a whole number with B, KiB, MiB, GiB or "
+			 "TiB, such as %s",
+			 key->rule->name, text, key->rule->example);
 	else if (value < 0 || value > key->rule->high / units[i].bytes ||
 		 value * units[i].bytes < key->rule->low)
 		CONF_BAD(reader, key->line, "%s = \"%.40s\": write a size from %s to %lldTiB",
-		    key->rule->name, text, key->rule->low == 1 ? "1B" : "1MiB",
-		    (long long)(key->rule->high / SIZE_TIB));
+			 key->rule->name, text, key->rule->low == 1 ? "1B" : "1MiB",
+			 (long long)(key->rule->high / SIZE_TIB));
 	else
 		*field = value * units[i].bytes;
 }
@@ -292,12 +293,12 @@ read_choice(struct conf_reader *reader, const struct conf_key *key, int *field)
 			return;
 		}
 	if (choices[i].n == 2)
-		CONF_BAD(reader, key->line, "%s = \"%.40s\": write \"%s\" or \"%s\"", key->rule->name,
-		    text, choices[i].words[0], choices[i].words[1]);
+		CONF_BAD(reader, key->line, "%s = \"%.40s\": write \"%s\" or \"%s\"",
+			 key->rule->name, text, choices[i].words[0], choices[i].words[1]);
 	else
 		CONF_BAD(reader, key->line, "%s = \"%.40s\": write \"%s\", \"%s\" or \"%s\"",
-		    key->rule->name, text, choices[i].words[0], choices[i].words[1],
-		    choices[i].words[2]);
+			 key->rule->name, text, choices[i].words[0], choices[i].words[1],
+			 choices[i].words[2]);
 }
 
 static void
@@ -306,8 +307,8 @@ read_modes(struct conf_reader *reader, const struct conf_key *key, unsigned *fie
 	unsigned set = 0;
 
 	if (key->nvalues == 0)
-		CONF_BAD(reader, key->line, "%s is empty: write %s, or take it away", key->rule->name,
-		    key->rule->example);
+		CONF_BAD(reader, key->line, "%s is empty: write %s, or take it away",
+			 key->rule->name, key->rule->example);
 	for (size_t i = 0; i < key->nvalues; i++) {
 		size_t mode = 0;
 
@@ -315,9 +316,9 @@ read_modes(struct conf_reader *reader, const struct conf_key *key, unsigned *fie
 			mode++;
 		if (mode == ARRAY_SIZE(modes))
 			CONF_BAD(reader, key->values[i].line,
-			    "%s: \"%.40s\" is no mode: write \"deploy\", \"redeploy\" or "
-			    "\"rollback\"",
-			    key->rule->name, key->values[i].text);
+				 "%s: \"%.40s\" is no mode: write \"deploy\", \"redeploy\" or "
+				 "\"rollback\"",
+				 key->rule->name, key->values[i].text);
 		else
 			set |= 1u << mode;
 	}
@@ -337,19 +338,22 @@ read_user(struct conf_reader *reader, const struct conf_key *key, char **field)
 	free(*field);
 	*field = xstrdup(name);
 	if (strspn(name, "+-0123456789") == strlen(name))
-		CONF_BAD(reader, key->line, "user \"%.40s\" is a number: write the name of the user",
-		    name);
-	else if ((known = parse->world->user(name, &uid)) < 0)
-		(void)conf_unread(reader->parse, reader->source, "no user can be looked up", -known);
-	else if (!known)
 		CONF_BAD(reader, key->line,
+			 "user \"%.40s\" is a number: write the name of the user", name);
+	else if ((known = parse->world->user(name, &uid)) < 0)
+		(void)conf_unread(reader->parse, reader->source, "no user can be looked up",
+				  -known);
+	else if (!known)
+		CONF_BAD(
+		    reader, key->line,
 		    "user \"%.40s\" does not exist on this machine: create it, or write another",
 		    name);
 	else if (uid == (uid_t)-1)
 		CONF_BAD(reader, key->line,
-		    "user \"%.40s\" has the id -1, which means nobody: write another", name);
+			 "user \"%.40s\" has the id -1, which means nobody: write another", name);
 	else if (!parse->root && uid != parse->world->uid)
-		CONF_BAD(reader, key->line,
+		CONF_BAD(
+		    reader, key->line,
 		    "user \"%.40s\" cannot be named: bmd-run does not run as root and cannot "
 		    "become another "
 		    "user: take the line away, or run bmd as root or with launcher = \"systemd\"",
@@ -373,13 +377,15 @@ check_variable(struct conf_reader *reader, const struct conf_key *key, int line,
 	bool step = strcmp(key->rule->name, "environment") == 0;
 
 	if (strncmp(name, "BM_", 3) == 0) {
-		CONF_BAD(reader, line,
+		CONF_BAD(
+		    reader, line,
 		    "%s: names that begin with BM_ are bmd's own: write another name than %.60s",
 		    key->rule->name, name);
 		return false;
 	}
 	if (!names_variable(name)) {
-		CONF_BAD(reader, line,
+		CONF_BAD(
+		    reader, line,
 		    "%s: \"%.60s\" is no name of a variable: write letters, digits and _, such as "
 		    "ROOT",
 		    key->rule->name, name);
@@ -387,13 +393,15 @@ check_variable(struct conf_reader *reader, const struct conf_key *key, int line,
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(fixed); i++)
 		if (strcmp(name, fixed[i]) == 0) {
-			CONF_BAD(reader, line,
+			CONF_BAD(
+			    reader, line,
 			    "%s: %s is made by bmd for the user of each step: write another name",
 			    key->rule->name, name);
 			return false;
 		}
 	if (!step && names_variable_reserved(name)) {
-		CONF_BAD(reader, line,
+		CONF_BAD(
+		    reader, line,
 		    "%s: %s is reserved: write it in the environment of the step that needs it",
 		    key->rule->name, name);
 		return false;
@@ -407,7 +415,7 @@ read_variables(struct conf_reader *reader, const struct conf_key *key, struct co
 	field->v = xcalloc(key->nvalues + 1, sizeof(*field->v));
 	if (key->nvalues > NAMES_VARIABLES_MAX) {
 		CONF_BAD(reader, key->line, "%s has %zu values: write at most %d", key->rule->name,
-		    key->nvalues, NAMES_VARIABLES_MAX);
+			 key->nvalues, NAMES_VARIABLES_MAX);
 		return;
 	}
 	for (size_t i = 0; i < key->nvalues; i++) {
@@ -418,8 +426,8 @@ read_variables(struct conf_reader *reader, const struct conf_key *key, struct co
 
 		if (!equal) {
 			CONF_BAD(reader, value->line,
-			    "%s: \"%.60s\" has no =: write NAME=VALUE, such as \"ROOT=/srv\"",
-			    key->rule->name, value->text);
+				 "%s: \"%.60s\" has no =: write NAME=VALUE, such as \"ROOT=/srv\"",
+				 key->rule->name, value->text);
 			continue;
 		}
 		name = xstrndup(value->text, (size_t)(equal - value->text));
@@ -427,15 +435,15 @@ read_variables(struct conf_reader *reader, const struct conf_key *key, struct co
 			continue;
 		if (strlen(equal + 1) > NAMES_VALUE_MAX) {
 			CONF_BAD(reader, value->line,
-			    "%s: the value of %s has more than %d bytes: write a shorter one",
-			    key->rule->name, name, NAMES_VALUE_MAX);
+				 "%s: the value of %s has more than %d bytes: write a shorter one",
+				 key->rule->name, name, NAMES_VALUE_MAX);
 			continue;
 		}
 		for (size_t j = 0; j < field->n && !twice; j++)
 			twice = strcmp(field->v[j].name, name) == 0;
 		if (twice) {
 			CONF_BAD(reader, value->line, "%s: %s is set twice: keep one of the two",
-			    key->rule->name, name);
+				 key->rule->name, name);
 			continue;
 		}
 		field->v[field->n].name = TAKE(name);
@@ -467,8 +475,8 @@ read_name(struct conf_reader *reader, const struct conf_key *key, char **field)
 	read_text(key, field);
 	if (!names_stage(*field))
 		CONF_BAD(reader, key->line,
-		    "%s = \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as %s",
-		    key->rule->name, *field, key->rule->example);
+			 "%s = \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as %s",
+			 key->rule->name, *field, key->rule->example);
 }
 
 /* All keys of NODE into BASE, the struct that its rules speak of. */
@@ -526,7 +534,8 @@ void
 conf_check_title(struct conf_reader *reader, const struct conf_node *node)
 {
 	if (!names_stage(node->title))
-		CONF_BAD(reader, node->line,
+		CONF_BAD(
+		    reader, node->line,
 		    "%s \"%.70s\" is no name: write a-z, 0-9 and . _ -, beginning with a letter or "
 		    "digit, "
 		    "at most 63",
@@ -547,14 +556,15 @@ read_plan(struct conf_reader *reader, struct conf_node *node, struct conf_plan *
 		conf_read_step(reader, node->children[i], &plan->steps[i]);
 	if (plan->nsteps == 0)
 		CONF_BAD(reader, node->line, "plan \"%s\" has no step: write step \"NAME\" { … }",
-		    node->title);
+			 node->title);
 }
 
 /* ---- an application */
 
 /* An empty list would let every build pass, where a reader of the file believes that none does. */
 static void
-read_signers(struct conf_reader *reader, const struct conf_node *node, const struct conf_stage *stage)
+read_signers(struct conf_reader *reader, const struct conf_node *node,
+	     const struct conf_stage *stage)
 {
 	const struct conf_key *key = conf_node_key(node, "require-signature");
 	struct signature_key parsed;
@@ -562,12 +572,14 @@ read_signers(struct conf_reader *reader, const struct conf_node *node, const str
 	if (!key)
 		return;
 	if (stage->require_signature.n == 0)
-		CONF_BAD(reader, key->line,
+		CONF_BAD(
+		    reader, key->line,
 		    "require-signature is empty: write the public keys of those who sign, or take "
 		    "it away");
 	for (size_t i = 0; i < stage->require_signature.n; i++)
 		if (signature_parse_key(stage->require_signature.v[i], &parsed) < 0)
-			CONF_BAD(reader, key->values[i].line,
+			CONF_BAD(
+			    reader, key->values[i].line,
 			    "require-signature: \"%.60s\" is no public key of minisign: write the "
 			    "second line of its .pub file",
 			    stage->require_signature.v[i]);
@@ -582,12 +594,13 @@ read_stage(struct conf_reader *reader, const struct conf_node *node, struct conf
 	conf_read_keys(reader, node, stage);
 	if (!conf_node_key(node, "plan"))
 		CONF_BAD(reader, node->line, "stage \"%s\" has no plan: write plan = \"web\"",
-		    node->title);
+			 node->title);
 	if (!stage->plan)
 		stage->plan = xstrdup("");
 	for (size_t i = 0; i < stage->open.n; i++)
 		if (!names_variable(stage->open.v[i]) || names_variable_reserved(stage->open.v[i]))
-			CONF_BAD(reader, open->values[i].line,
+			CONF_BAD(
+			    reader, open->values[i].line,
 			    "open: \"%.60s\" can be set by no job or build: take it away, or write "
 			    "the name of a "
 			    "variable",
@@ -631,7 +644,8 @@ misspelt(const struct conf_node *node, const struct conf_key *stages, const char
 
 /* Sections for stages that `stages` does not list. */
 static void
-check_unlisted(struct conf_reader *reader, const struct conf_node *node, const struct conf_key *stages)
+check_unlisted(struct conf_reader *reader, const struct conf_node *node,
+	       const struct conf_key *stages)
 {
 	for (size_t i = 0; i < node->nchildren; i++) {
 		const struct conf_node *child = node->children[i];
@@ -645,12 +659,12 @@ check_unlisted(struct conf_reader *reader, const struct conf_node *node, const s
 		near = meant(child, stages);
 		if (near)
 			CONF_BAD(reader, child->line,
-			    "stage \"%s\" is not in stages: write stage \"%s\", or add it to "
-			    "stages",
-			    child->title, near);
+				 "stage \"%s\" is not in stages: write stage \"%s\", or add it to "
+				 "stages",
+				 child->title, near);
 		else
-			CONF_BAD(reader, child->line, "stage \"%s\" is not in stages: add it to stages",
-			    child->title);
+			CONF_BAD(reader, child->line,
+				 "stage \"%s\" is not in stages: add it to stages", child->title);
 	}
 }
 
@@ -666,23 +680,23 @@ read_stages(struct conf_reader *reader, const struct conf_node *node,
 		return;
 	if (!key || key->nvalues == 0)
 		CONF_BAD(reader, key ? key->line : node->line,
-		    "application \"%s\" has no stages: write stages = {\"testing\", "
-		    "\"production\"}",
-		    node->title);
+			 "application \"%s\" has no stages: write stages = {\"testing\", "
+			 "\"production\"}",
+			 node->title);
 	for (size_t i = 0; key && i < key->nvalues; i++) {
 		struct conf_stage *stage = &application->stages[application->nstages];
 		const char *name = key->values[i].text;
 
 		if (!names_stage(name)) {
 			CONF_BAD(reader, key->values[i].line,
-			    "stages: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
-			    "\"production\"",
-			    name);
+				 "stages: \"%.70s\" is no name: write a-z, 0-9 and . _ -, such as "
+				 "\"production\"",
+				 name);
 			continue;
 		}
 		if (conf_stage(application, name)) {
-			CONF_BAD(reader, key->values[i].line, "stages: \"%s\" stands twice: keep one",
-			    name);
+			CONF_BAD(reader, key->values[i].line,
+				 "stages: \"%s\" stands twice: keep one", name);
 			continue;
 		}
 		stage->name = xstrdup(name);
@@ -692,8 +706,8 @@ read_stages(struct conf_reader *reader, const struct conf_node *node,
 			read_stage(reader, child, stage);
 		else if (!misspelt(node, key, name))
 			CONF_BAD(reader, key->values[i].line,
-			    "stage \"%s\" has no section: write stage \"%s\" { plan = … }", name,
-			    name);
+				 "stage \"%s\" has no section: write stage \"%s\" { plan = … }",
+				 name, name);
 	}
 	check_unlisted(reader, node, key);
 }
@@ -779,14 +793,15 @@ static bool
 fits(struct conf_reader *reader, const struct conf_node *node, size_t n)
 {
 	if (n == CONF_TOTAL_MAX)
-		CONF_BAD(reader, node->line, "more than %d sections %s in all files", CONF_TOTAL_MAX,
-		    node->schema->kind);
+		CONF_BAD(reader, node->line, "more than %d sections %s in all files",
+			 CONF_TOTAL_MAX, node->schema->kind);
 	return n < CONF_TOTAL_MAX;
 }
 
 /* The value's array and that of the origins grow in step. */
 static void
-add_application(struct conf_reader *reader, struct conf_node *node, const struct conf_origin *origin)
+add_application(struct conf_reader *reader, struct conf_node *node,
+		const struct conf_origin *origin)
 {
 	struct conf_parse *parse = reader->parse;
 	struct conf *conf = parse->conf;

@@ -368,8 +368,7 @@ refuse_parted(const struct scan *scan, const char *start, size_t n)
 	size_t m = scan_digits(start + n + 1);
 
 	if (start[n] == '/' || start[n + 1 + m] == '.')
-		return scan_fail(scan, start,
-				 "a date is year-month-day in digits, such as %s",
+		return scan_fail(scan, start, "a date is year-month-day in digits, such as %s",
 				 scan_example(scan));
 	return scan_fail(scan, start + n, "hours and minutes are parted by a colon, such as 02:00");
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Days and zones beneath when.h: the proleptic Gregorian calendar as arithmetic, and wall clocks of the tz
- * database. A wall time is counted in seconds since 1970-01-01 00:00 *of its own clock*, as if that clock were UTC.
+ * Days and zones beneath when.h: the proleptic Gregorian calendar as arithmetic, and wall clocks of
+ * the tz database. A wall time is counted in seconds since 1970-01-01 00:00 *of its own clock*, as
+ * if that clock were UTC.
  */
 #ifndef COMMON_TIME_ZONE_H
 #define COMMON_TIME_ZONE_H
@@ -21,28 +22,32 @@ zone_floor(int64_t a, int64_t b)
 
 struct civil {
 	int64_t year;
-	int month, day;		  /* from 1 */
+	int month, day; /* from 1 */
 	int hour, minute, second;
-	int weekday;		  /* 0: Sunday */
+	int weekday; /* 0: Sunday */
 };
 
 int64_t zone_days(int64_t year, int month, int day); /* since 1970-01-01; may be negative */
 int zone_month_length(int64_t year, int month);
 struct civil zone_civil(int64_t wall_s);
 
-/* The file of the tz database that ZONE is read from, in $TZDIR or where the C library has it: free(). NULL for UTC and for what is
-   no name. The database's folder: borrowed until the environment changes. */
+/* The file of the tz database that ZONE is read from, in $TZDIR or where the C library has it:
+ * free(). NULL for UTC and for what is no name. The database's folder: borrowed until the
+ * environment changes. */
 char *zone_path(const char *zone);
 const char *zone_folder(void);
 
-/* "UTC", or a name with '/' whose file in the tz database is one. Nothing else reaches the C library. */
+/* "UTC", or a name with '/' whose file in the tz database is one. Nothing else reaches the C
+ * library. */
 bool zone_valid(const char *zone);
-/* The zone that was probably meant by "europe/berlin", "Europe/Berlinn" or "Berlin"; false if none is near. */
+/* The zone that was probably meant by "europe/berlin", "Europe/Berlinn" or "Berlin"; false if none
+ * is near. */
 bool zone_suggest(const char *word, char *ret_zone, size_t size);
 /* Seconds east of UTC in ZONE at an instant. An invalid zone counts as UTC: check it first. */
 int zone_offset(const char *zone, int64_t utc_s);
 
-/* The first instant behind LOW_S at which the offset is not the one of LOW_S; it is another at HIGH_S, and changes once between. */
+/* The first instant behind LOW_S at which the offset is not the one of LOW_S; it is another at
+ * HIGH_S, and changes once between. */
 int64_t zone_change(const char *zone, int64_t low_s, int64_t high_s);
 
 /* The instants at which the clock of ZONE shows a wall time. */

@@ -41,7 +41,7 @@ verb_backup(struct ctl *ctl, struct err *err)
 	if (missing > 0)
 		return err_set(err, ERR_FAILED,
 			       "%" PRId64 " stored files are missing or damaged, here and in the "
-					  "backup: bmctl build verify",
+			       "backup: bmctl build verify",
 			       missing);
 	return CTL_DONE;
 }

@@ -66,7 +66,8 @@ verb_unlock(struct ctl *ctl, struct err *err)
 	return CTL_DONE;
 }
 
-/* How the stage is before it is settled: what leads back there. free() it; NULL when that is not known. */
+/* How the stage is before it is settled: what leads back there. free() it; NULL when that is not
+ * known. */
 static char *
 way_back(struct ctl *ctl)
 {

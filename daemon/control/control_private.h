@@ -17,13 +17,13 @@
 #include "daemon/control/listen.h"
 #include "daemon/control/peer.h"
 
-#define CONTROL_TURN_CLIENT 256		 /* frames of one client that are handed out in one go, */
-#define CONTROL_SLICE_US    2000	 /* but no further one after so long */
+#define CONTROL_TURN_CLIENT 256	 /* frames of one client that are handed out in one go, */
+#define CONTROL_SLICE_US    2000 /* but no further one after so long */
 #define CONTROL_MEMORY	    (16 * 1024 * 1024) /* of all clients' bytes in and out together */
-#define CONTROL_BUFFER_KEEP (16 * 1024)	 /* an empty buffer that is larger gives its memory back */
+#define CONTROL_BUFFER_KEEP (16 * 1024) /* an empty buffer that is larger gives its memory back */
 
-/* A client stands in several lists of the control at once, in each at most once: it has frames to hand out, output to
-   write, or an end to come to. */
+/* A client stands in several lists of the control at once, in each at most once: it has frames to
+ * hand out, output to write, or an end to come to. */
 enum list { READY, TOUCHED, DOOMED, LISTS };
 
 struct control_call {
@@ -40,7 +40,8 @@ struct control_call {
 	void *drained_arg;
 };
 
-/* A reply that waits for the end of the turn, or, behind a turn that failed, for those before it. */
+/* A reply that waits for the end of the turn, or, behind a turn that failed, for those before
+ * it. */
 struct held {
 	struct held *next;
 	struct client *client;
@@ -48,7 +49,8 @@ struct held {
 	uint64_t place; /* of the call among those of the connection */
 	enum control_fate fate;
 	bool upgrade;
-	char *ask; /* the frame of the call, to be handed out again; NULL: the reply is what counts */
+	/* the frame of the call, to be handed out again; NULL: the reply is what counts */
+	char *ask;
 	size_t nask, n;
 	char frame[];
 };
@@ -57,8 +59,8 @@ struct client_list {
 	struct client *first, **last;
 };
 
-/* Those of one uid: they wait in a line of their own, so that who comes with a hundred connections has no more turns than
-   who comes with one. */
+/* Those of one uid: they wait in a line of their own, so that who comes with a hundred connections
+ * has no more turns than who comes with one. */
 struct line {
 	int64_t uid;
 	size_t clients; /* that have it; connected ones */
@@ -85,13 +87,13 @@ struct client {
 	size_t frames;	 /* complete ones in the input */
 	size_t too_long; /* the frame that is coming in is over this limit */
 	struct buffer out;
-	size_t memory; /* of these two and of what is held, when it was weighed last */
+	size_t memory;		    /* of these two and of what is held, when it was weighed last */
 	size_t awaited, held_bytes; /* calls of the turn that are to come, and what they bring */
-	struct held *again; /* by place; no new frame is handed out before they are done */
+	struct held *again;	    /* by place; no new frame is handed out before they are done */
 	uint64_t calls, failed; /* serials: so far; the last one that has failed with its turn */
 	int untaken;		/* bytes in the socket when the stall timer began */
 	bool quiet;		/* one of those that are awaited lets a stream go on */
-	bool serving;	   /* its frames are being handed out */
+	bool serving;		/* its frames are being handed out */
 	bool eof, closing, hung_up, buried, watched;
 	void (*taken)(int fd, void *arg); /* upgrading */
 	void *taken_arg;
@@ -123,9 +125,11 @@ struct control {
 	size_t nready; /* clients */
 };
 
-/* control_client.c. Of a descriptor that was accepted, and its peer, which it owns from here on: reads from it. */
+/* control_client.c. Of a descriptor that was accepted, and its peer, which it owns from here on:
+ * reads from it. */
 void client_new(struct control *control, int fd, const struct control_peer *peer);
-/* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds it. */
+/* Doomed first, buried in the prepare watcher; it stays in memory while the turn or a handler holds
+ * it. */
 void client_doom(struct client *c);
 void client_bury(struct client *c);
 void client_free_lingering(struct control *control);
@@ -141,22 +145,25 @@ void client_abandon_upgrade(struct client *c);
 void client_go_on(struct client *c);
 /* Calls client_go_on() when this turn is over. */
 void client_await_quiet(struct client *c);
-bool client_has_room(const struct client *c); /* for more output */
+bool client_has_room(const struct client *c);	 /* for more output */
 bool client_takes_calls(const struct client *c); /* may the next frame be handed out? */
-bool client_asks_again(const struct client *c);	 /* may what a failed turn has left be worked off? */
+/* may what a failed turn has left be worked off? */
+bool client_asks_again(const struct client *c);
 /* Writes, and looks at what has become possible by it. */
 void client_flush(struct client *c);
 /* What a client waits for: read from it or not, a deadline for half a frame, or its end. */
 void client_look(struct client *c);
 void client_hang_ups(struct ev_loop *loop, ev_io *w, int revents); /* of a control's epoll */
 
-/* control_call.c. Hands out what this client may have in one go; returns how many frames that were. */
+/* control_call.c. Hands out what this client may have in one go; returns how many frames that
+ * were. */
 size_t call_serve(struct client *c, size_t budget);
-/* WHY is the last answer, and what has come in beyond it is forgotten. Not while a call is in hand. */
+/* WHY is the last answer, and what has come in beyond it is forgotten. Not while a call is in
+ * hand. */
 void call_refuse_rest(struct client *c, const struct err *why);
 
-/* control_room.c. Lets clients go until the others have no more than CONTROL_MEMORY: first of the uid that has most who has
-   most of it. Who only sends is told so. */
+/* control_room.c. Lets clients go until the others have no more than CONTROL_MEMORY: first of the
+ * uid that has most who has most of it. Who only sends is told so. */
 void room_make(struct control *control);
 
 /* control_lists.c. Lists that are not empty keep the loop from sleeping before the next prepare. */
@@ -169,7 +176,8 @@ void line_join(struct client *c);
 void line_leave(struct client *c);
 /* How many connections of this uid there are. */
 size_t client_count(const struct control *control, int64_t uid);
-/* So long, of this process's own time: on a machine that is busy with others no turn is cut short. */
+/* So long, of this process's own time: on a machine that is busy with others no turn is cut
+ * short. */
 struct spell {
 	int64_t wall_us, own_us; /* when it is over */
 };

@@ -15,7 +15,8 @@
 #define PAGES	    64	  /* copied at once: less than a millisecond */
 #define EVERY_S	    0.001 /* between two such pieces */
 #define PROGRESS_US 250000
-#define RESTARTS_MAX 100 /* SQLite begins a copy anew after a transaction that was taken back: a full disk */
+/* SQLite begins a copy anew after a transaction that was taken back: a full disk */
+#define RESTARTS_MAX 100
 
 struct backup {
 	struct methods *methods;
@@ -130,8 +131,9 @@ backup_step(void *arg, const struct err *failure)
 	before = backup->pages;
 	r = store_copy_step(backup->copy, PAGES, &backup->pages, &backup->total, &backup->failure);
 	if (r > 0 && backup->pages < before && ++backup->restarts == RESTARTS_MAX)
-		r = err_set(&backup->failure, ERR_FAILED,
-			    "no backup was made: changes were taken back all the time, as on a full disk");
+		r = err_set(
+		    &backup->failure, ERR_FAILED,
+		    "no backup was made: changes were taken back all the time, as on a full disk");
 	if (r > 0) {
 		backup_progress(backup);
 		ev_timer_set(&backup->timer, EVERY_S, 0.);

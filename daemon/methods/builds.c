@@ -422,7 +422,7 @@ method_AddBuild(struct request *request, json_t **ret_reply, struct err *err)
 		r = sign(request, &build, err);
 	if (r >= 0)
 		r = request_build_json(request, build.application, &build.build, false, &reply,
-					err);
+				       err);
 	if (r < 0)
 		return r;
 	*ret_reply = json_pack("{s:o, s:b, s:o}", "build", reply, "created", created, "warnings",

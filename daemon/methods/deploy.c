@@ -78,7 +78,8 @@ ask(struct request *request, bool redeploy, json_t **ret_reply, struct err *err)
 	json_put(reply, "ahead", json_incref(answer.ahead));
 	json_put(reply, "warnings", json_incref(answer.warnings));
 	json_put(reply, "window", json_incref(answer.window));
-	json_put(reply, "undo_wants", queue_wants_json(queue, answer.job.application, answer.job.stage));
+	json_put(reply, "undo_wants",
+		 queue_wants_json(queue, answer.job.application, answer.job.stage));
 	queue_answer_clear(&answer);
 	return 0;
 }

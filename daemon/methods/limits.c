@@ -13,9 +13,8 @@
 #include "daemon/notices.h"
 
 #define NEAR_PERCENT 80
-#define WAL_NEAR \
-	(INT64_C(64) << 20) /* four times what a checkpoint leaves: a reader or a disk keeps it \
-			       from beginning anew */
+/* four times what a checkpoint leaves: a reader or a disk keeps it from beginning anew */
+#define WAL_NEAR (INT64_C(64) << 20)
 #define RESERVES 4	    /* free room that is near: so many times the reserve */
 #define LOGS_MAX 16	    /* runs whose logs are looked at */
 

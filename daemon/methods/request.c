@@ -98,10 +98,10 @@ request_build(const struct request *request, struct store_build *ret_build, stru
 	int64_t number;
 	int r = request_release(request, &release, &number, err);
 
-	return r < 0 ? r
-		     : queue_find_build(request->methods->queue,
-					request_text(request, "application"), release, number,
-					ret_build, err);
+	return r < 0
+		   ? r
+		   : queue_find_build(request->methods->queue, request_text(request, "application"),
+				      release, number, ret_build, err);
 }
 
 const json_t *

@@ -49,7 +49,8 @@ count(struct request *request, int64_t *ret_waiting, int64_t *ret_running, struc
 
 			if (!(reach_rights(request->peer, application->name, stage) & RIGHT_SEE))
 				continue;
-			r = store_job_count_stage(store, application->name, stage, &open, &now, err);
+			r = store_job_count_stage(store, application->name, stage, &open, &now,
+						  err);
 			if (r < 0)
 				return r;
 			waiting += open - now;
@@ -67,8 +68,8 @@ count_all(struct request *request, int64_t *ret_waiting, int64_t *ret_running, s
 	int64_t counts[JOB_STATE_MAX_] = {0};
 	int r = store_job_count(request->methods->store, counts, err);
 
-	*ret_waiting = counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] +
-		       counts[JOB_STARTING];
+	*ret_waiting =
+	    counts[JOB_SCHEDULED] + counts[JOB_QUEUED] + counts[JOB_HELD] + counts[JOB_STARTING];
 	*ret_running = counts[JOB_RUNNING];
 	return r;
 }
@@ -122,18 +123,17 @@ method_GetStatus(struct request *request, json_t **ret_reply, struct err *err)
 	if (r < 0)
 		return r;
 	json_t *stages = stages_of(request, only);
-	*ret_reply =
-	    json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "stages", stages, "warnings",
-		      warnings_of(request), "now", json_time(request->now_us), "waiting",
-		      (json_int_t)waiting, "running", (json_int_t)running, "verification",
-		      patrol_status(request->methods->patrol), "drain",
-		      queue_drain_json(request->methods->queue), "notices",
-		      reach_sees_all(request->peer)
-			  ? notices_status(request->methods->notices, request->now_us)
-			  : json_null(),
-		      "jobs", jobs_json(request), "limits",
-		      reach_sees_all(request->peer) ? request_limits(request, stages, waiting, running)
-						    : json_array());
+	*ret_reply = json_pack(
+	    "{s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}", "stages", stages, "warnings",
+	    warnings_of(request), "now", json_time(request->now_us), "waiting", (json_int_t)waiting,
+	    "running", (json_int_t)running, "verification", patrol_status(request->methods->patrol),
+	    "drain", queue_drain_json(request->methods->queue), "notices",
+	    reach_sees_all(request->peer)
+		? notices_status(request->methods->notices, request->now_us)
+		: json_null(),
+	    "jobs", jobs_json(request), "limits",
+	    reach_sees_all(request->peer) ? request_limits(request, stages, waiting, running)
+					  : json_array());
 	return 0;
 }
 

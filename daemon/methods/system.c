@@ -21,8 +21,8 @@ method_Check(struct request *request, json_t **ret_reply, struct err *err)
 			const char *stage = conf->applications[i].stages[j].name;
 
 			if (reach_rights(request->peer, application, stage) & RIGHT_SEE)
-				json_array_append_new(
-				    stages, queue_check(queue, application, stage, request->now_us));
+				json_array_append_new(stages, queue_check(queue, application, stage,
+									  request->now_us));
 		}
 	*ret_reply = json_pack("{s:s, s:o, s:o}", "configuration", conf->path, "unreadable",
 			       reach_sees_all(request->peer) ? conf_unreadable(conf) : json_array(),
@@ -48,9 +48,8 @@ method_Reload(struct request *request, json_t **ret_reply, struct err *err)
 	free(told.text);
 	if (r < 0)
 		return r;
-	*ret_reply =
-	    json_pack("{s:I, s:I, s:[]}", "applications", (json_int_t)conf->napplications, "plans",
-		      (json_int_t)conf->nplans, "warnings");
+	*ret_reply = json_pack("{s:I, s:I, s:[]}", "applications", (json_int_t)conf->napplications,
+			       "plans", (json_int_t)conf->nplans, "warnings");
 	return 0;
 }
 

@@ -277,10 +277,11 @@ no_application(struct queue *queue, const struct queue_eyes *eyes, const char *n
 	int r;
 
 	if (strchr(name, '/') && n > 0)
-		r = err_set(err, ERR_NO_SUCH_APPLICATION,
-			    "there is no application %s: a build stands behind its application, such "
-			    "as %s %s",
-			    name, names[0], name);
+		r = err_set(
+		    err, ERR_NO_SUCH_APPLICATION,
+		    "there is no application %s: a build stands behind its application, such "
+		    "as %s %s",
+		    name, names[0], name);
 	else if (near)
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
 			    "there is no application %s: did you mean %s?", name, near);

@@ -14,9 +14,8 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define WHOLE_FOR_US                                                                 \
-	(INT64_C(5) * 1000000) /* so long a manifest that was seen whole is believed \
-				*/
+/* so long a manifest that was seen whole is believed */
+#define WHOLE_FOR_US (INT64_C(5) * 1000000)
 
 int
 queue_check_rejected(const struct store_build *build, struct err *err)

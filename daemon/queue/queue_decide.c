@@ -152,7 +152,8 @@ move(struct queue *queue, struct job *job, const struct queue_when *when, int64_
 }
 
 int
-queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when, int64_t now_us, struct job *ret_job, struct err *err)
+queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when, int64_t now_us,
+		 struct job *ret_job, struct err *err)
 {
 	struct job job;
 	int r = store_job_get(queue->store, id, &job, err);
@@ -165,7 +166,8 @@ queue_reschedule(struct queue *queue, int64_t id, const struct queue_when *when,
 				 "job %lld is held: bmctl release %lld or bmctl cancel %lld first",
 				 (long long)id, (long long)id, (long long)id));
 	else if (job.state != JOB_SCHEDULED && job.state != JOB_QUEUED)
-		r = not_in_state(&job, "moved", "ask for a new one (bmctl redeploy, bmctl deploy)", err);
+		r = not_in_state(&job, "moved", "ask for a new one (bmctl redeploy, bmctl deploy)",
+				 err);
 	else
 		r = move(queue, &job, when, now_us, err);
 	if (r < 0)

@@ -11,8 +11,8 @@
 #include "common/xalloc.h"
 #include "daemon/queue/queue_private.h"
 
-#define START_ATTEMPTS \
-	8 /* the eighth start that did not happen in a row holds the job, unless others run */
+/* the eighth start that did not happen in a row holds the job, unless others run */
+#define START_ATTEMPTS 8
 
 static int
 stale(const struct job *job, struct err *err)

@@ -56,9 +56,10 @@ waits_for_time(struct queue *queue, const struct job *job, int64_t now_us)
 	_cleanup_free_ char *closed =
 	    window.look.open ? NULL : queue_window_text(&window, job, now_us);
 	json_t *answer =
-	    waits("time", "%s (%s)%s%s%s%s", when_local(job->due_us, job->zone[0] ? job->zone : queue_zone_here()).s,
-		  when_distance(job->due_us, now_us).s, closed ? ", then " : "", closed ? closed : "",
-		  job->message ? "; " : "", job->message ? job->message : "");
+	    waits("time", "%s (%s)%s%s%s%s",
+		  when_local(job->due_us, job->zone[0] ? job->zone : queue_zone_here()).s,
+		  when_distance(job->due_us, now_us).s, closed ? ", then " : "",
+		  closed ? closed : "", job->message ? "; " : "", job->message ? job->message : "");
 
 	(void)json_object_set_new(answer, "until",
 				  json_time(window.look.open || window.look.until_us == INT64_MAX
@@ -88,11 +89,11 @@ waits_for_stage(struct queue *queue, const struct job *job, int64_t now_us)
 	json_t *answer = NULL;
 
 	if (store_job_active(queue->store, job->application, job->stage, &active, NULL) == 1) {
-		answer = waits("job", "job %lld (%s %s %s) is %s on %s", (long long)active.id,
-			       active.redeploy ? "redeploy" : "deploy", active.application,
-			       names_build_text(&active.build).s,
-			       active.state == JOB_STARTING ? "being started" : "running",
-			       active.stage);
+		answer =
+		    waits("job", "job %lld (%s %s %s) is %s on %s", (long long)active.id,
+			  active.redeploy ? "redeploy" : "deploy", active.application,
+			  names_build_text(&active.build).s,
+			  active.state == JOB_STARTING ? "being started" : "running", active.stage);
 		job_clear(&active);
 		return answer;
 	}
@@ -376,10 +377,11 @@ needs(struct queue *queue, const struct store_stage *stage, const struct history
 				    (long long)stage->occupied_job, stage->application,
 				    stage->stage);
 	if (history->damaged_job != 0)
-		return json_sprintf("the record of job %lld changed on disk: bmctl show %lld, then bmctl "
-				    "settle %s %s BUILD --reason TEXT",
-				    (long long)history->damaged_job, (long long)history->damaged_job,
-				    stage->application, stage->stage);
+		return json_sprintf(
+		    "the record of job %lld changed on disk: bmctl show %lld, then bmctl "
+		    "settle %s %s BUILD --reason TEXT",
+		    (long long)history->damaged_job, (long long)history->damaged_job,
+		    stage->application, stage->stage);
 	if (stage->dirty && !history->busy && stage->dirty_job == 0) {
 		json_t *restored = queue_restored_needs(queue, stage, history);
 
@@ -429,17 +431,16 @@ stage_json(struct queue *queue, const struct store_stage *stage, const struct hi
 	(void)store_job_first_held(queue->store, stage->application, stage->stage, &held, NULL);
 	(void)store_job_first_next(queue->store, stage->application, stage->stage, &next, NULL);
 	(void)store_job_last_failed(queue->store, stage->application, stage->stage, &failed, NULL);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-			 "application", stage->application, "stage", stage->stage, "plan",
-			 configured ? configured->plan : "", "live",
-			 queue_live_json(history_live(history)), "previous_good",
-			 queue_ref_json(&good), "locked", lock_json(queue, stage, now_us), "dirty",
-			 dirty_json(stage), "running",
-			 history->busy ? id_json(history->running.job) : json_null(), "next",
-			 id_json(next), "last_failed", id_json(failed), "occupied_by",
-			 id_json(stage->occupied_job), "needs", needs(queue, stage, history, held), "wants",
-			 queue_wants_json(queue, stage->application, stage->stage), "window",
-			 queue_window_stage_json(queue, stage->application, stage->stage, now_us));
+	return json_pack(
+	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "application",
+	    stage->application, "stage", stage->stage, "plan", configured ? configured->plan : "",
+	    "live", queue_live_json(history_live(history)), "previous_good", queue_ref_json(&good),
+	    "locked", lock_json(queue, stage, now_us), "dirty", dirty_json(stage), "running",
+	    history->busy ? id_json(history->running.job) : json_null(), "next", id_json(next),
+	    "last_failed", id_json(failed), "occupied_by", id_json(stage->occupied_job), "needs",
+	    needs(queue, stage, history, held), "wants",
+	    queue_wants_json(queue, stage->application, stage->stage), "window",
+	    queue_window_stage_json(queue, stage->application, stage->stage, now_us));
 }
 
 json_t *

@@ -34,7 +34,8 @@ queue_not_undone(struct queue *queue, const struct history *history, const struc
 				   digest, &since, err);
 	if (r >= 0 && since > 0)
 		r = store_irreversible_each(queue->store, history->application, history->stage,
-					    build, since, QUEUE_UNDONE_MAX, add_undone, undone, err);
+					    build, since, QUEUE_UNDONE_MAX, add_undone, undone,
+					    err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(undone);

@@ -218,8 +218,8 @@ unknown_freeze(const struct conf_stage *stage, const char *name, struct err *err
 	int r;
 
 	json_array_foreach (known, i, one) {
-		char *longer = xasprintf("%s%s\"%s\"", list, i > 0 ? ", " : "",
-					 json_string_value(one));
+		char *longer =
+		    xasprintf("%s%s\"%s\"", list, i > 0 ? ", " : "", json_string_value(one));
 
 		free(list);
 		list = longer;

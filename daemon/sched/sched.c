@@ -26,10 +26,10 @@
 #include "daemon/log.h"
 #include "daemon/sched/sched_private.h"
 
-#define AGAIN_SECONDS	  5.0
-#define HURRIED_MAX	  100000
-#define RUN_DIRECTORY	  "run_directory" /* a number that the store keeps */
-#define ADOPT_MAX	  4096 /* starting and running jobs after a restart */
+#define AGAIN_SECONDS 5.0
+#define HURRIED_MAX   100000
+#define RUN_DIRECTORY "run_directory" /* a number that the store keeps */
+#define ADOPT_MAX     4096	      /* starting and running jobs after a restart */
 
 static struct store *
 store_of(struct sched *sched)
@@ -76,7 +76,8 @@ disarm(struct sched *sched)
 	(void)sched_clock_alarm(sched, INT64_MAX);
 }
 
-/* The look did not succeed: said once, shown by status until one does. When it wanted to look again counts no more. */
+/* The look did not succeed: said once, shown by status until one does. When it wanted to look again
+ * counts no more. */
 static void
 look_failed(struct sched *sched, const struct err *err)
 {
@@ -101,8 +102,8 @@ keep(struct sched *sched, struct tend *tend)
 	sched->runs = running;
 }
 
-/* 1: JOB is starting, with its REQUEST; 0: somebody was faster, or it was held and told so: somebody else is the head of its
- * line now. */
+/* 1: JOB is starting, with its REQUEST; 0: somebody was faster, or it was held and told so:
+ * somebody else is the head of its line now. */
 static int
 make_start(struct sched *sched, struct job *job, struct run_request *ret_request, struct err *err)
 {
@@ -131,8 +132,8 @@ struct looking {
 	struct err *err; /* of the look */
 };
 
-/* One job that may start now: QUEUE names it, TEND takes it, or nothing of it is written: a job that is starting and that
- * nobody tends would be so for ever. */
+/* One job that may start now: QUEUE names it, TEND takes it, or nothing of it is written: a job
+ * that is starting and that nobody tends would be so for ever. */
 static int
 start(struct job *job, void *arg)
 {

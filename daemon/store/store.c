@@ -124,7 +124,7 @@ store_commit(struct store *store, int64_t now_us, struct err *err)
 	if (r == 0 && store->ending)
 		r = set_ended(store, now_us, err);
 	else if (r == 0 && (sqlite3_total_changes(store->db) != store->changes_at_begin ||
-	    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us))
+			    now_us - store->alive_us >= ALIVE_EVERY_US || now_us < store->alive_us))
 		r = set_alive(store, now_us, err);
 	if (r == 0)
 		r = store_seals_write(store, err);

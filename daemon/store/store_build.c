@@ -320,12 +320,12 @@ store_manifest_builds(struct store *store, const char *digest, int limit, json_t
 	store_bind_text(st, 1, digest);
 	store_bind_int(st, 2, limit);
 	while ((r = store_row(store, st, err)) == 1)
-		(void)json_array_append_new(
-		    builds,
-		    json_pack("{s:s, s:s, s:I, s:s}", "application", sqlite3_column_text(st, 0),
-			      "release", sqlite3_column_text(st, 1), "build",
-			      (json_int_t)store_read_int(st, 2), "artifact",
-			      sqlite3_column_text(st, 3)));
+		(void)json_array_append_new(builds,
+					    json_pack("{s:s, s:s, s:I, s:s}", "application",
+						      sqlite3_column_text(st, 0), "release",
+						      sqlite3_column_text(st, 1), "build",
+						      (json_int_t)store_read_int(st, 2), "artifact",
+						      sqlite3_column_text(st, 3)));
 	if (r == 0)
 		*ret_builds = TAKE(builds);
 	return r;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What the files of the store share. store_open.c makes, checks and opens the file, with store_file.c,
- * store_check.c and store_migrate.c; store_statement.c keeps all statements; store_row.c is what the
- * others build on; each other file owns one subject and the table of its statements:
+ * What the files of the store share. store_open.c makes, checks and opens the file, with
+ * store_file.c, store_check.c and store_migrate.c; store_statement.c keeps all statements;
+ * store_row.c is what the others build on; each other file owns one subject and the table of its
+ * statements:
  *
  *	#define STATEMENTS(X)                                              \
  *		X(NOTE_ADD, "INSERT INTO notes VALUES (?1, ?2)")           \
@@ -109,7 +110,7 @@ enum store_part {
 #define X(name) STORE_PART_##name,
 	STORE_PARTS(X)
 #undef X
-	STORE_PART_MAX_
+	    STORE_PART_MAX_
 };
 
 /* What a file brings: the texts, in the order of its enum statement. */
@@ -124,14 +125,14 @@ STORE_PARTS(X)
 /* The statements of one file, and how it gets them. */
 #define STORE_SYMBOL_(symbol, sql) S_##symbol,
 #define STORE_TEXT_(symbol, sql)   [S_##symbol] = (sql),
-#define STORE_PART(name, table)                                                           \
-	enum statement { table(STORE_SYMBOL_) S_MAX_ };                                   \
-	static const char *const texts[S_MAX_] = {table(STORE_TEXT_)};                    \
-	const struct store_texts store_texts_##name = {texts, S_MAX_};                    \
-	static inline sqlite3_stmt *statement(struct store *store, enum statement which)  \
-	{                                                                                 \
-		sqlite3_stmt **st = &store->statements[STORE_PART_##name][which];         \
-		return *st ? *st : store_prepare(store, st, texts[which]);                \
+#define STORE_PART(name, table)                                                          \
+	enum statement { table(STORE_SYMBOL_) S_MAX_ };                                  \
+	static const char *const texts[S_MAX_] = {table(STORE_TEXT_)};                   \
+	const struct store_texts store_texts_##name = {texts, S_MAX_};                   \
+	static inline sqlite3_stmt *statement(struct store *store, enum statement which) \
+	{                                                                                \
+		sqlite3_stmt **st = &store->statements[STORE_PART_##name][which];        \
+		return *st ? *st : store_prepare(store, st, texts[which]);               \
 	}
 
 /* The history of a stage as it was read; good while nothing that it is made of changed. */
@@ -147,23 +148,25 @@ struct store {
 	char *path;
 	int folder_fd; /* holds the lock */
 	int wal_fd;    /* store_reserve.c; -1: none */
-	int64_t reserve, reserved, wal_bytes; /* wanted beyond the end of the -wal; allocated in all; its size */
+	/* wanted beyond the end of the -wal; allocated in all; its size */
+	int64_t reserve, reserved, wal_bytes;
 	int reserve_errno;
 	sqlite3 *db;
 	sqlite3_stmt **statements[STORE_PART_MAX_];
-	int64_t lost_commits; /* behind a place of the -wal that changed on disk, or at the end: at least so many */
-	int last_fd;	      /* store_last.c; -1: none */
-	int64_t last_us;      /* what that says; 0: not known */
-	bool restored; /* this file was a backup, and nobody has drawn the consequences yet */
-	bool open;    /* between store_begin and its end */
-	bool spoiled; /* SQLite rolled the open transaction back on its own */
-	bool marked;  /* there is a mark instead of a savepoint */
+	/* behind a place of the -wal that changed on disk, or at the end: at least so many */
+	int64_t lost_commits;
+	int last_fd;	 /* store_last.c; -1: none */
+	int64_t last_us; /* what that says; 0: not known */
+	bool restored;	 /* this file was a backup, and nobody has drawn the consequences yet */
+	bool open;	 /* between store_begin and its end */
+	bool spoiled;	 /* SQLite rolled the open transaction back on its own */
+	bool marked;	 /* there is a mark instead of a savepoint */
 	int changes_at_begin, changes_at_mark;
 	struct store_seals *seals; /* NULL before the tables are known */
 	int64_t ndamaged;	   /* rows of that table */
 	json_t *notes;		   /* what the opening found, as sentences */
 	int64_t alive_us;
-	bool ending; /* the next commit is the last one */
+	bool ending;	    /* the next commit is the last one */
 	int64_t highest_us; /* of the wall clock, from before it was put back; 0: it was not */
 	int64_t alive_begin_us, highest_begin_us; /* these, when the transaction began */
 	/* Where the audit ends: now, when the transaction began, when the savepoint was set. */
@@ -174,19 +177,22 @@ struct store {
 	struct store_cached *cache;
 	size_t ncache, room_cache;
 	int64_t written[STORE_WRITTEN_MAX]; /* jobs, since somebody asked last */
-	size_t nwritten; /* one more than fits: too many to name */
+	size_t nwritten;		    /* one more than fits: too many to name */
 };
 
-/* store_statement.c: sees whether all statements can be made, once the tables are there; and lets go of them. */
+/* store_statement.c: sees whether all statements can be made, once the tables are there; and lets
+ * go of them. */
 int store_prepare_all(struct store *store, struct err *err);
 void store_finalize_all(struct store *store);
-/* A statement at its first use. NULL when it cannot be made: every function of SQLite takes that, and a step of it fails. */
+/* A statement at its first use. NULL when it cannot be made: every function of SQLite takes that,
+ * and a step of it fails. */
 sqlite3_stmt *store_prepare(struct store *store, sqlite3_stmt **st, const char *sql);
 
 /* store_sql.c: sentences for a file that cannot be used. */
 int store_open_failed(struct store *store, int code, struct err *err);
 int store_damaged(struct store *store, const char *what, struct err *err);
-/* Runs SQL once; asks it for the first column of its first row ("", 0: there is none). FAILED, with the sentence. */
+/* Runs SQL once; asks it for the first column of its first row ("", 0: there is none). FAILED, with
+ * the sentence. */
 int store_execute(struct store *store, const char *sql, struct err *err);
 int store_ask(struct store *store, const char *sql, char *ret, size_t size, struct err *err);
 int store_ask_number(struct store *store, const char *sql, int64_t *ret, struct err *err);
@@ -195,30 +201,37 @@ int store_number_pragma(struct store *store, const char *name, int64_t *ret);
 /* store_open.c: what the opening found. */
 void store_note(struct store *store, const char *format, ...) _printf_(2, 3);
 
-/* store_file.c. Makes the state folder, if need be, and locks it: it is ours, writable, and nobody else's at this time. */
+/* store_file.c. Makes the state folder, if need be, and locks it: it is ours, writable, and nobody
+ * else's at this time. */
 int store_take_folder(struct store *store, const char *folder, struct err *err);
-/* Looks at the file without opening it, or at the backup that takes its place: 1 and its size, 0 when there is none yet. */
+/* Looks at the file without opening it, or at the backup that takes its place: 1 and its size, 0
+ * when there is none yet. */
 int store_find_file(struct store *store, int64_t *ret_size, struct err *err);
 int store_sync(const char *path, int flags, struct err *err); /* FLAGS: of open() */
 
-/* store_check.c. Is the file, of SIZE bytes, whole? RET_INDEXES: set when an index does not agree with its table, which is
-   no damage where rows have seals. */
-int store_check(struct store *store, int64_t size, int64_t version, bool *ret_indexes, struct err *err);
+/* store_check.c. Is the file, of SIZE bytes, whole? RET_INDEXES: set when an index does not agree
+ * with its table, which is no damage where rows have seals. */
+int store_check(struct store *store, int64_t size, int64_t version, bool *ret_indexes,
+		struct err *err);
 
-/* store_migrate.c. From VERSION (0: a new file) to this version's tables, each step whole or not at all. What was there before
-   stays as one copy: what an older bmd can be put back to. */
+/* store_migrate.c. From VERSION (0: a new file) to this version's tables, each step whole or not at
+ * all. What was there before stays as one copy: what an older bmd can be put back to. */
 #define STORE_SCHEMA 16
 #define STORE_SEALED 12 /* from this version on rows have seals of this kind */
 int store_migrate(struct store *store, int64_t version, struct err *err);
 
-/* store_wal.c. Before the first write: notes what of the -wal changed on disk, if commits are lost by it. PAGE: bytes. */
+/* store_wal.c. Before the first write: notes what of the -wal changed on disk, if commits are lost
+ * by it. PAGE: bytes. */
 void store_wal_look(struct store *store, size_t page);
 
-/* store_last.c. Once it is read how far the database knows: notes it if it knew more. Then after each commit. */
+/* store_last.c. Once it is read how far the database knows: notes it if it knew more. Then after
+ * each commit. */
 void store_last_look(struct store *store);
 void store_last_keep(struct store *store);
-int store_last_lower(struct store *store, int64_t at_us, struct err *err); /* before time falls to AT_US */
-void store_last_forget(const struct store *store);			   /* of a database that was here before */
+/* before time falls to AT_US */
+int store_last_lower(struct store *store, int64_t at_us, struct err *err);
+/* of a database that was here before */
+void store_last_forget(const struct store *store);
 
 /* store_reserve.c. After each commit. */
 void store_reserve_keep(struct store *store);
@@ -237,21 +250,24 @@ enum store_finding_kind { STORE_ROW_CHANGED, STORE_ROW_GONE, STORE_ROW_STRANGE }
 struct store_finding {
 	const char *table;
 	enum store_finding_kind what;
-	int64_t key;	  /* its rowid, if it has one */
-	int64_t identity; /* of a row that is gone */
-	bool known;	  /* what tells whose row it is did not change */
+	int64_t key;	   /* its rowid, if it has one */
+	int64_t identity;  /* of a row that is gone */
+	bool known;	   /* what tells whose row it is did not change */
 	sqlite3_stmt *row; /* SELECT *, unless it is gone */
 };
 /* Compares every row with its seal. BACK's negative answer ends it. */
-int store_seals_check(struct store *store, int (*back)(const struct store_finding *finding, void *arg),
-		      void *arg, struct err *err);
-int64_t store_seal_job_identity(struct store *store, const char *application, const char *stage); /* of a final job */
+int store_seals_check(struct store *store,
+		      int (*back)(const struct store_finding *finding, void *arg), void *arg,
+		      struct err *err);
+/* of a final job */
+int64_t store_seal_job_identity(struct store *store, const char *application, const char *stage);
 int store_seal_drop(struct store *store, const char *table, int64_t key, struct err *err);
 
 /* store_damage.c. Judges what the seals say; INDEXES: some index does not agree with its table. */
 int store_damage_look(struct store *store, bool indexes, struct err *err);
 
-/* store_audit.c: reads where the chain ends; links the rows of a version that had none; what a commit must add. */
+/* store_audit.c: reads where the chain ends; links the rows of a version that had none; what a
+ * commit must add. */
 int store_audit_open(struct store *store, struct err *err);
 int store_audit_migrate(struct store *store, struct err *err);
 int store_audit_commit(struct store *store, struct err *err);
@@ -291,7 +307,8 @@ store_read_int(sqlite3_stmt *st, int i)
 }
 
 void store_bind_map(sqlite3_stmt *st, int i, const json_t *object); /* NULL for an empty one */
-void store_bind_list(sqlite3_stmt *st, int i, const json_t *list);  /* of ids; NULL for an empty one */
+/* of ids; NULL for an empty one */
+void store_bind_list(sqlite3_stmt *st, int i, const json_t *list);
 void store_read_array(sqlite3_stmt *st, int i, char *ret, size_t size);
 char *store_read_string(sqlite3_stmt *st, int i); /* free() */
 json_t *store_read_json(sqlite3_stmt *st, int i, bool list);

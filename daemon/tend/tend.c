@@ -22,8 +22,8 @@
 
 #define READY_SECONDS 30.0
 #define DOUBT_SECONDS 0.5
-#define EVENTS_SECONDS \
-	0.05 /* events of a run are committed so often; its end takes what is left along */
+/* events of a run are committed so often; its end takes what is left along */
+#define EVENTS_SECONDS 0.05
 
 /* ---- small tools */
 

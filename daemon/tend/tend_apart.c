@@ -21,8 +21,8 @@
 #include "daemon/tend/tend_private.h"
 
 #define RECONNECT_LAST 5.0
-#define REMAINS_US \
-	(INT64_C(120) * 1000000) /* so long a cgroup may take to empty before a human is asked */
+/* so long a cgroup may take to empty before a human is asked */
+#define REMAINS_US (INT64_C(120) * 1000000)
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
 /* ---- the verdict, as functions of values */

@@ -26,7 +26,8 @@
 #include "tests/campaign/ledger.h"
 
 #define STEPS_MAX 8
-#define LAUNCH_US (10 * INT64_C(1000000)) /* so long may lie between the decision that a job starts and its start */
+/* so long may lie between the decision that a job starts and its start */
+#define LAUNCH_US (10 * INT64_C(1000000))
 
 struct ran { /* a line of R */
 	char what[16], stage[32], step[32];
@@ -52,12 +53,15 @@ struct check {
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
 	json_t *struck;	      /* id of a job to whose bmd-run, or a child of it, a fault came */
-	json_t *silent;	      /* id of a job whose bmd-run ended over a fault, behind its claim, without a result on disk */
-	json_t *asks;	      /* key → what was asked */
-	json_t *timed;	      /* id of a job that was given a time at last */
+	/* id of a job whose bmd-run ended over a fault, behind its claim, without a result on
+	 * disk */
+	json_t *silent;
+	json_t *asks;		      /* key → what was asked */
+	json_t *timed;		      /* id of a job that was given a time at last */
 	json_t *released, *cancelled; /* id of a job that somebody released, wanted to cancel */
-	json_t *builds;	      /* release of an upload → how many builds it became */
-	json_t *audit;	      /* key of a change → how many rows of the audit say that it was done */
+	json_t *builds;		      /* release of an upload → how many builds it became */
+	/* key of a change → how many rows of the audit say that it was done */
+	json_t *audit;
 	struct ran *ran;
 	size_t nran, room;
 	struct job_ran *runs; /* by job */
@@ -162,7 +166,8 @@ gather_run(struct check *check, const struct ran *ran)
 		step->ends++;
 		step->code = ran->code;
 	} else if (strcmp(ran->what, "wrong") == 0) {
-		violation(check, "I10", "step %s of job %lld on stage %s found other files than its build's",
+		violation(check, "I10",
+			  "step %s of job %lld on stage %s found other files than its build's",
 			  ran->step, ran->job, ran->stage);
 	} else {
 		violation(check, "I5", "step %s of job %lld found stage %s in use", ran->step,
@@ -196,7 +201,8 @@ gather_wanted(struct check *check)
 		if (strcmp(did, "ask") == 0 || strcmp(did, "drive") == 0) {
 			note_wanted(check, method, parameters);
 			json_object_set(check->asks, text_of(line, "key"), parameters);
-		} else if (strcmp(did, "answer") == 0 && !*text_of(line, "error") && *text_of(line, "key")) {
+		} else if (strcmp(did, "answer") == 0 && !*text_of(line, "error") &&
+			   *text_of(line, "key")) {
 			const json_t *asked = json_object_get(check->asks, text_of(line, "key"));
 			const char *id = id_text(number_of(line, "job"));
 
@@ -251,10 +257,12 @@ is_deployment(const char *method)
 }
 
 /*
- * LINE is the end of a bmd-run that met a fault (tests/campaign/fault_run.c). It may leave its job without a result if it had claimed it
- * and either every try to write the result was, at last, made to fail, or it ended for want of memory or of a watch (71, EX_OSERR) and the
- * latest allocation or watch was made to fail. Nothing else excuses it: no fault of bmd, of bmd-import or of another bmd-run, none that
- * came to this one and let it write, and no crash, for who crashes tells no end. A claim that fails is taken back, and the job begun anew.
+ * LINE is the end of a bmd-run that met a fault (tests/campaign/fault_run.c). It may leave its job
+ * without a result if it had claimed it and either every try to write the result was, at last, made
+ * to fail, or it ended for want of memory or of a watch (71, EX_OSERR) and the latest allocation or
+ * watch was made to fail. Nothing else excuses it: no fault of bmd, of bmd-import or of another
+ * bmd-run, none that came to this one and let it write, and no crash, for who crashes tells no end.
+ * A claim that fails is taken back, and the job begun anew.
  */
 static bool
 leaves_no_result(const json_t *line)
@@ -362,7 +370,8 @@ check_seen(struct check *check)
 	json_decref(ends);
 }
 
-/* Each job is known to one client alone, whose last word on its time is what bmd says in the end. */
+/* Each job is known to one client alone, whose last word on its time is what bmd says in the
+ * end. */
 static void
 check_due(struct check *check)
 {
@@ -394,7 +403,8 @@ gather_audit(struct check *check, const json_t *row)
 	const char *key = space ? space + 1 : text;
 
 	if (number_of(row, "refused") == 0)
-		json_object_set_new(check->audit, key, json_integer(1 + number_of(check->audit, key)));
+		json_object_set_new(check->audit, key,
+				    json_integer(1 + number_of(check->audit, key)));
 }
 
 static void
@@ -407,7 +417,8 @@ check_audit(struct check *check)
 		bool done = !*text_of(line, "error");
 
 		if (number_of(check->audit, key) != done)
-			violation(check, "I11", "%s %s was %s, and is %" PRId64 " rows of the audit",
+			violation(check, "I11",
+				  "%s %s was %s, and is %" PRId64 " rows of the audit",
 				  text_of(line, "method"), key, done ? "accepted" : "refused",
 				  number_of(check->audit, key));
 	}
@@ -428,11 +439,13 @@ check_uploads(struct check *check)
 			continue;
 		check->uploads[code == 0 ? 0 : 1]++;
 		if (code == 0 && n != 1)
-			violation(check, "I1", "the upload of %s was accepted, and is %" PRId64 " builds",
+			violation(check, "I1",
+				  "the upload of %s was accepted, and is %" PRId64 " builds",
 				  release, n);
 		else if (code != 0 && (n > 1 || (n == 1 && code != 5)))
 			violation(check, "I11",
-				  "the upload of %s ended with %" PRId64 ", and is %" PRId64 " builds",
+				  "the upload of %s ended with %" PRId64 ", and is %" PRId64
+				  " builds",
 				  release, code, n);
 	}
 }
@@ -497,15 +510,17 @@ writes(const struct check *check, const char *step)
 	return false;
 }
 
-/* What a step said of its end is what bmd says of it. One that said nothing could not be begun, and has no exit code, or it places files
- * and writes nothing, whatever it ends with: either only over a fault, or a kill, that came to the bmd-run of this very job. */
+/* What a step said of its end is what bmd says of it. One that said nothing could not be begun, and
+ * has no exit code, or it places files and writes nothing, whatever it ends with: either only over
+ * a fault, or a kill, that came to the bmd-run of this very job. */
 static void
 check_failed(struct check *check, const json_t *job, const struct job_ran *run)
 {
 	const char *name = text_of(job, "failed_step"), *id = id_text(number_of(job, "id"));
 	int64_t code = number_of(job, "exit_code");
 	bool hit = json_object_get(check->struck, id) || json_object_get(check->killed, id);
-	const struct step_ran *step = run && writes(check, name) ? &run->steps[step_index(check, name)] : NULL;
+	const struct step_ran *step =
+	    run && writes(check, name) ? &run->steps[step_index(check, name)] : NULL;
 
 	if (step && step->ends == 1 && step->code != 0 && code == step->code)
 		return;
@@ -537,7 +552,8 @@ check_grace(struct check *check, const json_t *job, const char *state)
 			  (long long)(started_us - last_us));
 }
 
-/* The ends that bmd itself decides on. The reason of a client's job is the key that it was asked with. */
+/* The ends that bmd itself decides on. The reason of a client's job is the key that it was asked
+ * with. */
 static void
 check_decided(struct check *check, const json_t *job, const char *state)
 {
@@ -546,10 +562,13 @@ check_decided(struct check *check, const json_t *job, const char *state)
 
 	if (strcmp(state, "lost") == 0 && !json_object_get(check->killed, id) &&
 	    !json_object_get(check->silent, id))
-		violation(check, "I8", "job %s is lost, and its bmd-run was neither killed nor kept from writing its result: %s",
+		violation(check, "I8",
+			  "job %s is lost, and its bmd-run was neither killed nor kept from "
+			  "writing its result: %s",
 			  id, message);
 	if (strcmp(state, "cancelled") == 0 && !json_object_get(check->cancelled, id))
-		violation(check, "I8", "job %s is cancelled, and nobody wanted that: %s", id, message);
+		violation(check, "I8", "job %s is cancelled, and nobody wanted that: %s", id,
+			  message);
 	if (strcmp(state, "superseded") == 0 && strcmp(text_of(asked, "if_changed"), "skip") != 0)
 		violation(check, "I8", "job %s is superseded, and nobody wanted it skipped: %s", id,
 			  message);
@@ -602,7 +621,8 @@ count_states(const struct check *check)
 	i = 0;
 	json_object_foreach (counts, state, count)
 		printf("%s%s %lld", i++ ? ", " : "", state, (long long)json_integer_value(count));
-	printf("), uploads done %d, not done %d, steps begun and ended %zu, keys accepted %d, refused %d, without an answer %d\n",
+	printf("), uploads done %d, not done %d, steps begun and ended %zu, keys accepted %d, "
+	       "refused %d, without an answer %d\n",
 	       check->uploads[0], check->uploads[1], check->nran, check->accepted, check->refused,
 	       check->unanswered);
 	json_decref(counts);
@@ -648,11 +668,17 @@ check_clear(struct check *check)
 int
 main(int argc, char **argv)
 {
-	struct check check = {
-	    .keys = json_object(), .jobs = json_object(), .killed = json_object(), .builds = json_object(),
-	    .audit = json_object(), .asks = json_object(), .timed = json_object(),
-	    .released = json_object(), .cancelled = json_object(),
-	    .struck = json_object(), .silent = json_object()};
+	struct check check = {.keys = json_object(),
+			      .jobs = json_object(),
+			      .killed = json_object(),
+			      .builds = json_object(),
+			      .audit = json_object(),
+			      .asks = json_object(),
+			      .timed = json_object(),
+			      .released = json_object(),
+			      .cancelled = json_object(),
+			      .struck = json_object(),
+			      .silent = json_object()};
 	json_t *line;
 	size_t i;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The load: clients that ask, and ask again with the same key until they are answered, whatever
- * becomes of bmd meanwhile; each question and each answer goes into A. The key of a change is also its
- * reason, so that it can be found in bmd's own words, the job's and the audit's. TERM: each ends when its question is
- * answered.
+ * becomes of bmd meanwhile; each question and each answer goes into A. The key of a change is also
+ * its reason, so that it can be found in bmd's own words, the job's and the audit's. TERM: each
+ * ends when its question is answered.
  *
  *   clients SOCKET FOLDER SEED COUNT STAGES
  */
@@ -65,8 +65,9 @@ answered(const json_t *reply)
 {
 	const char *error = reply ? error_name(reply) : NULL;
 
-	return reply && (!error || (strcmp(error, "OutcomeUnknown") != 0 && strcmp(error, "TooMany") != 0 &&
-				    strcmp(error, "NoSpace") != 0));
+	return reply &&
+	       (!error || (strcmp(error, "OutcomeUnknown") != 0 && strcmp(error, "TooMany") != 0 &&
+			   strcmp(error, "NoSpace") != 0));
 }
 
 static void

@@ -5,11 +5,13 @@
 
 /* Whether this call of FAMILY is the one that is to fail, in this process; errno is set then. */
 int fault_strikes(const char *family);
-/* For a test that is its own program: from here on the N-th call of FAMILY fails with CODE, once; N 0: none does. Was it called? */
+/* For a test that is its own program: from here on the N-th call of FAMILY fails with CODE, once; N
+ * 0: none does. Was it called? */
 void fault_arm(const char *family, int code, int n);
 int fault_struck(void);
 void fault_pause(int on); /* what is called meanwhile neither fails nor counts */
-/* How many calls of this process were made to fail; the family, if the latest of its calls was, else NULL. */
+/* How many calls of this process were made to fail; the family, if the latest of its calls was,
+ * else NULL. */
 int fault_hits(void);
 const char *fault_latest(void);
 /* Of a bmd-run, and its children: its job; 0 or nonsense of others. */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bits that rot in a database at rest. Each round flips one (or, one round in eight, wipes some bytes)
- * in a copy of a real file and opens the copy as bmd does. Fair are: it is refused with a sentence that names the
- * file; something is reported; or no row differs from before, by table and by index. Else the answers would be silently other ones.
+ * Bits that rot in a database at rest. Each round flips one (or, one round in eight, wipes some
+ * bytes) in a copy of a real file and opens the copy as bmd does. Fair are: it is refused with a
+ * sentence that names the file; something is reported; or no row differs from before, by table and
+ * by index. Else the answers would be silently other ones.
  *
- * UNSEALED is the control: the digests of all rows are deleted, and nobody is to find what they would have.
+ * UNSEALED is the control: the digests of all rows are deleted, and nobody is to find what they
+ * would have.
  *
- * With WAL the bits are those of a -wal that a killed bmd left beside DATABASE, up to the last of its last commit.
+ * With WAL the bits are those of a -wal that a killed bmd left beside DATABASE, up to the last of
+ * its last commit.
  *
  *	flips DATABASE FOLDER ROUNDS SEED [unsealed|wal]
  */
@@ -74,7 +77,8 @@ ask(sqlite3 *db, const char *sql, FILE *out)
 
 	while (code == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW) {
 		for (int i = 0; i < sqlite3_column_count(st); i++)
-			fprintf(out, "%d:%s|", sqlite3_column_type(st, i), sqlite3_column_text(st, i));
+			fprintf(out, "%d:%s|", sqlite3_column_type(st, i),
+				sqlite3_column_text(st, i));
 		fputc('\n', out);
 	}
 	if (code != SQLITE_OK)
@@ -97,16 +101,18 @@ content(const char *path)
 		die("open_memstream");
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK)
 		die(path);
-	sqlite3_prepare_v2(db,
-			   "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('seals',"
-			   " 'damaged') AND name NOT LIKE 'sqlite_%' ORDER BY name",
-			   -1, &st, NULL);
+	sqlite3_prepare_v2(
+	    db,
+	    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('seals',"
+	    " 'damaged') AND name NOT LIKE 'sqlite_%' ORDER BY name",
+	    -1, &st, NULL);
 	while (sqlite3_step(st) == SQLITE_ROW)
 		fprintf(list, "%s\n", sqlite3_column_text(st, 0));
 	sqlite3_finalize(st);
 	fclose(list);
 	for (name = strtok_r(names, "\n", &rest); name; name = strtok_r(NULL, "\n", &rest)) {
-		_cleanup_free_ char *sql = xasprintf("SELECT '%s', * FROM %s NOT INDEXED", name, name);
+		_cleanup_free_ char *sql =
+		    xasprintf("SELECT '%s', * FROM %s NOT INDEXED", name, name);
 
 		ask(db, sql, out);
 	}
@@ -141,7 +147,8 @@ unseal(const char *path)
 	sqlite3 *db;
 
 	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
-	    sqlite3_exec(db, "DELETE FROM seals; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) != SQLITE_OK)
+	    sqlite3_exec(db, "DELETE FROM seals; PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL,
+			 NULL) != SQLITE_OK)
 		die(path);
 	sqlite3_close(db);
 }
@@ -167,7 +174,8 @@ end_of(const char *wal, size_t n)
 {
 	size_t page = word(wal + 8), end = 32;
 
-	for (size_t at = 32; at + 24 + page <= n && memcmp(wal + at + 8, wal + 16, 8) == 0; at += 24 + page)
+	for (size_t at = 32; at + 24 + page <= n && memcmp(wal + at + 8, wal + 16, 8) == 0;
+	     at += 24 + page)
 		if (word(wal + at + 4) != 0)
 			end = at + 24 + page;
 	return end;
@@ -205,7 +213,8 @@ put_back(const struct rot *rot)
 static void
 prepare(struct rot *rot, const char *database, const char *how)
 {
-	_cleanup_free_ char *left = xasprintf("%s-wal", database), *last = xasprintf("%s.last", database);
+	_cleanup_free_ char *left = xasprintf("%s-wal", database),
+			    *last = xasprintf("%s.last", database);
 
 	rot->sealed = !how || strcmp(how, "unsealed") != 0;
 	rot->path = xasprintf("%s/bmd.db", rot->folder);
@@ -253,7 +262,8 @@ judge(struct rot *rot, unsigned long round)
 		printf("refused: %s\n", err.text);
 		rot->refused++;
 		if (!strstr(err.text, "bmd.db"))
-			rot->bad += (unsigned long)bad_round(round, "the refusal does not name the file");
+			rot->bad +=
+			    (unsigned long)bad_round(round, "the refusal does not name the file");
 		err_clear(&err);
 		return;
 	}
@@ -281,7 +291,8 @@ main(int argc, char **argv)
 	struct rot rot = {0};
 	unsigned long rounds;
 
-	if (argc < 5 || argc > 6 || (how && strcmp(how, "unsealed") != 0 && strcmp(how, "wal") != 0))
+	if (argc < 5 || argc > 6 ||
+	    (how && strcmp(how, "unsealed") != 0 && strcmp(how, "wal") != 0))
 		return 2;
 	rot.folder = argv[2];
 	rounds = strtoul(argv[3], NULL, 10);
@@ -289,13 +300,16 @@ main(int argc, char **argv)
 	prepare(&rot, argv[1], how);
 	for (unsigned long round = 1; round <= rounds; round++) {
 		put_back(&rot);
-		memcpy(rot.copy, rot.wal_bytes ? rot.wal_bytes : rot.bytes, rot.wal_bytes ? rot.nwal : rot.n);
+		memcpy(rot.copy, rot.wal_bytes ? rot.wal_bytes : rot.bytes,
+		       rot.wal_bytes ? rot.nwal : rot.n);
 		spoil(rot.copy, rot.wal_bytes ? rot.end : rot.n);
-		save(rot.wal_bytes ? rot.wal : rot.path, rot.copy, rot.wal_bytes ? rot.nwal : rot.n);
+		save(rot.wal_bytes ? rot.wal : rot.path, rot.copy,
+		     rot.wal_bytes ? rot.nwal : rot.n);
 		judge(&rot, round);
 	}
-	printf("%lu rounds: %lu refused, %lu reported, %lu without effect, %lu silently different\n", rounds, rot.refused,
-	       rot.reported, rot.same, rot.bad);
+	printf(
+	    "%lu rounds: %lu refused, %lu reported, %lu without effect, %lu silently different\n",
+	    rounds, rot.refused, rot.reported, rot.same, rot.bad);
 	rot_clear(&rot);
 	return rot.bad > 0;
 }

@@ -84,8 +84,8 @@ at_place(size_t user, size_t row, enum matrix_place place)
 	char key[64], *reply;
 
 	snprintf(key, sizeof(key), "u%zu-m%zu-p%u-%u", user, row, place, tally.asked++);
-	reply = ask(&rows[row],
-		    matrix_call(rows[row].name, place, key, jobs[place], schedules[place]));
+	reply =
+	    ask(&rows[row], matrix_call(rows[row].name, place, key, jobs[place], schedules[place]));
 	if (matrix_changes(rows[row].name))
 		*(strncmp(reply, "{\"error\"", 8) == 0 ? &tally.refused : &tally.done) += 1;
 	return reply;
@@ -170,7 +170,8 @@ become(const char *name)
 		err(1, "cannot become %s", name);
 }
 
-/* Returns how many answers there were; what is wrong is printed, and what his rows of the audit must add up to. */
+/* Returns how many answers there were; what is wrong is printed, and what his rows of the audit
+ * must add up to. */
 static unsigned
 as_user(size_t user, bool *ret_ok)
 {
@@ -196,7 +197,8 @@ as_user(size_t user, bool *ret_ok)
 		his.asked = 0;
 	close(pipe_fd[0]);
 	waitpid(pid, &status, 0);
-	printf("audit %u %u %u\n", (unsigned)getpwnam(matrix_users[user].user)->pw_uid, his.done, his.refused);
+	printf("audit %u %u %u\n", (unsigned)getpwnam(matrix_users[user].user)->pw_uid, his.done,
+	       his.refused);
 	*ret_ok = his.asked > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	return his.asked;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* For the control run of the power campaign: a program with this preloaded believes that its disk is synced. */
+/* For the control run of the power campaign: a program with this preloaded believes that its disk
+ * is synced. */
 int fsync(int fd);
 int fdatasync(int fd);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Uploads as load: one after the other, each a build of its own release, by turns a folder and a tar, in files that no upload
- * before had. How bmctl ended goes into A. TERM: it ends after the one that is under way.
+ * Uploads as load: one after the other, each a build of its own release, by turns a folder and a
+ * tar, in files that no upload before had. How bmctl ended goes into A. TERM: it ends after the one
+ * that is under way.
  *
  *   uploads FOLDER SEED
  */
@@ -71,15 +72,15 @@ upload(int ledger, int count, uint64_t *dice)
 	char release[32];
 	bool archive = below(dice, 2);
 	const char *const pack[] = {"tar", "-C", "site", "-cf", "site.tar", ".", NULL};
-	const char *const add[] = {"bmctl", "build", "add", "app", release,
-				   archive ? "site=site.tar" : "site=site", NULL};
+	const char *const add[] = {
+	    "bmctl", "build", "add", "app", release, archive ? "site=site.tar" : "site=site", NULL};
 
 	snprintf(release, sizeof(release), "u%d", count);
 	write_files(count, dice);
 	if (archive && run(pack) != 0)
 		errx(99, "tar does not work");
-	ledger_line(ledger, json_pack("{s:s, s:s, s:i}", "did", "upload", "release", release, "code",
-				      run(add)));
+	ledger_line(ledger, json_pack("{s:s, s:s, s:i}", "did", "upload", "release", release,
+				      "code", run(add)));
 }
 
 int

@@ -175,7 +175,8 @@ print_application(FILE *out, const struct conf_application *application)
 		static const char *const if_changed[] = {"run", "hold", "skip"};
 		const struct conf_schedule *schedule = &application->schedules[i];
 
-		fprintf(out, "  schedule %s: on=[%s] build=%s to=%s if-changed=%s grace=%lld line=%d",
+		fprintf(out,
+			"  schedule %s: on=[%s] build=%s to=%s if-changed=%s grace=%lld line=%d",
 			schedule->name, schedule->on, schedule->build, schedule->to,
 			if_changed[schedule->if_changed], (long long)schedule->grace_us,
 			schedule->line);

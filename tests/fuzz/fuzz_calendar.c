@@ -25,9 +25,8 @@ check_next(const struct calendar *calendar, const struct calendar *again, int64_
 		must(us > after && us % WHEN_SECOND == 0 && strlen(note) < sizeof(note) - 1);
 		must(calendar_next(again, after, zone, &other, NULL) == 0 && other == us);
 		must(calendar_next(calendar, us - 1, zone, &other, NULL) == 0 && other == us);
-		must(calendar_next(calendar, after + (us - after) / 2, zone, &other, NULL) ==
-			    0 &&
-			other == us);
+		must(calendar_next(calendar, after + (us - after) / 2, zone, &other, NULL) == 0 &&
+		     other == us);
 	}
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What the targets that read times have in common: where and when they are read, and how they refuse. */
+/* What the targets that read times have in common: where and when they are read, and how they
+ * refuse. */
 #ifndef TESTS_FUZZ_TIME_H
 #define TESTS_FUZZ_TIME_H
 
@@ -11,7 +12,8 @@ static const char *const zones[] = {"UTC", "Europe/Berlin", "Australia/Lord_Howe
 static const int64_t nows[] = {1795395600000000, 1774742400000000, 1792886400000001,
 			       1325160000000000};
 
-/* A refusal names a column of TEXT, and says nothing that a terminal would take for more than text. */
+/* A refusal names a column of TEXT, and says nothing that a terminal would take for more than
+ * text. */
 static inline void
 must_be_refused(const char *text, const struct err *err)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Sets the clock of this machine forward by a nanosecond: nothing changes, but that the kernel tells everybody of a clock that was
- * set (for a difference of nothing it would not). */
+/* Sets the clock of this machine forward by a nanosecond: nothing changes, but that the kernel
+ * tells everybody of a clock that was set (for a difference of nothing it would not). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

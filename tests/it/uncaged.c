@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * For valgrind, which cannot live in the cage of the archive reader: a bmd-import with this preloaded reads archives without the cage, without
- * limits, and closes only descriptors that are a program's own and not valgrind's.
+ * For valgrind, which cannot live in the cage of the archive reader: a bmd-import with this
+ * preloaded reads archives without the cage, without limits, and closes only descriptors that are a
+ * program's own and not valgrind's.
  */
 #include <seccomp.h>
 #include <sys/resource.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Never compiled: faults that each analyzer has to find, or `make check-static` fails, for a tool that has stopped looking finds nothing either.
+ * Never compiled: faults that each analyzer has to find, or `make check-static` fails, for a tool
+ * that has stopped looking finds nothing either.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,9 +14,8 @@
 #include "tests/unit/unit.h"
 
 #define MIN (60 * WHEN_SECOND)
-#define T0                                                                                       \
-	(INT64_C(1795388400) * WHEN_SECOND) /* 2026-11-22 23:00 UTC, in Berlin the day has begun \
-					     */
+/* 2026-11-22 23:00 UTC, in Berlin the day has begun */
+#define T0 (INT64_C(1795388400) * WHEN_SECOND)
 
 extern char folder[64];
 extern struct conf *conf;

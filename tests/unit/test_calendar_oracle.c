@@ -16,13 +16,17 @@
 #define SKIPPED	   77
 #define LAST_US	   INT64_C(7258118400000000) /* systemd looks no further than 2199 */
 #define ITERATIONS 8
-#define EXPRESSIONS_MAX \
-	(ARRAY_SIZE(alone) + ARRAY_SIZE(days) * ARRAY_SIZE(dates) * ARRAY_SIZE(times))
-
-/* In Europe/Dublin and Pacific/Chatham systemd 252 loses times just after a change that do exist:
+/* In Europe/Dublin and Pacific/Chatham systemd 252 loses times just after a change that do exist: *
  * there test_calendar.c walks over the minutes instead. */
-static const char *const zones[] = {"UTC", "Europe/Berlin", "America/New_York",
-				    "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia", "America/Sao_Paulo", "Africa/Casablanca"};
+#define EXPRESSIONS_MAX (ARRAY_SIZE(alone) + ARRAY_SIZE(days) * ARRAY_SIZE(dates) * ARRAY_SIZE(times))
+static const char *const zones[] = {"UTC",
+				    "Europe/Berlin",
+				    "America/New_York",
+				    "Australia/Lord_Howe",
+				    "Asia/Kathmandu",
+				    "Pacific/Apia",
+				    "America/Sao_Paulo",
+				    "Africa/Casablanca"};
 
 /* Just before clocks change in Berlin, New York and Lord Howe; and before a leap day. */
 static const char *const bases[] = {"2026-03-28T20:00:00Z", "2026-10-31T20:00:00Z",

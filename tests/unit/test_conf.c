@@ -522,5 +522,6 @@ END_TEST
 
 UNIT_MAIN("conf", names_are_replaced, an_expansion_is_bounded, the_narrowest_wins,
 	  jobs_set_only_what_is_open, a_digest_covers_what_a_run_depends_on,
-	  only_proper_files_are_read, only_proper_folders_are_read, the_folder_of_the_main_file_is_judged, changes_are_noticed,
-	  the_launcher_is_resolved, mistakes_are_bounded)
+	  only_proper_files_are_read, only_proper_folders_are_read,
+	  the_folder_of_the_main_file_is_judged, changes_are_noticed, the_launcher_is_resolved,
+	  mistakes_are_bounded)

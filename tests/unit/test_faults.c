@@ -20,7 +20,7 @@
 #include "tests/unit/play.h"
 #include "tests/unit/statements.h"
 
-#define DAY (1440 * MIN)
+#define DAY	 (1440 * MIN)
 #define TOMORROW (T0 + 26 * 60 * MIN) /* 02:00 in Berlin */
 
 /* ---- the stage */
@@ -948,5 +948,5 @@ START_TEST(test_open_not_made)
 }
 END_TEST
 
-UNIT_MAIN_WITH("faults", 300, NULL, NULL,
-	       test_no_space, test_broken, test_not_made, test_open, test_open_not_made)
+UNIT_MAIN_WITH("faults", 300, NULL, NULL, test_no_space, test_broken, test_not_made, test_open,
+	       test_open_not_made)

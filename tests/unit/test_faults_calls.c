@@ -24,9 +24,8 @@
 #include "tests/campaign/fault.h"
 #include "tests/unit/unit.h"
 
-#define MANY                                                                                     \
-	16 /* calls of one family, where the one that fails is a child's and so is not seen from \
-	      here */
+/* calls of one family, where the one that fails is a child's and so is not seen from here */
+#define MANY 16
 
 static char folder[] = "/tmp/bmd-faults-calls-XXXXXX";
 static char *path;
@@ -439,6 +438,5 @@ START_TEST(test_unknown_peers)
 }
 END_TEST
 
-UNIT_MAIN_WITH("faults_calls", 120, set_up, tear_down,
-	       test_starts, test_signal_while_a_start_fails, test_socket, test_given_socket,
-	       test_newcomers, test_unknown_peers)
+UNIT_MAIN_WITH("faults_calls", 120, set_up, tear_down, test_starts, test_signal_while_a_start_fails,
+	       test_socket, test_given_socket, test_newcomers, test_unknown_peers)

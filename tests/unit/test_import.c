@@ -555,7 +555,8 @@ START_TEST(compressed)
 }
 END_TEST
 
-/* One bit of a packed archive turns over: it is refused, or (in a date of its header) means nothing. */
+/* One bit of a packed archive turns over: it is refused, or (in a date of its header) means
+ * nothing. */
 START_TEST(flipped)
 {
 	static const char *const programs[] = {"gzip -n", "xz", "zstd -q --check"};
@@ -932,8 +933,7 @@ START_TEST(flipped_zip)
 					      "%s: byte %zu turned unseen", programs[i], n);
 			}
 		}
-		ck_assert_msg(seen > all * 3 / 4, "%s: %d of %d refused", programs[i], seen,
-			      all);
+		ck_assert_msg(seen > all * 3 / 4, "%s: %d of %d refused", programs[i], seen, all);
 		free(packed.v);
 	}
 	free(data.v);
@@ -1027,7 +1027,8 @@ START_TEST(caged)
 }
 END_TEST
 
-/* Killed behind any block of the archive, with the rest sent or not: refused, and nothing is left. */
+/* Killed behind any block of the archive, with the rest sent or not: refused, and nothing is
+ * left. */
 START_TEST(reader_killed)
 {
 	struct bytes tar = tar_of("fone=content of one|dd|ll>one|fd/two=|hd/three>one|xlast=x");
@@ -1296,8 +1297,7 @@ START_TEST(verifying)
 }
 END_TEST
 
-UNIT_MAIN_WITH("import", 120, setup, teardown,
-	       flipped, flipped_zip, gzip_members, hundred_thousand, gigabyte, taken, refused, pax,
-	       deep_and_long, cut, ends, compressed, formats, limits, zips, hard_link_bomb,
-	       many_entries, caged, reader_killed, broken_off, killed, hostile_client, warnings,
-	       twice_at_once, verifying, orphaned, long_names)
+UNIT_MAIN_WITH("import", 120, setup, teardown, flipped, flipped_zip, gzip_members, hundred_thousand,
+	       gigabyte, taken, refused, pax, deep_and_long, cut, ends, compressed, formats, limits,
+	       zips, hard_link_bomb, many_entries, caged, reader_killed, broken_off, killed,
+	       hostile_client, warnings, twice_at_once, verifying, orphaned, long_names)

@@ -455,8 +455,8 @@ START_TEST(systemd_is_asked_over_its_socket)
 }
 END_TEST
 
-UNIT_MAIN_WITH("launch", 60, setup, teardown,
-	       the_end_is_told_with_its_status, the_channel_is_standard_input, nothing_is_inherited,
+UNIT_MAIN_WITH("launch", 60, setup, teardown, the_end_is_told_with_its_status,
+	       the_channel_is_standard_input, nothing_is_inherited,
 	       standard_output_of_bmd_run_is_nowhere, what_a_dead_helper_leaves_is_swept,
 	       a_killed_helper_is_swept_too, a_living_helper_is_left_alone,
 	       children_from_before_are_spared, what_strangers_leave_is_spared,

@@ -274,7 +274,8 @@ START_TEST(the_log_is_one_safe_line_each)
 	ck_assert_str_eq(logged(false, "a\nb\x1b[31m"),
 			 "bmd: error: a\\x0ab\\x1b[31m\nbmd: warning: second\nbmd: third\n"
 			 "bmd: warning: job 12: held: two\\x0alines\n");
-	ck_assert_str_eq(logged(true, "first"), "<3>first\n<4>second\n<6>third\n<4>job 12: held: two\\x0alines\n");
+	ck_assert_str_eq(logged(true, "first"),
+			 "<3>first\n<4>second\n<6>third\n<4>job 12: held: two\\x0alines\n");
 	memset(text, 'x', sizeof(text));
 	text[sizeof(text) - 1] = '\0';
 	line = logged(false, text);
@@ -319,7 +320,8 @@ START_TEST(the_journal_is_known_by_its_stream)
 	struct stat st;
 
 	ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
-	stream = xasprintf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	stream =
+	    xasprintf("%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	ck_assert(journal_is_stderr());
 	setenv("JOURNAL_STREAM", "0:0", 1);
@@ -354,6 +356,7 @@ START_TEST(the_catalog_is_whole)
 END_TEST
 
 UNIT_MAIN("notify and log", a_path_is_notified, an_abstract_name_is_notified,
-	  nobody_is_notified_without_a_name, the_watchdog_says_how_often, a_listening_socket_is_taken_over,
-	  the_log_is_one_safe_line_each,
-	  an_event_reaches_the_journal_with_its_fields, the_journal_is_known_by_its_stream, the_catalog_is_whole)
+	  nobody_is_notified_without_a_name, the_watchdog_says_how_often,
+	  a_listening_socket_is_taken_over, the_log_is_one_safe_line_each,
+	  an_event_reaches_the_journal_with_its_fields, the_journal_is_known_by_its_stream,
+	  the_catalog_is_whole)

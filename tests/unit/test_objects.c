@@ -295,5 +295,5 @@ START_TEST(modes)
 }
 END_TEST
 
-UNIT_MAIN_WITH("objects", 60, setup, teardown,
-	       in_and_out, reads, healing, nothing_left, sweep, many, damaged_manifest, modes)
+UNIT_MAIN_WITH("objects", 60, setup, teardown, in_and_out, reads, healing, nothing_left, sweep,
+	       many, damaged_manifest, modes)

@@ -259,7 +259,8 @@ START_TEST(folder_states)
 	put(directory, "1/result", "{}");
 	ck_assert_int_eq(run_folder_look(directory, 1, &folder, &err), 0);
 	ck_assert(folder.has_started && !folder.has_result);
-	ck_assert_str_eq(folder.damage, "a message \"result\" of a run is malformed at its member \"type\"");
+	ck_assert_str_eq(folder.damage,
+			 "a message \"result\" of a run is malformed at its member \"type\"");
 	put(directory, "1/result", "{\"torn");
 	ck_assert_int_eq(run_folder_look(directory, 1, &folder, &err), 0);
 	ck_assert(!folder.has_result && *folder.damage);

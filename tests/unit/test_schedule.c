@@ -118,7 +118,8 @@ START_TEST(test_due_walk)
 
 		random = random * 6364136223846793005u + 1442695040888963407u;
 		after = from + (int64_t)(random >> 33) % (400 * 86400) * WHEN_SECOND;
-		until = after + (int64_t)(random >> 20) % (i % 3 ? 86400 : 20 * 86400) * WHEN_SECOND;
+		until =
+		    after + (int64_t)(random >> 20) % (i % 3 ? 86400 : 20 * 86400) * WHEN_SECOND;
 		OK(calendar_parse(calendars[i / 5 % 5], &calendar, &err));
 		next = after;
 		for (;;) {
@@ -1083,7 +1084,8 @@ START_TEST(test_guard)
 		job = waiting(id);
 		look();
 		TEXT(of(job, "state"), "running");
-		play_add_build(day ? "1.0/4" : "1.0/3"); /* what it deploys is another one each time */
+		play_add_build(day ? "1.0/4"
+				   : "1.0/3"); /* what it deploys is another one each time */
 		end(job, "succeeded");
 	}
 	now += HOUR;

@@ -156,7 +156,8 @@ START_TEST(test_ended)
 	ck_assert(!store_ended(store));
 	OK(store_begin(store, &err));
 	store_end(store);
-	OK(store_commit(store, 78000000, &err)); /* too soon for an empty commit of any other kind */
+	/* too soon for an empty commit of any other kind */
+	OK(store_commit(store, 78000000, &err));
 	store_close(store);
 	store = open_store();
 	ck_assert_int_eq(store_last_alive(store), 78000000);
@@ -191,7 +192,8 @@ commit_at(struct store *store, int64_t at_us)
 	OK(store_commit(store, at_us, &err));
 }
 
-/* A clock that is put back takes nothing away, nor does one that is believed, nor a commit that is not made. */
+/* A clock that is put back takes nothing away, nor does one that is believed, nor a commit that is
+ * not made. */
 START_TEST(test_last_commit_by_the_clock)
 {
 	struct store *store;
@@ -382,7 +384,8 @@ add_jobs(struct store *store, int64_t from, int64_t n)
 	OK(store_commit(store, 1000 + from, &err));
 }
 
-/* A copy while the database is written: as it is when the last page is there, whole, sealed, and marked. */
+/* A copy while the database is written: as it is when the last page is there, whole, sealed, and
+ * marked. */
 START_TEST(test_copy_under_load)
 {
 	struct store_copy *copy;
@@ -1146,7 +1149,8 @@ follow(struct store *store, int64_t bad, const char *noted, int64_t noted_id)
 	ck_assert_int_eq(check.noted_id, noted_id);
 }
 
-/* Old rows go, and the chain is good from there; it is not when somebody else cuts, or says less or more than was cut. */
+/* Old rows go, and the chain is good from there; it is not when somebody else cuts, or says less or
+ * more than was cut. */
 START_TEST(test_audit_cut)
 {
 	struct store_audit_head last;
@@ -1298,11 +1302,11 @@ START_TEST(test_irreversible)
 	step.index = 2;
 	step.irreversible = false;
 	OK(store_step_put(store, 1, &step, &err));
-	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 99, 10, list_irreversible, text,
-				   &err));
+	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 99, 10,
+				   list_irreversible, text, &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
-	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 100, 10, list_irreversible, text,
-				   &err));
+	OK(store_irreversible_each(store, "shop", "production", &(struct build_ref){0}, 100, 10,
+				   list_irreversible, text, &err));
 	ck_assert_str_eq(text, "1 1.0.2/3 migrate; ");
 	OK(store_commit(store, 1, &err));
 	store_close(store);
@@ -1391,17 +1395,28 @@ add_final(struct store *store, int64_t id, enum job_state state, bool began, int
 
 START_TEST(test_needed)
 {
-	struct store_build build = {.application = "shop", .build = {"1.0.2", 3}, .created_by = "ana"};
+	struct store_build build = {
+	    .application = "shop", .build = {"1.0.2", 3}, .created_by = "ana"};
 	struct store_stage stage = {.application = "shop", .stage = "production", .dirty = true};
-	struct store_notice notice = {.job = 7, .uid = "u", .body = (char[]){"{}"}, .scope = "", .name = "all",
-				      .event = "failed", .application = "shop", .stage = "production"};
+	struct store_notice notice = {.job = 7,
+				      .uid = "u",
+				      .body = (char[]){"{}"},
+				      .scope = "",
+				      .name = "all",
+				      .event = "failed",
+				      .application = "shop",
+				      .stage = "production"};
 	struct store_schedule schedule = {.application = "shop",
 					  .stage = "production",
 					  .wanted = (char[]){"live"},
 					  .calendar = (char[]){"02:00"},
 					  .zone = "UTC",
 					  .created_by = "ana"};
-	struct store_step step = {.index = 1, .name = "migrate", .state = "succeeded", .attempt = 1, .irreversible = true};
+	struct store_step step = {.index = 1,
+				  .name = "migrate",
+				  .state = "succeeded",
+				  .attempt = 1,
+				  .irreversible = true};
 	struct store *store;
 
 	make_folder();
@@ -1464,10 +1479,16 @@ START_TEST(test_needed)
 }
 END_TEST
 
-/* The oldest beyond what is kept, each once; what goes leaves no row and no seal behind, and no id is given again. */
+/* The oldest beyond what is kept, each once; what goes leaves no row and no seal behind, and no id
+ * is given again. */
 START_TEST(test_surplus)
 {
-	struct store_step step = {.index = 1, .name = "one", .state = "succeeded", .started_us = 5, .attempt = 1, .irreversible = true};
+	struct store_step step = {.index = 1,
+				  .name = "one",
+				  .state = "succeeded",
+				  .started_us = 5,
+				  .attempt = 1,
+				  .irreversible = true};
 	struct store *store;
 	int64_t at[2] = {INT64_MIN, 0}, ids[4], highest, from_us;
 	char application[64] = "", stage[64] = "", *rows;
@@ -1518,7 +1539,8 @@ START_TEST(test_surplus)
 	OK(store_commit(store, 1, &err));
 	store_close(store);
 	rows = ask_sql("bmd.db", "SELECT (SELECT count(*) FROM steps WHERE job IN (2, 4)) || ' ' ||"
-				 " (SELECT count(*) FROM irreversible WHERE job IN (2, 4)) || ' ' || (SELECT count(*) FROM irreversible)");
+				 " (SELECT count(*) FROM irreversible WHERE job IN (2, 4)) || ' ' "
+				 "|| (SELECT count(*) FROM irreversible)");
 	ck_assert_str_eq(rows, "0 0 7");
 	free(rows);
 	sql("DELETE FROM steps; DELETE FROM irreversible; DELETE FROM jobs; DELETE FROM seals");
@@ -1703,7 +1725,10 @@ START_TEST(test_broken_disk)
 }
 END_TEST
 
-UNIT_MAIN("store", test_fresh, test_ended, test_last_commit_by_the_clock, test_last_commit_missed, test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
-	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished, test_lists,
-	  test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone, test_audit_cut, test_failed_migration, test_same_schema,
-	  test_collected, test_irreversible, test_history, test_needed, test_surplus, test_full_disk, test_broken_disk)
+UNIT_MAIN("store", test_fresh, test_ended, test_last_commit_by_the_clock, test_last_commit_missed,
+	  test_refused, test_flipped_page, test_foreign_owner, test_backup, test_copy_under_load,
+	  test_plans, test_every_column, test_compare_and_set, test_written, test_many_finished,
+	  test_lists, test_keys, test_mark, test_builds, test_from_version_1, test_audit_undone,
+	  test_audit_cut, test_failed_migration, test_same_schema, test_collected,
+	  test_irreversible, test_history, test_needed, test_surplus, test_full_disk,
+	  test_broken_disk)

@@ -117,7 +117,8 @@ START_TEST(escapee_that_ignores_term)
 	int status;
 
 	setup();
-	start("setsid sh -c '(trap \"\" TERM HUP; echo . >&3; exec 3>&-; while :; do sleep 1000; done) & exit 0' & "
+	start("setsid sh -c '(trap \"\" TERM HUP; echo . >&3; exec 3>&-; while :; do sleep 1000; "
+	      "done) & exit 0' & "
 	      "wait; exit 0");
 	wait_for_end(&status);
 	ck_assert(!tree_empty(tree));
@@ -145,7 +146,8 @@ END_TEST
 START_TEST(one_that_forks_on)
 {
 	setup();
-	start("trap '' TERM; f() { (sleep 0.01; f) & }; f; f; f; echo . >&3; exec 3>&-; while :; do sleep 1; done");
+	start("trap '' TERM; f() { (sleep 0.01; f) & }; f; f; f; echo . >&3; exec 3>&-; while :; "
+	      "do sleep 1; done");
 	tree_end(tree, 0.1, &now, stuck, NULL);
 	teardown();
 }
@@ -181,7 +183,8 @@ START_TEST(cgroup_where_one_is_delegated)
 	ck_assert_msg(strncmp(tree_cgroup(tree), own, strlen(own)) == 0, "%s", tree_cgroup(tree));
 	ck_assert_int_ge(tree_cgroup_fd(tree), 0);
 	passed = tree_cgroup_fd(tree);
-	start("echo 0 >&4; trap '' TERM; sleep 1000 3>&- & echo . >&3; exec 3>&-; while :; do sleep 1000; done");
+	start("echo 0 >&4; trap '' TERM; sleep 1000 3>&- & echo . >&3; exec 3>&-; while :; do "
+	      "sleep 1000; done");
 	now = true;
 	tree_end(tree, 10, &now, stuck, NULL);
 	passed = -1;
@@ -191,5 +194,6 @@ START_TEST(cgroup_where_one_is_delegated)
 }
 END_TEST
 
-UNIT_MAIN("tree", empty_from_the_start, status_of_the_watched_one, term_is_enough, escapee_that_ignores_term,
-    stopped_ones_die_too, one_that_forks_on, cgroup_where_one_is_delegated)
+UNIT_MAIN("tree", empty_from_the_start, status_of_the_watched_one, term_is_enough,
+	  escapee_that_ignores_term, stopped_ones_die_too, one_that_forks_on,
+	  cgroup_where_one_is_delegated)

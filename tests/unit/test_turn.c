@@ -259,7 +259,8 @@ begins(void *arg, const struct err *failure)
 	log->store->commit_result = -ENOSPC;
 }
 
-/* Who waits behind others, and not for the transaction that was opened after it, hears nothing of its failure. */
+/* Who waits behind others, and not for the transaction that was opened after it, hears nothing of
+ * its failure. */
 START_TEST(a_later_failure_is_not_theirs)
 {
 	struct store store = {0};
@@ -276,7 +277,8 @@ START_TEST(a_later_failure_is_not_theirs)
 }
 END_TEST
 
-/* What is left over after the last round of a turn waits for its own transaction, and for no other. */
+/* What is left over after the last round of a turn waits for its own transaction, and for no
+ * other. */
 START_TEST(what_is_left_over_keeps_its_own)
 {
 	struct store store = {0};
@@ -302,7 +304,8 @@ START_TEST(what_is_left_over_keeps_its_own)
 }
 END_TEST
 
-/* What was deferred since the savepoint goes with it, at once; what was there before waits for the commit as ever. */
+/* What was deferred since the savepoint goes with it, at once; what was there before waits for the
+ * commit as ever. */
 START_TEST(effects_go_with_their_part)
 {
 	struct store store = {0};
@@ -375,5 +378,6 @@ END_TEST
 
 UNIT_MAIN("turn", nothing_open_is_at_once, effects_leave_in_order_after_one_commit,
 	  an_effect_may_change_things_again, the_loop_never_sleeps_on_waiting_effects,
-	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs, what_is_left_over_keeps_its_own,
-	  effects_go_with_their_part, a_part_that_does_not_end_is_undone, a_broken_database_ends_the_process)
+	  a_full_disk_is_told_to_every_effect, a_later_failure_is_not_theirs,
+	  what_is_left_over_keeps_its_own, effects_go_with_their_part,
+	  a_part_that_does_not_end_is_undone, a_broken_database_ends_the_process)

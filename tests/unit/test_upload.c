@@ -275,5 +275,4 @@ START_TEST(changing)
 }
 END_TEST
 
-UNIT_MAIN_WITH("upload", 60, setup, teardown,
-	       kinds, trees, single, refused, early, changing)
+UNIT_MAIN_WITH("upload", 60, setup, teardown, kinds, trees, single, refused, early, changing)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * watchdog.h over a real database, whose disk this file is: the calls by which SQLite writes and syncs stand here before those of
- * libc at the link, and can be told to fail or to hang.
+ * watchdog.h over a real database, whose disk this file is: the calls by which SQLite writes and
+ * syncs stand here before those of libc at the link, and can be told to fail or to hang.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,7 +20,7 @@
 #include "daemon/watchdog.h"
 #include "tests/unit/unit.h"
 
-#define BEATS_USEC "40000" /* what the manager allows: a beat each 20 ms */
+#define BEATS_USEC  "40000" /* what the manager allows: a beat each 20 ms */
 #define PATIENCE_MS 30000
 
 static char folder[64];
@@ -202,5 +202,5 @@ START_TEST(nobody_watches)
 }
 END_TEST
 
-UNIT_MAIN("watchdog", a_beat_is_written_before_it_is_told, a_disk_that_hangs_is_not_told_away, a_full_disk_is_no_reason,
-	  nobody_watches)
+UNIT_MAIN("watchdog", a_beat_is_written_before_it_is_told, a_disk_that_hangs_is_not_told_away,
+	  a_full_disk_is_no_reason, nobody_watches)

@@ -627,8 +627,10 @@ END_TEST
 #define WALK_DAYS    366
 #define WALK_MINUTES (WALK_DAYS * 24 * 60)
 
-static int walk_offsets[WALK_MINUTES];	 /* of the minutes from WALK_FROM on, as the C library says */
-static int64_t walk_shown[WALK_MINUTES][2]; /* of each wall minute: when the clocks show it; 0: not */
+/* of the minutes from WALK_FROM on, as the C library says */
+static int walk_offsets[WALK_MINUTES];
+/* of each wall minute: when the clocks show it; 0: not */
+static int64_t walk_shown[WALK_MINUTES][2];
 
 /* What the clocks show, minute by minute, and the other way round. Wall times are counted as if
  * they were UTC. */
@@ -771,9 +773,16 @@ int
 main(void)
 {
 	const TTest *const tests[] = {
-	    utc_is_read_strictly, utc_is_printed_and_read_again, spans_have_units,
-	    spans_and_distances_are_shown, every_form, every_refusal, the_callers_zone_is_checked,
-	    whatever_is_printed_can_be_typed, local_times_are_shown, the_environment_is_left_alone,
+	    utc_is_read_strictly,
+	    utc_is_printed_and_read_again,
+	    spans_have_units,
+	    spans_and_distances_are_shown,
+	    every_form,
+	    every_refusal,
+	    the_callers_zone_is_checked,
+	    whatever_is_printed_can_be_typed,
+	    local_times_are_shown,
+	    the_environment_is_left_alone,
 	};
 	Suite *suite = suite_create("when");
 	TCase *tcase = tcase_create("when");

@@ -16,9 +16,8 @@
 #define SKIPPED 77
 #define FIRST_S 86400		    /* local times before 1970 are not read */
 #define LAST_S	INT64_C(4102444800) /* 2100 */
-#define STEP_S                                                                                  \
-	INT64_C(20736007) /* 240 days and a little: all seasons, all hours; some 198 instants a \
-			     zone */
+/* 240 days and a little: all seasons, all hours; some 198 instants a zone */
+#define STEP_S INT64_C(20736007)
 
 static const char *const zones[] = {
     "Europe/Berlin",	   "America/New_York",

@@ -36,13 +36,13 @@ unit_run_all(const char *name, int seconds, SFun set_up, SFun tear_down, const T
 	return unit_run(suite);
 }
 
-#define UNIT_MAIN_WITH(name, seconds, set_up, tear_down, ...)                                      \
-	int main(void)                                                                             \
-	{                                                                                          \
-		const TTest *const tests[] = {__VA_ARGS__};                                        \
-                                                                                                   \
-		return unit_run_all(name, seconds, set_up, tear_down, tests,                       \
-				    sizeof(tests) / sizeof(tests[0]));                             \
+#define UNIT_MAIN_WITH(name, seconds, set_up, tear_down, ...)                \
+	int main(void)                                                       \
+	{                                                                    \
+		const TTest *const tests[] = {__VA_ARGS__};                  \
+                                                                             \
+		return unit_run_all(name, seconds, set_up, tear_down, tests, \
+				    sizeof(tests) / sizeof(tests[0]));       \
 	}
 #define UNIT_MAIN(name, ...) UNIT_MAIN_WITH(name, 60, NULL, NULL, __VA_ARGS__)
 

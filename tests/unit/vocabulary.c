@@ -56,10 +56,10 @@ print_exits(void)
 static void
 print_methods(void)
 {
-#define VIEWER	 "viewers"
-#define OPERATOR "operators"
-#define APPROVER "approvers"
-#define ROOT	 "root"
+#define VIEWER			     "viewers"
+#define OPERATOR		     "operators"
+#define APPROVER		     "approvers"
+#define ROOT			     "root"
 #define X(name, role, kind, touches) printf("role %s %s\n", #name, role);
 	METHODS(X)
 #undef X
