@@ -4,11 +4,6 @@
  * for itself, then is told what to keep. That list is made between two transactions: a change that
  * is not committed yet may still be undone.
  */
-/*
- * SweepStore: what no build names any more is removed by a helper. bmd-import --gc takes the store
- * for itself, then is told what to keep. That list is made between two transactions: a change that
- * is not committed yet may still be undone.
- */
 #include "common/json.h"
 #include "common/xalloc.h"
 #include "daemon/clock.h"
