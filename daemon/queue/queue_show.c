@@ -157,6 +157,9 @@ waits_for_slot(struct queue *queue, const struct job *job, int64_t now_us)
 		return waits("slot", "%s", trouble);
 	if (job->state == JOB_QUEUED)
 		return waits("slot", "nothing is in its way, and bmd looks at it next");
+	if (job->attempts > 0 && job->message)
+		return waits("slot", "it is being started, attempt %d (before: %s)",
+			     job->attempts + 1, job->message);
 	return waits("slot", "it is being started");
 }
 

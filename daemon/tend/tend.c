@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run. Its life: STARTING (being committed, and bmd-run being launched) → REQUESTED (30 s for
- * its `ready`) → GOING (*running* is committed, `go` sent, or adopted) → ENDING (its end is being
+ * One run. Its life: STARTING (being committed, and bmd-run being launched) → REQUESTED (30 s and more
+ * for its `ready`) → GOING (*running* is committed, `go` sent, or adopted) → ENDING (its end is being
  * committed) → over.
  * Without a connection it is APART: then only the run folder speaks, and it is read again whenever
  * something can have changed: bmd-run's process ended, what it left was swept, a connection broke,
@@ -20,7 +20,8 @@
 #include "daemon/log.h"
 #include "daemon/tend/tend_private.h"
 
-#define READY_SECONDS 30.0
+#define READY_SECONDS 30 /* at the first attempt */
+#define READY_LAST    120
 #define DOUBT_SECONDS 0.5
 /* events of a run are committed so often; its end takes what is left along */
 #define EVENTS_SECONDS 0.05
@@ -358,10 +359,23 @@ tend_swept(struct tend *tend, int status)
 
 /* ---- the beginning */
 
+int
+tend_ready_s(int attempts)
+{
+	int seconds = READY_SECONDS;
+
+	while (attempts-- > 0 && seconds < READY_LAST)
+		seconds *= 2;
+	return seconds < READY_LAST ? seconds : READY_LAST;
+}
+
 static void
 ready_is_late(struct tend *tend)
 {
-	tend_not_started(tend, "bmd-run was not ready within 30 s", false);
+	_cleanup_free_ char *text =
+	    xasprintf("bmd-run was not ready within %d s", tend_ready_s(tend->attempts));
+
+	tend_not_started(tend, text, false);
 }
 
 /* *Starting* is durable: now bmd-run may be told which job. */
@@ -389,7 +403,7 @@ starting_committed(void *arg, const struct err *failure)
 		return;
 	}
 	tend->phase = REQUESTED;
-	tend_wait(tend, READY_SECONDS, ready_is_late);
+	tend_wait(tend, tend_ready_s(tend->attempts), ready_is_late);
 	request = run_request_pack(&tend->request);
 	run_request_clear(&tend->request);
 	if (channel_send(tend->channel, request) < 0)
@@ -424,6 +438,7 @@ tend_new(const struct tend_host *host, const struct job *job)
 
 	tend->host = host;
 	tend->job = job->id;
+	tend->attempts = job->attempts;
 	tend->pidfd = -1;
 	tend->reconnect = TEND_RECONNECT_SECONDS;
 	memcpy(tend->run, job->run, sizeof(tend->run));

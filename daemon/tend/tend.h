@@ -66,6 +66,9 @@ enum tend_verdict {
 	TEND_LOST,	  /* claimed, dead, no result, or one that is damaged; or gone */
 };
 enum tend_verdict tend_judge(const char *run, const char *request_digest, bool told, const struct run_folder *folder);
+/* So many seconds a bmd-run has until it is ready, behind ATTEMPTS that did not come to a run: a machine that is slow for want of
+   processors does no more work for being asked anew every half a minute. */
+int tend_ready_s(int attempts);
 /* Are the processes of a dead run surely gone, as far as its claim says: another boot, or its cgroup is gone or empty? */
 enum tend_remains { TEND_NONE_LEFT, TEND_SOME_LEFT, TEND_UNKNOWN };
 enum tend_remains tend_remains(const struct run_started *started, const char *boot, const char *cgroup_root);

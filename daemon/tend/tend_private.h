@@ -19,6 +19,7 @@ struct tend {
 	const struct tend_host *host;
 	enum phase phase;
 	int64_t job;
+	int attempts; /* that did not come to a run before */
 	char run[RUN_ID_SIZE], request_digest[65];
 	struct run_request request; /* until it is sent */
 	struct channel *channel;    /* to bmd-run or to JOB/control; NULL: none */

@@ -165,7 +165,8 @@ watch() {
         done <"$HOME_DIR/says" >"$HOME_DIR/said.new"
         mv "$HOME_DIR/said.new" "$HOME_DIR/said"
         while read -r job at text; do
-            [ "$text" != "it is being started" ] || [ $((now - at)) -lt 45 ] || {
+            case $text in "it is being started"*) ;; *) continue ;; esac
+            [ $((now - at)) -lt 45 ] || {
                 bmctl status; ls -la "$HOME_DIR/state/runs/$job" "$HOME_DIR/runs/$job" 2>/dev/null
                 FAIL "job $job says for $((now - at)) s that it is being started: seed $SEED, $launcher, burst $burst"; }
         done <"$HOME_DIR/said"

@@ -863,6 +863,7 @@ START_TEST(test_back_off)
 	static const int seconds[] = {1, 2, 4, 8, 16, 32, 60};
 	char run[RUN_ID_SIZE];
 	int64_t id, behind;
+	struct job job;
 
 	set_up();
 	play_add_build("1.0/1");
@@ -873,6 +874,8 @@ START_TEST(test_back_off)
 		OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
 		TEXT(state(id), "starting");
 		HAS(said(id, "waits_for"), "slot: it is being started");
+		if (i == 2)
+			HAS(said(id, "waits_for"), "it is being started, attempt 3 (before: no answer)");
 		HAS(said(behind, "waits_for"),
 		    "job: job 41 (deploy shop 1.0/1) is being started on production");
 		OK(queue_not_started(queue, id, run, "no answer", false, now, &err));
@@ -887,6 +890,12 @@ START_TEST(test_back_off)
 	TEXT(state(id), "held");
 	HAS(said(id, "waits_for"), "8 starts in a row did not happen: no answer");
 	TEXT(said(id, "mode"), "");
+	/* Of a run that begins it is not what there is to say. */
+	OK(queue_release(queue, id, &ana, now, &job, &err));
+	job_clear(&job);
+	OK(queue_look(queue, now, only_starting, NULL, &next_us, &err));
+	OK(queue_running(queue, id, run, now, &err));
+	TEXT(said(id, "message"), "");
 	tear_down();
 }
 END_TEST

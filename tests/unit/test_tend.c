@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The rules after a crash, as a table: what a run folder says of a run; frames over a channel. */
+#include <limits.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -72,6 +73,16 @@ START_TEST(an_absent_folder_never_began)
 	ck_assert_int_eq(tend_judge(RUN, "d", false, &folder), TEND_NEVER_BEGAN);
 	/* It was there when the run was told to begin, and no power cut has come between. */
 	ck_assert_int_eq(tend_judge(RUN, "d", true, &folder), TEND_LOST);
+}
+END_TEST
+
+START_TEST(a_slow_machine_has_longer)
+{
+	static const int seconds[] = {30, 60, 120, 120, 120, 120, 120, 120};
+
+	for (size_t i = 0; i < ARRAY_SIZE(seconds); i++)
+		ck_assert_int_eq(tend_ready_s((int)i), seconds[i]);
+	ck_assert_int_eq(tend_ready_s(INT_MAX), 120);
 }
 END_TEST
 
@@ -220,6 +231,6 @@ START_TEST(what_the_socket_does_not_take_waits)
 }
 END_TEST
 
-UNIT_MAIN("tend", folders_are_judged, an_absent_folder_never_began, processes_of_a_dead_run,
+UNIT_MAIN("tend", folders_are_judged, an_absent_folder_never_began, a_slow_machine_has_longer, processes_of_a_dead_run,
 	  a_channel_hands_out_frames_and_its_end, a_channel_may_be_freed_by_its_message,
 	  a_broken_frame_closes_a_channel, what_the_socket_does_not_take_waits)
