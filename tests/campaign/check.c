@@ -2,16 +2,17 @@
 /*
  * The judge: reads the three ledgers, after all is over, and says what does not agree.
  *
- *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1, I11); what a client was told of
- *            an end stays so, and of a time until it asks for another (I6)
- *   audited  each change that was accepted is one row of the audit, one that was refused is none that was done (I11)
- *   started  each step of a job at most once, and only of a job that says so, neither before its time nor after its grace; missed only
- *            then (I2 I3 I4)
- *   stages   one run at a time, to the last of its processes (I5)
- *   ends     succeeded only if every step said 0, failed and its exit code as the step said, lost only if its bmd-run was killed or
- *            could not write its result, cancelled only if somebody wanted it, superseded only if it was to be skipped (I8); nothing
- *            waits that nobody waits for (I7)
- *   files    a step found what its build holds (I10); an upload is a build if bmctl said so, and none if it refused (I1 I11)
+ *   asked    every accepted job is there, the same key is the same job, a refused one is none (I1,
+ * I11); what a client was told of an end stays so, and of a time until it asks for another (I6)
+ *   audited  each change that was accepted is one row of the audit, one that was refused is none
+ * that was done (I11) started  each step of a job at most once, and only of a job that says so,
+ * neither before its time nor after its grace; missed only then (I2 I3 I4) stages   one run at a
+ * time, to the last of its processes (I5) ends     succeeded only if every step said 0, failed and
+ * its exit code as the step said, lost only if its bmd-run was killed or could not write its
+ * result, cancelled only if somebody wanted it, superseded only if it was to be skipped (I8);
+ * nothing waits that nobody waits for (I7); a step that began is a step of its job, and ended as it
+ * said (I8) files    a step found what its build holds (I10); an upload is a build if bmctl said
+ * so, and none if it refused (I1 I11)
  *
  *   check FOLDER STEP…      the steps of the plan that write R, in order
  */
@@ -53,11 +54,11 @@ struct check {
 	json_t *jobs;	      /* id → line of D */
 	json_t *killed;	      /* id of a job whose bmd-run was killed */
 	json_t *struck;	      /* id of a job to whose bmd-run, or a child of it, a fault came */
-	/* id of a job whose bmd-run ended over a fault, behind its claim, without a result on
-	 * disk */
-	json_t *silent;
-	json_t *asks;		      /* key → what was asked */
-	json_t *timed;		      /* id of a job that was given a time at last */
+	json_t *unwritten;    /* id of a job whose bmd-run could not write once, an event perhaps */
+	json_t *silent; /* id of a job whose bmd-run ended over a fault, behind its claim, without a
+			   result on disk */
+	json_t *asks;	/* key → what was asked */
+	json_t *timed;	/* id of a job that was given a time at last */
 	json_t *released, *cancelled; /* id of a job that somebody released, wanted to cancel */
 	json_t *builds;		      /* release of an upload → how many builds it became */
 	/* key of a change → how many rows of the audit say that it was done */
@@ -276,6 +277,14 @@ leaves_no_result(const json_t *line)
 		(strcmp(latest, "memory") == 0 || strcmp(latest, "watch") == 0));
 }
 
+static void
+note_struck(struct check *check, const char *id, const char *call)
+{
+	json_object_set_new(check->struck, id, json_true());
+	if (strcmp(call, "write") == 0 || strcmp(call, "sync") == 0)
+		json_object_set_new(check->unwritten, id, json_true());
+}
+
 /* What happened to the bmd-run of jobs. */
 static void
 gather_runs(struct check *check)
@@ -289,7 +298,7 @@ gather_runs(struct check *check)
 		if (strcmp(did, "kill-run") == 0)
 			json_object_set_new(check->killed, id, json_true());
 		else if (strcmp(did, "struck") == 0)
-			json_object_set_new(check->struck, id, json_true());
+			note_struck(check, id, text_of(line, "call"));
 		else if (strcmp(did, "end-run") == 0 && leaves_no_result(line))
 			json_object_set_new(check->silent, id, json_true());
 	}
@@ -552,6 +561,47 @@ check_grace(struct check *check, const json_t *job, const char *state)
 			  (long long)(started_us - last_us));
 }
 
+static const json_t *
+step_of(const json_t *job, const char *name)
+{
+	const json_t *step;
+	size_t i;
+
+	json_array_foreach (json_object_get(job, "steps"), i, step)
+		if (strcmp(text_of(step, "name"), name) == 0)
+			return step;
+	return NULL;
+}
+
+/* No step begins before it is on disk that it does; how it ended is known unless the run was lost.
+ * A step that was cancelled may have said how it ends, and have been killed behind that. */
+static void
+check_steps(struct check *check, const json_t *job, const struct job_ran *run)
+{
+	const char *id = id_text(run->job);
+	bool lost = strcmp(text_of(job, "state"), "lost") == 0;
+
+	for (int s = 0; s < check->nsteps; s++) {
+		const struct step_ran *ran = &run->steps[s];
+		const json_t *step = step_of(job, check->steps[s]);
+		const char *state = text_of(step, "state");
+
+		if (!step && ran->starts > 0 && !json_object_get(check->unwritten, id))
+			violation(check, "I8", "step %s of job %s began, and bmd does not know it",
+				  check->steps[s], id);
+		if (step && !lost && ran->ends > 0 && strcmp(state, "cancelled") != 0 &&
+		    json_integer_value(json_object_get(step, "exit_code")) != ran->code)
+			violation(check, "I8",
+				  "step %s of job %s is %s with %" PRId64 ", and R says %d",
+				  check->steps[s], id, state, number_of(step, "exit_code"),
+				  ran->code);
+		if (strcmp(state, "succeeded") == 0 && ran->ends == 0)
+			violation(check, "I8",
+				  "step %s of job %s succeeded, and R knows no end of it",
+				  check->steps[s], id);
+	}
+}
+
 /* The ends that bmd itself decides on. The reason of a client's job is the key that it was asked
  * with. */
 static void
@@ -598,6 +648,8 @@ check_ends(struct check *check)
 		if (strcmp(state, "failed") == 0)
 			check_failed(check, job, run);
 		check_decided(check, job, state);
+		if (run)
+			check_steps(check, job, run);
 		check_grace(check, job, state);
 		if (strcmp(state, "missed") == 0 && run)
 			violation(check, "I3", "job %" PRId64 " is missed, and it ran", id);
@@ -655,6 +707,7 @@ check_clear(struct check *check)
 	json_decref(check->killed);
 	json_decref(check->struck);
 	json_decref(check->silent);
+	json_decref(check->unwritten);
 	json_decref(check->builds);
 	json_decref(check->audit);
 	json_decref(check->asks);
@@ -678,7 +731,8 @@ main(int argc, char **argv)
 			      .released = json_object(),
 			      .cancelled = json_object(),
 			      .struck = json_object(),
-			      .silent = json_object()};
+			      .silent = json_object(),
+			      .unwritten = json_object()};
 	json_t *line;
 	size_t i;
 

@@ -40,11 +40,12 @@ end 2 s0 one 102 1005 2000005 9
 start 3 s1 one 103 1002 2000004 0
 start 7 s3 one 104 1002 2000004 0
 end 7 s3 one 104 1003 2000005 0
+start 6 s2 one 105 1002 2000004 0
 R
     cat >"$folder/D" <<'D'
-{"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0}}
-{"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one"}}
-{"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
+{"list":"ListHistory","listed":{"state":"succeeded"},"job":{"id":1,"state":"succeeded","reason":"c0-1","stage":"s0","due":"1970-01-01T00:00:02.000000Z","started":"1970-01-01T00:00:02Z","exit_code":0,"steps":[{"name":"files","state":"succeeded","exit_code":0},{"name":"one","state":"succeeded","exit_code":0},{"name":"two","state":"succeeded","exit_code":0}]}}
+{"list":"ListHistory","listed":{"state":"failed"},"job":{"id":2,"state":"failed","reason":"c1-1","stage":"s0","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":9,"failed_step":"one","steps":[{"name":"one","state":"failed","exit_code":9}]}}
+{"list":"ListHistory","listed":{"state":"lost"},"job":{"id":3,"state":"lost","reason":"c1-3","stage":"s1","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","steps":[{"name":"one","state":"running","exit_code":null}]}}
 {"list":"ListHistory","listed":{"state":"missed"},"job":{"id":4,"state":"missed","reason":"c2-1","stage":"s2","due":"1970-01-01T00:00:03.000000Z","grace_us":1000000,"finished":"1970-01-01T00:00:04.500000Z"}}
 {"list":"ListHistory","listed":{"state":"cancelled"},"job":{"id":5,"state":"cancelled","reason":"other","stage":"s2"}}
 {"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"c2-1"}}
@@ -56,7 +57,7 @@ R
 {"list":"ListBuilds","release":"u2","builds":0}
 {"list":"ListBuilds","release":"u3","builds":1}
 {"list":"ListHistory","listed":{"state":"lost"},"job":{"id":6,"state":"lost","reason":"other","stage":"s2","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z"}}
-{"list":"ListHistory","listed":{"state":"failed"},"job":{"id":7,"state":"failed","reason":"other","stage":"s3","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":null,"failed_step":"two"}}
+{"list":"ListHistory","listed":{"state":"failed"},"job":{"id":7,"state":"failed","reason":"other","stage":"s3","due":"1970-01-01T00:00:01.000000Z","started":"1970-01-01T00:00:02Z","exit_code":null,"failed_step":"two","steps":[{"name":"one","state":"succeeded","exit_code":0},{"name":"two","state":"failed","exit_code":null}]}}
 {"list":"ListHistory","listed":{"state":"superseded"},"job":{"id":8,"state":"superseded","reason":"c3-1","stage":"s3"}}
 {"list":"ListAudit","row":{"method":"Deploy","refused":0,"text":"c3-1"}}
 D
@@ -111,6 +112,11 @@ says I8 A '19s/"job":7/"job":2/'                # the fault came to another
 says I8 A 19d                                   # no fault came to it
 says I8 D '15s/"exit_code":null/"exit_code":3/'  # a code that no step said
 says I8 D '15s/"two"/"one"/'                    # and the step had said 0
+# Steps.
+says I8 D '3s/"name":"one"/"name":"other"/'     # lost, and that a step began is not known
+says I8 A '17s/"sync"/"memory"/'                # of job 6 it is not known either, and nothing kept it from being written
+says I8 D '2s/"exit_code":9}]/"exit_code":8}]/'  # ended otherwise than it said
+says I8 D '2s/failed","exit_code":9}]/succeeded","exit_code":9},{"name":"two","state":"succeeded","exit_code":0}]/' # succeeded, and never ended
 says I8 A '20s/"skip"/"hold"/'                  # superseded, and was not to be skipped
 says I6 D '3s/01.000000Z/00.500000Z/'           # told one time, recorded another
 says I11 D 7d                                   # accepted, and no row of the audit
