@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Linked into the programs of the campaigns: the calls below stand before those of the C library, for the other libraries
- * as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on [PHASE]", lets the N-th call of a FAMILY in a process, of those
- * that it makes in PHASE, fail with ERRNO, once or from then on; of EINTR, which no kernel answers for ever, every second one from then on. The calls of one family
- * (open, openat, …) count together. Without the file nothing is changed. Steps are other programs. Whoever is hit adds a
- * line to PROGRAM.struck: "FAMILY ERRNO PID PARENT PHASE JOB". A child that is forked reads PROGRAM.child.fault anew, where that is there.
+ * Linked into the programs of the campaigns: the calls below stand before those of the C library,
+ * for the other libraries as well. The file PROGRAM.fault, "FAMILY ERRNO N once|on [PHASE]", lets
+ * the N-th call of a FAMILY in a process, of those that it makes in PHASE, fail with ERRNO, once or
+ * from then on; of EINTR, which no kernel answers for ever, every second one from then on. The
+ * calls of one family (open, openat, …) count together. Without the file nothing is changed. Steps
+ * are other programs. Whoever is hit adds a line to PROGRAM.struck: "FAMILY ERRNO PID PARENT PHASE
+ * JOB". A child that is forked reads PROGRAM.child.fault anew, where that is there.
  */
-#undef _FORTIFY_SOURCE /* its inline functions are those of this file */
+#undef _FORTIFY_SOURCE	 /* its inline functions are those of this file */
 #undef _FILE_OFFSET_BITS /* it renames them */
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,14 +36,15 @@ static struct {
 	char call[16], how[8], only[16];
 	int code, n, seen, known;
 	int hits, latest; /* how many calls were made to fail; the latest of its family was */
-	int caged; /* may open nothing: a child of bmd-import */
+	int caged;	  /* may open nothing: a child of bmd-import */
 	int armed, struck, paused; /* by the program itself */
 	const char *phase;
 } fault;
 
 /* ---- what the process is at */
 
-/* Until a program says more: bmd comes up from whatever it was left in, the others do what they were started for. */
+/* Until a program says more: bmd comes up from whatever it was left in, the others do what they
+ * were started for. */
 static const char *
 first_phase(void)
 {
@@ -64,18 +67,19 @@ fault_phase(const char *phase)
 	return before;
 }
 
-/* A commit stays in the phase of what was done before it. Requests are told of by fault_bmd.c, placing by fault_run.c. */
+/* A commit stays in the phase of what was done before it. Requests are told of by fault_bmd.c,
+ * placing by fault_run.c. */
 void
 fault_passed(const char *point)
 {
 	static const struct {
 		const char *point, *phase;
 	} begins[] = {
-	    {"fork-before", "starting"},   {"request-sent", "starting"},
-	    {"ready-got", "starting"},	   {"go-before", "starting"},
-	    {"event-got", "running"},	   {"result-got", "finishing"},
-	    {"cancel-before", "running"},
-	    {"run-claimed", "running"},	   {"result-before", "finishing"},
+	    {"fork-before", "starting"},    {"request-sent", "starting"},
+	    {"ready-got", "starting"},	    {"go-before", "starting"},
+	    {"event-got", "running"},	    {"result-got", "finishing"},
+	    {"cancel-before", "running"},   {"run-claimed", "running"},
+	    {"result-before", "finishing"},
 	};
 
 	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++)
@@ -104,7 +108,8 @@ learn(const char *suffix)
 	fault.seen = 0;
 	text[n > 0 ? n : 0] = '\0';
 	fault.only[0] = '\0';
-	if (sscanf(text, "%15s %d %d %7s %15s", fault.call, &fault.code, &fault.n, fault.how, fault.only) < 4)
+	if (sscanf(text, "%15s %d %d %7s %15s", fault.call, &fault.code, &fault.n, fault.how,
+		   fault.only) < 4)
 		fault.n = 0;
 }
 
@@ -133,7 +138,8 @@ void
 fault_add_line(const char *suffix, const char *line)
 {
 	char path[4200];
-	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 16), fd;
+	long n = fault.caged ? 0 : syscall(SYS_readlink, "/proc/self/exe", path, sizeof(path) - 16),
+	     fd;
 
 	if (n <= 0)
 		return;
@@ -152,7 +158,8 @@ note(void)
 	char line[96];
 
 	(void)snprintf(line, sizeof(line), "%s %d %d %d %s %lld\n", fault.call, fault.code,
-		       (int)syscall(SYS_getpid), (int)syscall(SYS_getppid), fault.phase, fault_job());
+		       (int)syscall(SYS_getpid), (int)syscall(SYS_getppid), fault.phase,
+		       fault_job());
 	fault_add_line(".struck", line);
 }
 
@@ -226,17 +233,17 @@ fault_struck(void)
 #define fails fault_strikes
 
 /* Of the next one; TYPES: what stands in its declaration, ARGS: how it is called. */
-#define NEXT(type, name)                                             \
-	static __typeof__(type) *next;                               \
-	if (!next)                                                   \
-		next = (__typeof__(type) *)(uintptr_t)dlsym(RTLD_NEXT, name)
-#define CALL(family, result, failed, name, types, args)              \
-	result name types                                            \
-	{                                                            \
-		NEXT(result types, #name);                           \
-		return fails(family) ? (failed) : next args;         \
+#define NEXT(type, name)               \
+	static __typeof__(type) *next; \
+	if (!next)                     \
+	next = (__typeof__(type) *)(uintptr_t)dlsym(RTLD_NEXT, name)
+#define CALL(family, result, failed, name, types, args)      \
+	result name types                                    \
+	{                                                    \
+		NEXT(result types, #name);                   \
+		return fails(family) ? (failed) : next args; \
 	}
-#define INT(family, name, types, args) CALL(family, int, -1, name, types, args)
+#define INT(family, name, types, args)	CALL(family, int, -1, name, types, args)
 #define SIZE(family, name, types, args) CALL(family, ssize_t, -1, name, types, args)
 
 INT("sync", fsync, (int fd), (fd))
@@ -266,7 +273,8 @@ INT("write", ftruncate, (int fd, off_t n), (fd, n))
 INT("write", ftruncate64, (int fd, off_t n), (fd, n))
 INT("write", fallocate, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
 INT("write", fallocate64, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
-SIZE("write", copy_file_range, (int a, off_t *at, int b, off_t *bt, size_t n, unsigned flags), (a, at, b, bt, n, flags))
+SIZE("write", copy_file_range, (int a, off_t *at, int b, off_t *bt, size_t n, unsigned flags),
+     (a, at, b, bt, n, flags))
 
 ssize_t
 read(int fd, void *p, size_t n)
@@ -285,12 +293,15 @@ INT("stat", stat64, (const char *path, struct stat64 *st), (path, st))
 INT("stat", lstat, (const char *path, struct stat *st), (path, st))
 INT("stat", lstat64, (const char *path, struct stat64 *st), (path, st))
 INT("stat", fstatat, (int fd, const char *path, struct stat *st, int flags), (fd, path, st, flags))
-INT("stat", fstatat64, (int fd, const char *path, struct stat64 *st, int flags), (fd, path, st, flags))
+INT("stat", fstatat64, (int fd, const char *path, struct stat64 *st, int flags),
+    (fd, path, st, flags))
 
 INT("name", rename, (const char *from, const char *to), (from, to))
 INT("name", renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
-INT("name", renameat2, (int a, const char *from, int b, const char *to, unsigned flags), (a, from, b, to, flags))
-INT("name", linkat, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags))
+INT("name", renameat2, (int a, const char *from, int b, const char *to, unsigned flags),
+    (a, from, b, to, flags))
+INT("name", linkat, (int a, const char *from, int b, const char *to, int flags),
+    (a, from, b, to, flags))
 INT("name", symlinkat, (const char *target, int fd, const char *path), (target, fd, path))
 INT("name", mkdir, (const char *path, mode_t mode), (path, mode))
 INT("name", mkdirat, (int fd, const char *path, mode_t mode), (fd, path, mode))
@@ -323,13 +334,15 @@ INT("exec", execve, (const char *path, char *const *argv, char *const *envp), (p
 INT("accept", accept4, (int fd, struct sockaddr *to, socklen_t *n, int flags), (fd, to, n, flags))
 
 /* What is known of a peer, and whom a step becomes. */
-INT("peer", getsockopt, (int fd, int level, int name, void *value, socklen_t *n), (fd, level, name, value, n))
+INT("peer", getsockopt, (int fd, int level, int name, void *value, socklen_t *n),
+    (fd, level, name, value, n))
 INT("setid", setgroups, (size_t n, const gid_t *groups), (n, groups))
 INT("setid", setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s))
 INT("setid", setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s))
 
 INT("pipe", pipe2, (int ends[2], int flags), (ends, flags))
-INT("pipe", socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends))
+INT("pipe", socketpair, (int domain, int type, int protocol, int ends[2]),
+    (domain, type, protocol, ends))
 INT("pipe", socket, (int domain, int type, int protocol), (domain, type, protocol))
 INT("dup", dup2, (int from, int to), (from, to))
 INT("dup", dup3, (int from, int to, int flags), (from, to, flags))
@@ -342,8 +355,8 @@ INT("wait", waitpid, (pid_t pid, int *status, int flags), (pid, status, flags))
 INT("chdir", chdir, (const char *path), (path))
 INT("epoll", epoll_wait, (int fd, struct epoll_event *events, int n, int ms), (fd, events, n, ms))
 
-/* epoll_ctl() is common/loop.c's. How many arguments there are only the caller knows: all six are handed on, which ASan must not
- * look at. */
+/* epoll_ctl() is common/loop.c's. How many arguments there are only the caller knows: all six are
+ * handed on, which ASan must not look at. */
 __attribute__((no_sanitize_address)) long
 syscall(long number, ...)
 {
@@ -362,12 +375,17 @@ syscall(long number, ...)
 
 SIZE("random", getrandom, (void *p, size_t n, unsigned flags), (p, n, flags))
 
-CALL("mmap", void *, MAP_FAILED, mmap, (void *at, size_t n, int rights, int flags, int fd, off_t from), (at, n, rights, flags, fd, from))
-CALL("mmap", void *, MAP_FAILED, mmap64, (void *at, size_t n, int rights, int flags, int fd, off_t from), (at, n, rights, flags, fd, from))
+CALL("mmap", void *, MAP_FAILED, mmap,
+     (void *at, size_t n, int rights, int flags, int fd, off_t from),
+     (at, n, rights, flags, fd, from))
+CALL("mmap", void *, MAP_FAILED, mmap64,
+     (void *at, size_t n, int rights, int flags, int fd, off_t from),
+     (at, n, rights, flags, fd, from))
 
 /* The sanitizer has an allocator of its own, which these would go round. */
 #ifndef __SANITIZE_ADDRESS__
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size), *__libc_realloc(void *p, size_t n);
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t size),
+    *__libc_realloc(void *p, size_t n);
 
 void *
 malloc(size_t n)
@@ -389,27 +407,27 @@ realloc(void *p, size_t n)
 #endif
 
 /* A third argument, of whatever type, is handed on. */
-#define THIRD(family, name, type)                                    \
-	int name(int fd, type what, ...)                             \
-	{                                                            \
-		va_list args;                                        \
-		long third;                                          \
-		NEXT(int(int, type, ...), #name);                    \
-		va_start(args, what);                                \
-		third = va_arg(args, long);                          \
-		va_end(args);                                        \
-		return fails(family) ? -1 : next(fd, what, third);   \
+#define THIRD(family, name, type)                                  \
+	int name(int fd, type what, ...)                           \
+	{                                                          \
+		va_list args;                                      \
+		long third;                                        \
+		NEXT(int(int, type, ...), #name);                  \
+		va_start(args, what);                              \
+		third = va_arg(args, long);                        \
+		va_end(args);                                      \
+		return fails(family) ? -1 : next(fd, what, third); \
 	}
 THIRD("fcntl", fcntl, int)
 THIRD("fcntl", fcntl64, int)
 THIRD("ioctl", ioctl, unsigned long)
 
-#define MODE_OF(flags)                                               \
-	mode_t mode = 0;                                             \
-	va_list args;                                                \
-	va_start(args, flags);                                       \
-	if (flags & (O_CREAT | O_TMPFILE))                           \
-		mode = va_arg(args, mode_t);                         \
+#define MODE_OF(flags)                       \
+	mode_t mode = 0;                     \
+	va_list args;                        \
+	va_start(args, flags);               \
+	if (flags & (O_CREAT | O_TMPFILE))   \
+		mode = va_arg(args, mode_t); \
 	va_end(args)
 
 #define OPEN(name)                                                   \
@@ -422,11 +440,11 @@ THIRD("ioctl", ioctl, unsigned long)
 OPEN(open)
 OPEN(open64)
 
-#define OPENAT(name)                                                 \
-	int name(int fd, const char *path, int flags, ...)           \
-	{                                                            \
-		MODE_OF(flags);                                      \
-		NEXT(int(int, const char *, int, ...), #name);       \
+#define OPENAT(name)                                                     \
+	int name(int fd, const char *path, int flags, ...)               \
+	{                                                                \
+		MODE_OF(flags);                                          \
+		NEXT(int(int, const char *, int, ...), #name);           \
 		return fails("open") ? -1 : next(fd, path, flags, mode); \
 	}
 OPENAT(openat)

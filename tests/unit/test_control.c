@@ -1376,14 +1376,17 @@ static const struct {
 	int line;
 	const char *family;
 	int code;
-	bool hangs_up; /* the client, of whom nothing more is kept; else he is served as if nothing had been */
+	bool hangs_up; /* the client, of whom nothing more is kept; else he is served as if nothing
+			  had been */
 } broken[] = {
-    {__LINE__, "read", EINTR, false},  {__LINE__, "read", EAGAIN, false}, {__LINE__, "read", ENOMEM, true},
-    {__LINE__, "write", EINTR, false}, {__LINE__, "write", EAGAIN, false}, {__LINE__, "write", ENOBUFS, true},
-    {__LINE__, "ioctl", EIO, false},   {__LINE__, "epoll", EINTR, false},
+    {__LINE__, "read", EINTR, false},	{__LINE__, "read", EAGAIN, false},
+    {__LINE__, "read", ENOMEM, true},	{__LINE__, "write", EINTR, false},
+    {__LINE__, "write", EAGAIN, false}, {__LINE__, "write", ENOBUFS, true},
+    {__LINE__, "ioctl", EIO, false},	{__LINE__, "epoll", EINTR, false},
 };
 
-/* A client asks, and asks again behind a stream that waits for him, while the N-th call fails. False: there was none. */
+/* A client asks, and asks again behind a stream that waits for him, while the N-th call fails.
+ * False: there was none. */
 static bool
 play_broken(size_t i, int n)
 {
@@ -1404,7 +1407,8 @@ play_broken(size_t i, int n)
 	}
 	hit = fault_struck();
 	fault_arm("", 0, 0);
-	ck_assert_msg(strcmp(heard, REPLY(3)) == 0 || (hit && broken[i].hangs_up && strcmp(heard, "EOF") == 0),
+	ck_assert_msg(strcmp(heard, REPLY(3)) == 0 ||
+			  (hit && broken[i].hangs_up && strcmp(heard, "EOF") == 0),
 		      "line %d, call %d: %s", broken[i].line, n, heard);
 	close(fd);
 	SPIN(control_clients(control) == 0);
@@ -1419,10 +1423,9 @@ START_TEST(broken_calls)
 }
 END_TEST
 
-UNIT_MAIN_WITH("control", 60, setup, teardown,
-	       split_everywhere, errors_go_on, too_long, longest, pipelined_in_order,
-	       one_read_one_commit, open_call_holds_the_next, oneway, half_closed,
-	       half_closed_then_gone, gone_test, reply_after_commit, commit_fails,
+UNIT_MAIN_WITH("control", 60, setup, teardown, split_everywhere, errors_go_on, too_long, longest,
+	       pipelined_in_order, one_read_one_commit, open_call_holds_the_next, oneway,
+	       half_closed, half_closed_then_gone, gone_test, reply_after_commit, commit_fails,
 	       commit_fails_for_changes, stream_waits_for_the_turn, never_reading, crowd_hoards,
 	       crowd_is_deaf, crowd_waits, stream_drains, frame_deadline, stalled_reader,
 	       flood_is_fair, many_of_one_uid, places_for_root, fair_by_uid, alone_has_the_turn,
