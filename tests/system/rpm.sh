@@ -72,6 +72,16 @@ is "the sockets after the upgrade" "$opened" "$(inside stat -c %i /run/bmd/contr
 inside grep -q '^# by hand' /etc/bmd/bmd.conf || FAIL "the upgrade took the configuration"
 OK "upgraded under a run"
 
+# With a configuration that is half edited, the one that runs goes on.
+before=$(inside systemctl show -P MainPID bmd)
+inside sh -c 'echo "max-running = many" >>/etc/bmd/bmd.conf'
+rpm_in -U --replacepkgs /srv/packages/2.rpm
+grep -q 'max-running = "many": write a whole number' "$WORK/rpm.log" && grep -q 'the one that runs goes on' "$WORK/rpm.log" ||
+    { cat "$WORK/rpm.log"; FAIL "rpm does not say what to mend"; }
+is "bmd over an upgrade with a broken configuration" "$before active" "$(inside systemctl show -P MainPID bmd) $(inside systemctl is-active bmd)"
+inside sed -i '$d' /etc/bmd/bmd.conf
+OK "an upgrade with a broken configuration leaves a service that works"
+
 rpm_in -e bmd
 for path in /usr/bin/bmctl /usr/sbin/bmd /usr/libexec/bmd /usr/lib/systemd/system/bmd.service /run/bmd/control; do
     inside test -e $path && FAIL "erasing left $path"
