@@ -99,10 +99,11 @@ if [ -n "$cgroup" ]; then
 else
     skipped "out of memory: no cgroup here that can have a limit"
 fi
-# bmd_limited: bmd, in that cgroup, and spared by the kernel as its unit has it: a bomb of processes fills the cgroup too.
+# bmd_limited: bmd, in that cgroup, and spared by the kernel as its unit has it, where that may be asked for (CAP_SYS_RESOURCE): a bomb of
+# processes fills the cgroup too.
 bmd_limited() {
     bmd_start
-    [ "$(id -u)" != 0 ] || echo -500 >"/proc/$BMD_PID/oom_score_adj" || violation "bmd is not spared"
+    sh -c 'echo -500 >"/proc/$1/oom_score_adj"' sh "$BMD_PID" 2>/dev/null
     [ -z "$cgroup" ] || echo "$BMD_PID" >"$cgroup/cgroup.procs" || violation "bmd is not limited"
 }
 field() { awk -F ' *[|] *' -v name="$1" -v field="$2" '$1 == name { print $field }' "$HOME_DIR/cases"; }
