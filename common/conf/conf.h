@@ -192,7 +192,8 @@ struct conf {
 	struct conf_variables variables;
 	struct conf_roles roles;
 	struct conf_variables secrets;
-	bool incomplete; /* files or sections with mistakes were left out */
+	bool incomplete;       /* files or sections with mistakes were left out */
+	bool applications_out; /* among them applications, or files where some may stand */
 	struct conf_application *applications;
 	size_t napplications;
 	struct conf_plan *plans;

@@ -225,19 +225,23 @@ take_out(struct conf_parse *parse, size_t i)
 			    "its plan \"%s\" is left out", plan->name);
 		origin->out = true;
 	}
-	if (origin->out)
-		conf_report(parse, origin->source, origin->node->line,
-			    "application \"%s\" is left out until this is mended",
-			    application->name);
+	if (!origin->out)
+		return;
+	parse->conf->applications_out = true;
+	conf_report(parse, origin->source, origin->node->line,
+		    "application \"%s\" is left out until this is mended", application->name);
 }
 
 static void
 take_out_files(struct conf_parse *parse)
 {
-	for (size_t i = 0; i < parse->nsources; i++)
-		if (parse->sources[i]->place != CONF_MAIN && !parse->sources[i]->root)
-			conf_report(parse, parse->sources[i], 0,
-				    "all that stands in this file is left out until it is mended");
+	for (size_t i = 0; i < parse->nsources; i++) {
+		if (parse->sources[i]->place == CONF_MAIN || parse->sources[i]->root)
+			continue;
+		parse->conf->applications_out |= parse->sources[i]->place == CONF_APPLICATIONS;
+		conf_report(parse, parse->sources[i], 0,
+			    "all that stands in this file is left out until it is mended");
+	}
 }
 
 void

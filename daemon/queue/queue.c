@@ -274,6 +274,10 @@ no_application(struct queue *queue, const struct queue_eyes *eyes, const char *n
 	_cleanup_free_ const char **names = application_names(queue->conf, eyes, &n);
 	_cleanup_free_ char *list = join(names, n);
 	const char *near = names_suggest(name, names, n);
+	const char *out = queue->conf->applications_out
+			      ? "; applications with mistakes are left out until they are mended: "
+				"bmctl check, then bmctl reload"
+			      : "";
 	int r;
 
 	if (strchr(name, '/') && n > 0)
@@ -284,14 +288,15 @@ no_application(struct queue *queue, const struct queue_eyes *eyes, const char *n
 		    name, names[0], name);
 	else if (near)
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
-			    "there is no application %s: did you mean %s?", name, near);
+			    "there is no application %s: did you mean %s?%s", name, near, out);
 	else if (n > 0)
-		r = err_set(err, ERR_NO_SUCH_APPLICATION, "there is no application %s: there %s %s",
-			    name, n == 1 ? "is" : "are", list);
+		r = err_set(err, ERR_NO_SUCH_APPLICATION,
+			    "there is no application %s: there %s %s%s", name,
+			    n == 1 ? "is" : "are", list, out);
 	else
 		r = err_set(err, ERR_NO_SUCH_APPLICATION,
-			    "there is no application %s: none is configured, see bmd.conf(5)",
-			    name);
+			    "there is no application %s: none is configured, see bmd.conf(5)%s",
+			    name, out);
 	err_field(err, "application", json_string(name));
 	err_field(err, "suggestion", near ? json_string(near) : json_null());
 	err_field(err, "applications", names_json(names, n));
@@ -315,9 +320,18 @@ only_application(struct queue *queue, const struct queue_eyes *eyes,
 		return *ret ? 0 : no_application(queue, eyes, usual, err);
 	}
 	names = application_names(conf, eyes, &n);
-	if (n == 1) {
+	if (n == 1 && !conf->applications_out) {
 		*ret = conf_application(conf, names[0]);
 		return 0;
+	}
+	if (n == 1) {
+		/* Whoever types none may mean the one that is out. */
+		r = err_set(err, ERR_AMBIGUOUS,
+			    "%s is the only application now, but others have mistakes and are left "
+			    "out until they are mended (bmctl check): name the one that is meant",
+			    names[0]);
+		err_field(err, "candidates", names_json(names, n));
+		return r;
 	}
 	if (n == 0)
 		return err_set(err, ERR_NO_SUCH_APPLICATION,
