@@ -60,7 +60,8 @@ static bool
 repeatable(int id)
 {
 	return id == OPTION_VARIABLE || id == OPTION_JSON || id == OPTION_COLOR ||
-	       id == OPTION_SOCKET || id == OPTION_HOST || id == OPTION_HELP || id == OPTION_VERSION;
+	       id == OPTION_SOCKET || id == OPTION_HOST || id == OPTION_HELP ||
+	       id == OPTION_VERSION;
 }
 
 static int
@@ -188,9 +189,9 @@ related(enum option_id id, uint64_t allowed)
 {
 	static const struct {
 		enum option_id given, meant;
-	} relatives[] = {{OPTION_STAGE, OPTION_TO}, {OPTION_TO, OPTION_STAGE},
-			 {OPTION_UNTIL, OPTION_AT}, {OPTION_AT, OPTION_UNTIL},
-			 {OPTION_AT, OPTION_ON},    {OPTION_AT, OPTION_SINCE},
+	} relatives[] = {{OPTION_STAGE, OPTION_TO},   {OPTION_TO, OPTION_STAGE},
+			 {OPTION_UNTIL, OPTION_AT},   {OPTION_AT, OPTION_UNTIL},
+			 {OPTION_AT, OPTION_ON},      {OPTION_AT, OPTION_SINCE},
 			 {OPTION_NOTE, OPTION_REASON}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(relatives); i++)

@@ -29,7 +29,7 @@ level() {
     ctl/table|ctl/upload) echo 60 ;;
     ctl/*|runner/*|import/*) echo 70 ;;
     artifact/place*) echo 24 ;;
-    artifact/files|artifact/damage) echo 22 ;;
+    artifact/files*|artifact/damage) echo 22 ;;
     artifact/objects*|artifact/manifest) echo 20 ;;
     common/*) echo 10 ;;
     *) echo 0 ;;

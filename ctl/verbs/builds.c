@@ -102,10 +102,10 @@ static void
 print_list(const struct ctl *ctl, const json_t *builds)
 {
 	struct when_text head = ctl_head(ctl, "ADDED");
-	const struct table_column columns[] = {
-	    {"BUILD", 0},  {"STATUS", TABLE_STATE}, {"LIVE ON", 0},
-	    {"WAS ON", 0}, {head.s, TABLE_TIME},   {"BY", 0},
-	    {"FILES", 0},  {"NOTE", TABLE_CUT}};
+	const struct table_column columns[] = {{"BUILD", 0},	     {"STATUS", TABLE_STATE},
+					       {"LIVE ON", 0},	     {"WAS ON", 0},
+					       {head.s, TABLE_TIME}, {"BY", 0},
+					       {"FILES", 0},	     {"NOTE", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *build;
@@ -182,14 +182,14 @@ print_deployments(const struct ctl *ctl, const json_t *deployments)
 {
 	struct when_text head = ctl_head(ctl, "STARTED");
 	const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
-						      {"STAGE", 0},
-						      {"STATE", TABLE_STATE},
-						      {"MODE", 0},
-						      {"PLAN", 0},
-						      {head.s, TABLE_TIME},
-						      {"BY", 0},
-						      {"LIVE", 0},
-						      {"REASON", TABLE_CUT}};
+					       {"STAGE", 0},
+					       {"STATE", TABLE_STATE},
+					       {"MODE", 0},
+					       {"PLAN", 0},
+					       {head.s, TABLE_TIME},
+					       {"BY", 0},
+					       {"LIVE", 0},
+					       {"REASON", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *one;
@@ -256,12 +256,11 @@ print_build(const struct ctl *ctl, const json_t *build)
 			   json_get_string(rejected, "reason"));
 	print_damage(build);
 	if (json_is_object(pinned))
-		table_line(
-		    stdout, "%-10s by %s at %s%s%s", "pinned", json_get_string(pinned, "by"),
-		    pinned_at, json_get_string(pinned, "reason") ? ": " : "",
-		    json_get_string(pinned, "reason") ? json_get_string(pinned, "reason") : "");
-	table_line(stdout, "%-10s %s by %s", "added", added,
-		   json_get_string(build, "created_by"));
+		table_line(stdout, "%-10s by %s at %s%s%s", "pinned", json_get_string(pinned, "by"),
+			   pinned_at, json_get_string(pinned, "reason") ? ": " : "",
+			   json_get_string(pinned, "reason") ? json_get_string(pinned, "reason")
+							     : "");
+	table_line(stdout, "%-10s %s by %s", "added", added, json_get_string(build, "created_by"));
 	if (note != NULL)
 		table_line(stdout, "%-10s %s", "note", note);
 	print_signer(json_get_string(build, "signature"));
@@ -436,8 +435,7 @@ static void
 print_verified(const json_t *reply, FILE *f)
 {
 	fprintf(f, "%" PRId64 " of %" PRId64 " files, %s", json_get_int(reply, "files", 0),
-		json_get_int(reply, "total_files", 0),
-		ctl_size(json_get_int(reply, "bytes", 0)).s);
+		json_get_int(reply, "total_files", 0), ctl_size(json_get_int(reply, "bytes", 0)).s);
 }
 
 int

@@ -42,8 +42,8 @@ next_text(const struct ctl *ctl, const json_t *stage, const char *member, const 
 		if (state != NULL && strcmp(state, "scheduled") == 0)
 			return xasprintf("job %" PRId64 ": %s, %s", id, ctl_ref(job, NULL).s, due);
 		if (kind != NULL && strcmp(kind, "window") == 0 && until != NULL)
-			return xasprintf("job %" PRId64 ": %s, window %s", id,
-					 ctl_ref(job, NULL).s, until);
+			return xasprintf("job %" PRId64 ": %s, window %s", id, ctl_ref(job, NULL).s,
+					 until);
 		return xasprintf("job %" PRId64 ": %s", id, ctl_ref(job, NULL).s);
 	}
 	return job_text(stage, member);
@@ -54,9 +54,9 @@ print_table(const struct ctl *ctl, const json_t *stages, const json_t *jobs)
 {
 	struct when_text head = ctl_head(ctl, "SINCE");
 	const struct table_column columns[] = {{"APPLICATION", 0},  {"STAGE", 0},
-						      {"LIVE", 0},	   {head.s, TABLE_TIME},
-						      {"BY", 0},	   {"RUNNING", 0},
-						      {"NEXT", TABLE_CUT}, {"FAILED LAST", 0}};
+					       {"LIVE", 0},	    {head.s, TABLE_TIME},
+					       {"BY", 0},	    {"RUNNING", 0},
+					       {"NEXT", TABLE_CUT}, {"FAILED LAST", 0}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *stage;
@@ -98,12 +98,11 @@ print_lock(const struct ctl *ctl, const json_t *stage, const char *application, 
 
 	if (!json_is_object(lock))
 		return;
-	end = until.s[0] == '\0'
-		  ? xstrdup("")
-		  : xasprintf(" until %s (%s)", until.s,
-			      when_distance(ctl_us(lock, "until"), ctl->now_us).s);
-	text = xasprintf("%s %s: by %s%s: %s (bmctl unlock %s %s)", application, name, by ? by : "?",
-			 end, reason ? reason : "", application, name);
+	end = until.s[0] == '\0' ? xstrdup("")
+				 : xasprintf(" until %s (%s)", until.s,
+					     when_distance(ctl_us(lock, "until"), ctl->now_us).s);
+	text = xasprintf("%s %s: by %s%s: %s (bmctl unlock %s %s)", application, name,
+			 by ? by : "?", end, reason ? reason : "", application, name);
 	alarm_line(ctl, "locked", text);
 }
 
@@ -118,8 +117,8 @@ print_closed(const struct ctl *ctl, const json_t *stage, const char *application
 
 	if (!json_is_object(window) || json_get_bool(window, "open"))
 		return;
-	table_line(stdout, "%s %s %s%s: opens %s (%s)", freeze != NULL ? "frozen" : "closed", application,
-		   name, quoted, until.s[0] == '\0' ? "nobody knows when" : until.s,
+	table_line(stdout, "%s %s %s%s: opens %s (%s)", freeze != NULL ? "frozen" : "closed",
+		   application, name, quoted, until.s[0] == '\0' ? "nobody knows when" : until.s,
 		   when_distance(ctl_us(window, "until"), ctl->now_us).s);
 }
 
@@ -303,7 +302,8 @@ print_verification(const struct ctl *ctl, const json_t *verification)
 	table_line(stdout, "stored files: %s%s", last, then != NULL ? then : "");
 }
 
-/* When something happens on a stage: what runs is first, then by the time of its next job, then all others. */
+/* When something happens on a stage: what runs is first, then by the time of its next job, then all
+ * others. */
 static int64_t
 turn_of(const json_t *stage, const json_t *jobs)
 {
@@ -368,8 +368,11 @@ amount(const json_t *limit, const char *member)
 static void
 print_limits(const struct ctl *ctl, const json_t *limits)
 {
-	static const struct table_column columns[] = {
-	    {"LIMIT", 0}, {"USED", TABLE_RIGHT}, {"MOST", TABLE_RIGHT}, {"", 0}, {"WHAT", TABLE_CUT}};
+	static const struct table_column columns[] = {{"LIMIT", 0},
+						      {"USED", TABLE_RIGHT},
+						      {"MOST", TABLE_RIGHT},
+						      {"", 0},
+						      {"WHAT", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *limit;
@@ -378,7 +381,8 @@ print_limits(const struct ctl *ctl, const json_t *limits)
 		_cleanup_free_ char *used = amount(limit, "used"), *most = amount(limit, "most");
 
 		table_row(table, json_get_string(limit, "name"), used, most,
-			  json_get_bool(limit, "near") ? "near" : "", json_get_string(limit, "text"));
+			  json_get_bool(limit, "near") ? "near" : "",
+			  json_get_string(limit, "text"));
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 }
@@ -391,12 +395,14 @@ print_near(const struct ctl *ctl, const json_t *limits)
 	json_t *limit;
 
 	json_array_foreach (limits, i, limit) {
-		_cleanup_free_ char *used = amount(limit, "used"), *most = amount(limit, "most"), *text = NULL;
+		_cleanup_free_ char *used = amount(limit, "used"), *most = amount(limit, "most"),
+				    *text = NULL;
 
 		if (!json_get_bool(limit, "near"))
 			continue;
-		text = xasprintf("%s %s%s%s (%s): bmctl status --limits", json_get_string(limit, "name"), used,
-				 *most ? " of " : "", most, json_get_string(limit, "text"));
+		text = xasprintf("%s %s%s%s (%s): bmctl status --limits",
+				 json_get_string(limit, "name"), used, *most ? " of " : "", most,
+				 json_get_string(limit, "text"));
 		alarm_line(ctl, "near a limit:", text);
 	}
 }
