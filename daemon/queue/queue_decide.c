@@ -243,6 +243,8 @@ let_go(struct queue *queue, struct job *job, const struct queue_who *who, int64_
 		if (who->operates)
 			job->answers_uid = who->uid;
 		job->not_before_us = 0;
+		if (job->attempts > 0)
+			free(TAKE(job->message)); /* why they did not happen */
 		job->attempts = 0;
 		free(job->hold_reason);
 		job->hold_reason = NULL;

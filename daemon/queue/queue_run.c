@@ -295,7 +295,8 @@ queue_running(struct queue *queue, int64_t id, const char *run, int64_t now_us, 
 		/* Its attempts count on: that a run is told to begin is not that it did. */
 		job.started_us = now_us;
 		job.not_before_us = 0;
-		free(TAKE(job.message)); /* why the start before did not happen */
+		if (job.attempts > 0)
+			free(TAKE(job.message)); /* why the start before did not happen */
 		r = queue_move(queue, &job, JOB_RUNNING, err);
 		if (r == 0)
 			tell_started(queue, &job);
