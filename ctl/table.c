@@ -60,8 +60,12 @@ static bool
 is_command(const char *text, const char *at)
 {
 	const char *verb = at + strlen("bmctl ");
+	size_t n = strlen("ssh ") + strlen(typed_host) + strlen(" ");
+	bool over_there = (size_t)(at - text) >= n && memcmp(at - n, "ssh ", strlen("ssh ")) == 0;
+	/* A line as it was typed, to be repeated, has the host where it was typed. */
+	bool has_host = strstr(verb, " -H") != NULL || strstr(verb, " --host") != NULL;
 
-	return (at == text || strchr(" (:,;", at[-1]) != NULL) &&
+	return (at == text || strchr(" (:,;", at[-1]) != NULL) && !over_there && !has_host &&
 	       typed_verb(verb, strspn(verb, "abcdefghijklmnopqrstuvwxyz"));
 }
 

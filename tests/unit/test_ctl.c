@@ -321,6 +321,50 @@ START_TEST(test_left_out)
 }
 END_TEST
 
+static bool
+is_cancel_or_deploy(const char *word, size_t n)
+{
+	return (n == 6 && memcmp(word, "cancel", n) == 0) ||
+	       (n == 6 && memcmp(word, "deploy", n) == 0);
+}
+
+/* Commands are shown as they have to be typed for another machine, once. */
+START_TEST(test_host)
+{
+	static const struct {
+		int line;
+		const char *text, *shown;
+	} table[] = {
+	    {__LINE__, "undo: bmctl cancel 42", "undo: bmctl -H web cancel 42"},
+	    {__LINE__, "(bmctl cancel 1, bmctl cancel 2)",
+	     "(bmctl -H web cancel 1, bmctl -H web cancel 2)"},
+	    {__LINE__, "bmctl nothing", "bmctl nothing"},
+	    {__LINE__, "repeat: bmctl deploy shop 1/1 --now -H web --yes",
+	     "repeat: bmctl deploy shop 1/1 --now -H web --yes"},
+	    {__LINE__, "repeat: bmctl deploy shop 1/1 --host=web",
+	     "repeat: bmctl deploy shop 1/1 --host=web"},
+	    {__LINE__, "repeat: bmctl -H web deploy shop 1/1",
+	     "repeat: bmctl -H web deploy shop 1/1"},
+	    {__LINE__, "look there: ssh web bmctl cancel 42",
+	     "look there: ssh web bmctl cancel 42"},
+	};
+
+	table_program("web", is_cancel_or_deploy);
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		_cleanup_free_ char *text = NULL;
+		size_t n;
+		FILE *f = open_memstream(&text, &n);
+
+		table_line(f, "%s", table[i].text);
+		fclose(f);
+		text[n - 1] = '\0';
+		ck_assert_msg(strcmp(text, table[i].shown) == 0, "line %d: %s", table[i].line,
+			      text);
+	}
+	table_program(NULL, NULL);
+}
+END_TEST
+
 START_TEST(test_width)
 {
 	static const struct {
@@ -615,9 +659,10 @@ main(void)
 				      test_quote,    test_find,
 				      test_examples, test_table,
 				      test_width,    test_size,
-				      test_left_out, test_result,
-				      test_dirty,    test_request,
-				      test_moment,   test_sentence};
+				      test_left_out, test_host,
+				      test_result,   test_dirty,
+				      test_request,  test_moment,
+				      test_sentence};
 	Suite *suite = suite_create("ctl");
 	TCase *tcase = tcase_create("ctl");
 
