@@ -51,8 +51,24 @@ lacks bmd.service '^Also='                     # debhelper would restart the soc
 has bmd.service OOMPolicy=continue
 has bmd.service OOMScoreAdjust=-500
 has bmd.service StartLimitIntervalSec=0        # five restarts in a row must not be the last
+has bmd.service Restart=on-failure
+has bmd.service TimeoutStartSec=5min           # a start reads whole runs, and moves the tables of an older bmd
+has bmd.service WatchdogSec=3min
+grep -q '^ExecReload=.*/bmctl reload$' "$folder/bmd.service" || bad "bmd.service has no ExecReload= by bmctl"
+grep -q '^Wants=.*bmd-run\.socket' "$folder/bmd.service" || bad "bmd.service does not want bmd-run.socket"
 has bmd.service User=bmd
-has bmd.service CapabilityBoundingSet=
+has bmd.service Group=bmd
+has bmd.service StateDirectory=bmd
+has bmd.service StateDirectoryMode=0711
+has bmd.service UMask=0022
+# The sandbox, each wall of it: a score has room for one to be missing.
+for wall in CapabilityBoundingSet= AmbientCapabilities= NoNewPrivileges=yes ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateDevices=yes \
+    PrivateNetwork=yes PrivateIPC=yes IPAddressDeny=any DevicePolicy=closed ProtectHostname=yes ProtectKernelLogs=yes ProtectKernelModules=yes \
+    ProtectKernelTunables=yes ProtectControlGroups=yes ProtectProc=invisible RestrictAddressFamilies=AF_UNIX RestrictNamespaces=yes \
+    RestrictRealtime=yes RestrictSUIDSGID=yes RemoveIPC=yes LockPersonality=yes MemoryDenyWriteExecute=yes KeyringMode=private \
+    SystemCallArchitectures=native SystemCallFilter=@system-service 'SystemCallFilter=~@privileged @resources @clock' SystemCallErrorNumber=EPERM; do
+    has bmd.service "$wall"
+done
 has bmd-run.socket Accept=yes
 has bmd-run.socket SocketUser=bmd
 has bmd-run.socket SocketMode=0600
@@ -70,6 +86,11 @@ has bmd-run@.service StandardOutput=journal
 has bmd-run@.service KillMode=mixed
 has bmd-run@.service Delegate=yes
 has bmd-run@.service OOMPolicy=continue
+has bmd-run@.service StandardError=journal
+has bmd-run@.service NotifyAccess=main
+has bmd-run@.service Slice=bmd-runs.slice
+has bmd-run@.service TimeoutStopSec=60s          # bmd-run's own patience with a step, and its result
+grep -q '^ExecStart=.*/bmd-run -c .*/bmd/bmd\.conf$' "$folder/bmd-run@.service" || bad "bmd-run@.service has no configuration of its own"
 has bmd-run@.service OOMScoreAdjust=-500       # runner/child.c takes it from steps
 lacks bmd-run@.service '^(Protect|Private|Restrict|NoNewPriv|SystemCall|Capability|MemoryDeny|User|LockPers|IPAddress)'
 
