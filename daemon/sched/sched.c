@@ -167,6 +167,14 @@ look_committed(void *arg, const struct err *failure)
 	sched_wake_written(sched);
 }
 
+/* Of a look that failed: what others changed in its turn is there all the same. */
+static void
+written_committed(void *arg, const struct err *failure)
+{
+	if (!failure)
+		sched_wake_written(arg);
+}
+
 static void
 arm(struct sched *sched, int64_t now_us, int64_t next_us)
 {
@@ -295,10 +303,12 @@ on_look(struct ev_loop *loop, ev_prepare *watcher, int events)
 
 	(void)loop, (void)events;
 	ev_timer_stop(loop, &sched->again);
-	if (look_now(sched, &err) < 0)
+	if (look_now(sched, &err) < 0) {
 		look_failed(sched, &err);
-	else
+		turn_after(sched->host.turn, written_committed, sched);
+	} else {
 		turn_after(sched->host.turn, look_committed, sched);
+	}
 	/* It may have been fed by an effect of this turn's end, behind which nobody else would
 	 * commit. */
 	turn_end(sched->host.turn);
