@@ -22,12 +22,23 @@ store_no_space(struct store *store, struct err *err)
 	    store->path);
 }
 
+/* SQLite knows a full disk, and takes a quota that is used up for a broken one. Of the kernel's reason it keeps errno alone. */
+static bool
+over_quota(int code, int number)
+{
+	return (code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_TRUNCATE) && number == EDQUOT;
+}
+
 /* What a result code of SQLite means to callers. */
 int
 store_failed(struct store *store, int code, struct err *err)
 {
+	int number = errno;
+
 	if (store->open && sqlite3_get_autocommit(store->db))
 		store->spoiled = true;
+	if (over_quota(code, number))
+		return store_no_space(store, err);
 	switch (code & 0xff) {
 	case SQLITE_FULL:
 		return store_no_space(store, err);
@@ -125,17 +136,19 @@ int
 store_run(struct store *store, sqlite3_stmt *st, struct err *err)
 {
 	size_t waiting = store_seals_waiting(store);
-	int code;
+	int code, number;
 
 	if (store->spoiled) {
 		(void)sqlite3_reset(st);
 		return store_no_space(store, err);
 	}
 	code = sqlite3_step(st);
+	number = errno;
 	(void)sqlite3_reset(st);
 	if (code == SQLITE_DONE || code == SQLITE_ROW)
 		return 0;
 	store_seals_back(store, waiting);
+	errno = number;
 	return store_failed(store, code, err);
 }
 
