@@ -21,7 +21,7 @@
 
 #define HEAD "bmd manifest 1\n"
 /* links that may be followed on the way to one target: the kernel's own limit */
-#define LINKS_MAX 40
+#define LINKS_MAX      40
 #define SHOWN_MAX      240				   /* bytes of a path in a sentence */
 #define SIZE_DIGITS    19				   /* of an int64_t */
 #define LINE_MAX_FIXED (5 + SIZE_DIGITS + DIGEST_SIZE + 4) /* of a line, beside path and target */

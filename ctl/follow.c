@@ -67,7 +67,8 @@ stream_again(struct stream *stream, int64_t deadline, struct err *err)
 	do {
 		r = client_reconnect(stream->client, until, err);
 		if (r == -ECONNREFUSED && until == deadline)
-			return client_wait(NULL, 0, deadline); /* its last try is a little earlier */
+			/* its last try is a little earlier */
+			return client_wait(NULL, 0, deadline);
 		if (r < 0)
 			return r;
 		err_clear(err);
@@ -276,8 +277,7 @@ follow_job(struct ctl *ctl, int64_t job, bool log, bool told_time, int64_t deadl
 	int r;
 
 	/* To another machine each question would be a connection of its own. */
-	quiet.next =
-	    ctl->json || ctl->host != NULL ? CLIENT_NEVER : client_clock() + QUIET_US;
+	quiet.next = ctl->json || ctl->host != NULL ? CLIENT_NEVER : client_clock() + QUIET_US;
 	stream_open(&waiting, ctl, "Wait", json_pack("{s:[I]}", "jobs", (json_int_t)job));
 	stream_open(&output, ctl, "Log",
 		    json_pack("{s:I, s:b, s:i}", "job", (json_int_t)job, "follow", 1, "after", 0));
@@ -302,8 +302,8 @@ follow_job(struct ctl *ctl, int64_t job, bool log, bool told_time, int64_t deadl
 			both[0] = NULL;
 		if (ended == NULL)
 			say_why(ctl, job, &quiet);
-		r = client_wait(both, 2,
-				earliest(drain, deadline, ended == NULL ? quiet.next : CLIENT_NEVER));
+		r = client_wait(
+		    both, 2, earliest(drain, deadline, ended == NULL ? quiet.next : CLIENT_NEVER));
 		if (r < 0 && !(r == -ETIMEDOUT && (ended != NULL || client_clock() < deadline)))
 			return r;
 	}

@@ -15,9 +15,9 @@
 /* --timeout as a deadline; CLIENT_NEVER without. */
 int follow_deadline(struct ctl *ctl, int64_t *ret_deadline, struct err *err);
 
-/* Until JOB is final or held; with LOG its output is printed meanwhile. What keeps it from beginning
- * is told after a moment, its time unless TOLD_TIME. 0 and the job, -ETIMEDOUT, -EINTR, or a failure
- * with ERR. */
+/* Until JOB is final or held; with LOG its output is printed meanwhile. What keeps it from
+ * beginning is told after a moment, its time unless TOLD_TIME. 0 and the job, -ETIMEDOUT, -EINTR,
+ * or a failure with ERR. */
 int follow_job(struct ctl *ctl, int64_t job, bool log, bool told_time, int64_t deadline,
 	       json_t **ret_job, struct err *err);
 /* Tells that, and returns the exit code. R is what follow_job() returned. */

@@ -32,8 +32,10 @@ struct refusals {
 
 #define CUT_EVERY 64   /* added rows: then the oldest are looked at, */
 #define CUT_MOST  1000 /* at most so many of them */
-#define SET_US	  (INT64_C(60) * 1000000)    /* a clock that moves by so much between two rows was set */
-#define TRUST_US  (INT64_C(86400) * 1000000) /* so long it is not believed then, for what cannot be had back */
+/* a clock that moves by so much between two rows was set */
+#define SET_US (INT64_C(60) * 1000000)
+/* so long it is not believed then, for what cannot be had back */
+#define TRUST_US (INT64_C(86400) * 1000000)
 
 struct audit {
 	struct ev_loop *loop;
@@ -45,7 +47,7 @@ struct audit {
 	struct store_audit_head told;
 	bool telling, written; /* the turn will call back */
 	int64_t added;
-	int64_t keep_us; /* rows; 0: for ever */
+	int64_t keep_us;	     /* rows; 0: for ever */
 	int64_t offset_us, since_us; /* wall clock − CLOCK_BOOTTIME, and since when that is so */
 };
 
@@ -109,12 +111,14 @@ cut(char ret[AUDIT_TEXT_MAX + 1], const char *text)
 	ret[n] = '\0';
 }
 
-/* A clock that somebody, or a dead battery, set far ahead makes all rows old at once. So nothing is cut before it has stood for as
- * long as rows are kept, or for a day, under the eyes of this bmd. */
+/* A clock that somebody, or a dead battery, set far ahead makes all rows old at once. So nothing is
+ * cut before it has stood for as long as rows are kept, or for a day, under the eyes of this
+ * bmd. */
 static bool
 clock_stands(struct audit *audit)
 {
-	int64_t now_us = 0, boot_us = 0, trust_us = audit->keep_us < TRUST_US ? audit->keep_us : TRUST_US;
+	int64_t now_us = 0, boot_us = 0,
+		trust_us = audit->keep_us < TRUST_US ? audit->keep_us : TRUST_US;
 
 	clock_read(&now_us, &boot_us);
 	if (llabs(now_us - boot_us - audit->offset_us) >= SET_US)

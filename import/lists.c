@@ -17,7 +17,7 @@
 #include "import/tell.h"
 
 /* of a page's changes: its frame, with what bmd adds, is 1 MiB at most */
-#define PAGE_BYTES (832 * 1024)
+#define PAGE_BYTES   (832 * 1024)
 #define CHANGE_BYTES 160 /* of a change, beside its path and artifact, at most */
 
 struct change {

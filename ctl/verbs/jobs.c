@@ -50,8 +50,8 @@ static char *
 build_of(const json_t *job)
 {
 	const char *wanted = json_get_string(job, "wanted");
-	bool chosen = json_get_string(job, "started") != NULL ||
-		      json_get_string(job, "finished") != NULL;
+	bool chosen =
+	    json_get_string(job, "started") != NULL || json_get_string(job, "finished") != NULL;
 
 	if (wanted == NULL || chosen)
 		return xstrdup(ctl_ref(job, NULL).s);
@@ -65,14 +65,14 @@ print_queue(const struct ctl *ctl, const json_t *jobs)
 {
 	struct when_text head = ctl_head(ctl, "DUE");
 	const struct table_column columns[] = {{"JOB", TABLE_RIGHT},
-						      {"STATE", TABLE_STATE},
-						      {"WHAT", 0},
-						      {"APPLICATION", 0},
-						      {"BUILD", 0},
-						      {"STAGE", 0},
-						      {head.s, TABLE_TIME},
-						      {"BY", 0},
-						      {"WAITS FOR", TABLE_CUT}};
+					       {"STATE", TABLE_STATE},
+					       {"WHAT", 0},
+					       {"APPLICATION", 0},
+					       {"BUILD", 0},
+					       {"STAGE", 0},
+					       {head.s, TABLE_TIME},
+					       {"BY", 0},
+					       {"WAITS FOR", TABLE_CUT}};
 	_cleanup_table_ struct table *table = table_new(columns, ARRAY_SIZE(columns));
 	size_t i;
 	json_t *job;
@@ -83,17 +83,16 @@ print_queue(const struct ctl *ctl, const json_t *jobs)
 		_cleanup_free_ char *why = text_why(job), *build = build_of(job);
 
 		table_row(table, id, json_get_string(job, "state"), what(job),
-			  json_get_string(job, "application"), build,
-			  json_get_string(job, "stage"), due, json_get_string(job, "requested_by"),
-			  why);
+			  json_get_string(job, "application"), build, json_get_string(job, "stage"),
+			  due, json_get_string(job, "requested_by"), why);
 	}
 	table_print(table, stdout, ctl->width, ctl->color);
 	if (i == 0)
 		table_line(stdout, "no job waits or runs");
 }
 
-/* When something happens to JOB by itself: what runs is first, then what is in line, then by time; what waits for
- * a human is last. */
+/* When something happens to JOB by itself: what runs is first, then what is in line, then by time;
+ * what waits for a human is last. */
 static int64_t
 turn_of(const json_t *job)
 {
@@ -107,7 +106,8 @@ turn_of(const json_t *job)
 		return INT64_MAX;
 	if (until > 0)
 		return until;
-	return state != NULL && strcmp(state, "scheduled") == 0 ? ctl_us(job, "due") : INT64_MIN + 1;
+	return state != NULL && strcmp(state, "scheduled") == 0 ? ctl_us(job, "due")
+								: INT64_MIN + 1;
 }
 
 struct turn {
@@ -169,8 +169,8 @@ override_text(const json_t *overrides)
 	json_t *name;
 
 	json_array_foreach (json_object_get(overrides, "freezes"), i, name) {
-		char *longer = xasprintf("%s%sthe freeze \"%s\"", text ? text : "", text ? ", " : "",
-					 json_string_value(name));
+		char *longer = xasprintf("%s%sthe freeze \"%s\"", text ? text : "",
+					 text ? ", " : "", json_string_value(name));
 
 		free(text);
 		text = longer;
@@ -355,8 +355,8 @@ print_job(const struct ctl *ctl, const json_t *job)
 	int64_t id = json_get_int(job, "id", 0), late_us = json_get_int(job, "lateness_us", 0);
 
 	table_line(stdout, "job %" PRId64 ": %s %s %s to %s: %s", id, what(job),
-		   json_get_string(job, "application"), build,
-		   json_get_string(job, "stage"), json_get_string(job, "state"));
+		   json_get_string(job, "application"), build, json_get_string(job, "stage"),
+		   json_get_string(job, "state"));
 	field(json_is_object(json_object_get(job, "waits_for")) ? "waits for" : "end", why);
 	field("build", wanted_text(job));
 	field("plan", json_get_string(job, "plan"));

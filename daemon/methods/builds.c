@@ -453,7 +453,8 @@ method_RejectBuild(struct request *request, json_t **ret_reply, struct err *err)
 	int r = request_words(request, "reason", true, &reason, err);
 
 	if (r >= 0 && !reason)
-		r = request_invalid(err, "reason", "why is the build bad? a reason is needed (--reason TEXT)");
+		r = request_invalid(err, "reason",
+				    "why is the build bad? a reason is needed (--reason TEXT)");
 	if (r >= 0)
 		r = judge(request, reason, ret_reply, &warnings, err);
 	if (r < 0)

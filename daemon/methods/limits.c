@@ -15,8 +15,8 @@
 #define NEAR_PERCENT 80
 /* four times what a checkpoint leaves: a reader or a disk keeps it from beginning anew */
 #define WAL_NEAR (INT64_C(64) << 20)
-#define RESERVES 4	    /* free room that is near: so many times the reserve */
-#define LOGS_MAX 16	    /* runs whose logs are looked at */
+#define RESERVES 4  /* free room that is near: so many times the reserve */
+#define LOGS_MAX 16 /* runs whose logs are looked at */
 
 /* MOST 0: there is no limit. */
 static void

@@ -61,7 +61,8 @@ struct request {
 	void (*accepted)(struct request *request);
 };
 
-#define READ(name)		     int method_##name(struct request *request, json_t **ret_reply, struct err *err)
+#define READ(name) \
+	int method_##name(struct request *request, json_t **ret_reply, struct err *err)
 #define MUTATE(name)		     READ(name)
 #define ADD(name)		     READ(name)
 #define STREAM(name)		     int method_##name(struct request *request, struct err *err)

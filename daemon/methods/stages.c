@@ -154,8 +154,9 @@ given_reason(const struct request *request, const char **ret_reason, struct err 
 	int r = request_words(request, "reason", true, ret_reason, err);
 
 	if (r >= 0 && !*ret_reason)
-		r = request_invalid(err, "reason",
-				    "a reason is needed (--reason TEXT): others will want to know why");
+		r = request_invalid(
+		    err, "reason",
+		    "a reason is needed (--reason TEXT): others will want to know why");
 	return r;
 }
 

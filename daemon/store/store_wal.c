@@ -28,7 +28,7 @@
 #define MAGIC	 UINT32_C(0x377f0682) /* the lowest bit: words are big-endian */
 #define PAGE_MAX 65536
 /* frames that damage in one place may spoil, with those whose sums go on from theirs */
-#define BAD_MAX 8
+#define BAD_MAX	  8
 #define BYTES_MAX (INT64_C(1) << 30) /* a larger one is believed: a start must not take minutes */
 
 struct sum {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * One run. Its life: STARTING (being committed, and bmd-run being launched) → REQUESTED (30 s and more
- * for its `ready`) → GOING (*running* is committed, `go` sent, or adopted) → ENDING (its end is being
- * committed) → over.
- * Without a connection it is APART: then only the run folder speaks, and it is read again whenever
- * something can have changed: bmd-run's process ended, what it left was swept, a connection broke,
- * a retry is due. An end that could not be committed (a full disk) is committed again later: it
- * lies in the run folder.
+ * One run. Its life: STARTING (being committed, and bmd-run being launched) → REQUESTED (30 s and
+ * more for its `ready`) → GOING (*running* is committed, `go` sent, or adopted) → ENDING (its end
+ * is being committed) → over. Without a connection it is APART: then only the run folder speaks,
+ * and it is read again whenever something can have changed: bmd-run's process ended, what it left
+ * was swept, a connection broke, a retry is due. An end that could not be committed (a full disk)
+ * is committed again later: it lies in the run folder.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -242,7 +241,8 @@ got_refused(struct tend *tend, const json_t *object)
 	/* "locked" is a bmd-run of a moment ago that is just leaving: the back-off waits for it. */
 	if (tend->phase == REQUESTED) {
 		tend_not_started(tend, message, hold);
-	} else if (tend->phase == GOING) { /* its folder will say that it never began, and this is why */
+		/* its folder will say that it never began, and this is why */
+	} else if (tend->phase == GOING) {
 		free(tend->refusal);
 		tend->refusal = xstrdup(message);
 		tend->hold = hold;
@@ -469,8 +469,8 @@ tend_adopt(const struct tend_host *host, const struct job *job)
 
 	/* One that is starting was never told to begin. */
 	tend->elsewhere = host->elsewhere && job->state == JOB_RUNNING;
-	tend->told = job->state == JOB_RUNNING && *host->boot &&
-		     strcmp(job->boot_run, host->boot) == 0;
+	tend->told =
+	    job->state == JOB_RUNNING && *host->boot && strcmp(job->boot_run, host->boot) == 0;
 	if (job->cancel_by) {
 		tend->cancel_by = xstrdup(job->cancel_by);
 		tend->cancel_now = job->cancel_now;

@@ -22,7 +22,7 @@
 
 #define RECONNECT_LAST 5.0
 /* so long a cgroup may take to empty before a human is asked */
-#define REMAINS_US (INT64_C(120) * 1000000)
+#define REMAINS_US  (INT64_C(120) * 1000000)
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
 /* ---- the verdict, as functions of values */
@@ -115,7 +115,8 @@ watch_process(struct tend *tend, int64_t pid)
 	ev_io_start(tend->host->loop, &tend->pid_end);
 }
 
-/* With longer and longer pauses: a bmd-run that lets nobody in, or that drops every connection, must not keep bmd busy. */
+/* With longer and longer pauses: a bmd-run that lets nobody in, or that drops every connection,
+ * must not keep bmd busy. */
 void
 tend_decide_later(struct tend *tend)
 {
@@ -138,7 +139,8 @@ recorded_events(struct tend *tend)
 	return seq;
 }
 
-/* It leaves by itself, for its connection is closed; one that is stopped, or stuck in the kernel, does not. */
+/* It leaves by itself, for its connection is closed; one that is stopped, or stuck in the kernel,
+ * does not. */
 static void
 never_told(struct tend *tend)
 {
@@ -184,7 +186,8 @@ reconnect(struct tend *tend, const struct run_folder *folder)
 	tend_send_cancel(tend);
 	tend->unheard = true;
 	if (!tend->followed)
-		log_info("job %" PRId64 ": following its run, which went on without bmd", tend->job);
+		log_info("job %" PRId64 ": following its run, which went on without bmd",
+			 tend->job);
 	tend->followed = true;
 	/* Should it be silent for ever, its end is still seen: by its process, or by looking. */
 	if (tend->pidfd < 0 && !tend->own)
@@ -218,8 +221,8 @@ lost_text(const struct tend *tend, const struct run_folder *folder)
 			     : "");
 }
 
-/* Claimed, dead, no result. The stage is free only when nothing of the run can be there: a result, also a damaged one, is
- * written behind that. */
+/* Claimed, dead, no result. The stage is free only when nothing of the run can be there: a result,
+ * also a damaged one, is written behind that. */
 static void
 lost(struct tend *tend, const struct run_folder *folder)
 {
@@ -261,11 +264,11 @@ static void
 not_here(struct tend *tend)
 {
 	const char *directory = tend->host->run_directory;
-	_cleanup_free_ char *text =
-	    xasprintf("its run folder is not in %s, which is not the run directory that it began in: "
-		      "set run-directory back or mount it, and restart bmd; is it gone for good, "
-		      "mkdir %s/%" PRId64 " && touch %s/%" PRId64 "/started ends the job as lost",
-		      directory, directory, tend->job, directory, tend->job);
+	_cleanup_free_ char *text = xasprintf(
+	    "its run folder is not in %s, which is not the run directory that it began in: "
+	    "set run-directory back or mount it, and restart bmd; is it gone for good, "
+	    "mkdir %s/%" PRId64 " && touch %s/%" PRId64 "/started ends the job as lost",
+	    directory, directory, tend->job, directory, tend->job);
 
 	tend_set_problem(tend, text);
 	tend_wait(tend, TEND_AGAIN_SECONDS, tend_decide);
@@ -302,9 +305,9 @@ tend_decide(struct tend *tend)
 		tend_ended(tend, &folder.result);
 		return;
 	case TEND_NEVER_BEGAN:
-		tend_not_started(tend,
-				 tend->refusal ? tend->refusal : "bmd-run ended before the first step",
-				 tend->refusal && tend->hold);
+		tend_not_started(
+		    tend, tend->refusal ? tend->refusal : "bmd-run ended before the first step",
+		    tend->refusal && tend->hold);
 		return;
 	case TEND_FOREIGN:
 		conflict(tend);
