@@ -1003,6 +1003,7 @@ START_TEST(killed_while_its_folder_is_made)
 	ck_assert_int_eq(seteuid(0) | setegid(0), 0);
 	ck_assert_msg(r == 0, "%s", err.text);
 	ck_assert(folder.exists && !folder.locked && !folder.has_started);
+	run_request_clear(&request);
 	teardown();
 }
 END_TEST
