@@ -448,7 +448,7 @@ judge(struct request *request, const char *reason, json_t **ret_reply, json_t **
 int
 method_RejectBuild(struct request *request, json_t **ret_reply, struct err *err)
 {
-	json_t *warnings = NULL;
+	_cleanup_json_ json_t *warnings = NULL;
 	const char *reason;
 	int r = request_words(request, "reason", true, &reason, err);
 
@@ -459,21 +459,18 @@ method_RejectBuild(struct request *request, json_t **ret_reply, struct err *err)
 		r = judge(request, reason, ret_reply, &warnings, err);
 	if (r < 0)
 		return r;
-	json_object_set_new(*ret_reply, "warnings", warnings ? warnings : json_array());
+	json_object_set_new(*ret_reply, "warnings", warnings ? TAKE(warnings) : json_array());
 	return 0;
 }
 
 int
 method_RestoreBuild(struct request *request, json_t **ret_reply, struct err *err)
 {
-	json_t *warnings = NULL;
+	_cleanup_json_ json_t *warnings = NULL;
 	const char *reason;
 	int r = request_words(request, "reason", true, &reason, err);
 
-	if (r >= 0)
-		r = judge(request, NULL, ret_reply, &warnings, err);
-	json_decref(warnings);
-	return r;
+	return r < 0 ? r : judge(request, NULL, ret_reply, &warnings, err);
 }
 
 /* ---- pin, unpin, collect */

@@ -22,7 +22,8 @@ store_no_space(struct store *store, struct err *err)
 	    store->path);
 }
 
-/* SQLite knows a full disk, and takes a quota that is used up for a broken one. Of the kernel's reason it keeps errno alone. */
+/* SQLite knows a full disk, and takes a quota that is used up for a broken one. Of the kernel's
+ * reason it keeps errno alone. */
 static bool
 over_quota(int code, int number)
 {
