@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/json.h"
@@ -87,10 +88,14 @@ ctl_variables(struct ctl *ctl, json_t **ret_variables, struct err *err)
 int
 ctl_no_path(struct err *err, const char *path, int number, const char *next)
 {
+	struct stat st;
 	_cleanup_free_ char *here = path[0] == '/' ? NULL : getcwd(NULL, 0);
 
 	if (path[0] == '\0')
 		return err_set(err, ERR_USAGE, "an empty word is no path: %s", next);
+	if (number == ENOENT && lstat(path, &st) == 0)
+		return err_set(err, ERR_USAGE, "%s is a link that points to nothing: %s", path,
+			       next);
 	if (number != ENOENT && number != ENOTDIR)
 		return err_errno(err, number, "%s cannot be read", path);
 	return err_set(err, ERR_USAGE, "there is no %s%s%s: %s", path, here != NULL ? " in " : "",

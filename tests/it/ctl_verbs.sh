@@ -106,6 +106,9 @@ for word in site=nope nope; do
 done
 expect 2 bmctl build add shop 9 "$HOME_DIR/site/index.html/deeper"
 says "there is no $HOME_DIR/site/index.html/deeper: a path is a folder"
+ln -s nope dangling
+expect 2 bmctl build add shop 9 site=dangling
+says 'dangling is a link that points to nothing: a path is a folder'
 for word in site= ''; do
     expect 2 bmctl build add shop 9 "$word"
     says 'an empty word is no path: a path is a folder'
