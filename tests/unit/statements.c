@@ -46,14 +46,21 @@ spared(const char *sql)
 	if (!next)                     \
 	next = (__typeof__(type) *)(uintptr_t)dlsym(RTLD_NEXT, name)
 
+/* SQLite says that of a COMMIT too, which writes all. */
+static bool
+reads_only(sqlite3_stmt *st)
+{
+	return sqlite3_stmt_readonly(st) && strcmp(sqlite3_sql(st), "COMMIT") != 0;
+}
+
 int
 sqlite3_step(sqlite3_stmt *st)
 {
 	int code;
 	NEXT(int(sqlite3_stmt *), "sqlite3_step");
 
-	if (inside || (code_now == SQLITE_FULL && sqlite3_stmt_readonly(st)) ||
-	    spared(sqlite3_sql(st)) || !strikes(false)) {
+	if (inside || (code_now == SQLITE_FULL && reads_only(st)) || spared(sqlite3_sql(st)) ||
+	    !strikes(false)) {
 		inside++;
 		code = next(st);
 		inside--;

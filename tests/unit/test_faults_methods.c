@@ -23,6 +23,7 @@
 
 #include "artifact/manifest.h"
 #include "common/json.h"
+#include "common/names.h"
 #include "common/run.h"
 #include "common/varlink.h"
 #include "common/xalloc.h"
@@ -39,7 +40,7 @@
 	"SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'starting', 'running')) + " \
 	"(SELECT count(*) FROM notices WHERE state = 'waiting')"
 #define CALLS	    12 /* of one family are tried for a run */
-#define PATIENCE_US (20 * INT64_C(1000000))
+#define PATIENCE_US (60 * INT64_C(1000000))
 
 #define OK(call)                                                                             \
 	do {                                                                                 \
@@ -422,6 +423,8 @@ fill(const char *template, const char *key)
 			fprintf(out, "\"key\":\"%s\"", key);
 		else if (*p == 'J' || *p == 'C')
 			fprintf(out, "%lld", (long long)(*p == 'J' ? job : schedule));
+		else if (*p == 'W')
+			fprintf(out, "\"reason\":\"%0*d\"", NAMES_TEXT_MAX + 1, 1);
 		else if (*p == 'T' || *p == 'U')
 			write_time(out, *p == 'T' ? 1 : 2);
 		else
@@ -720,8 +723,6 @@ tell(int code)
 	end();
 }
 
-/* ---- a run */
-
 static void
 ask_plain(const char *method, const char *parameters, const char *key)
 {
@@ -729,7 +730,114 @@ ask_plain(const char *method, const char *parameters, const char *key)
 
 	ck_assert_msg(!json_get_string(reply, "error"), "%s: %s", method, told(reply));
 	job = json_get_int(json_object_get(json_object_get(reply, "parameters"), "job"), "id", job);
+	schedule = json_get_int(json_object_get(json_object_get(reply, "parameters"), "schedule"),
+				"id", schedule);
 }
+
+/* ---- what is asked wrongly */
+
+/* @W: a reason that is too long. */
+static const struct scene wrong[] = {
+    {"AddBuild", "{@K,'application':'shop','release':'2.0','artifacts':[],@W}", ""},
+    {"AddBuild", "{@K,'application':'shop','release':'2.0','artifacts':[],'note':5}", ""},
+    {"AddBuild", "{@K,'application':'shop','release':'2/0','artifacts':[]}", ""},
+    {"AddBuild",
+     "{@K,'application':'shop','release':'2.0','artifacts':[{'name':'site','digest':'x'}]}", ""},
+    {"AddBuild", "{@K,'application':'shop','release':'2.0','artifacts':[],'signature':'x'}", ""},
+    {"RejectBuild", "{@K,'application':'shop','release':'1.0','build':1,@W}", ""},
+    {"RejectBuild", "{@K,'application':'shop','release':'1.0','build':1,'reason':' '}", ""},
+    {"RestoreBuild", "{@K,'application':'shop','release':'1.0','build':1,@W}", ""},
+    {"PinBuild", "{@K,'application':'shop','release':'1.0','build':1,@W}", ""},
+    {"UnpinBuild", "{@K,'application':'shop','release':'1.0','build':1,@W}", ""},
+    {"CollectBuilds", "{@K,@W}", ""},
+    {"Deploy",
+     "{@K,'application':'shop','release':'1.0','build':1,'stage':'testing','now':true,@W}", ""},
+    {"Deploy",
+     "{@K,'application':'shop','release':'1.0','build':1,'stage':'testing','now':true,"
+     "'grace_us':-5}",
+     ""},
+    {"Deploy", "{@K,'application':'shop','release':'1.0','build':1,'stage':'testing'}", ""},
+    {"Redeploy", "{@K,'application':'shop','stage':'testing','now':true,@W}", ""},
+    {"Cancel", "{@K,'job':@J,@W}", ""},
+    {"Reschedule", "{@K,'job':@J,'at':@U,@W}", ""},
+    {"Reschedule", "{@K,'job':@J}", ""},
+    {"Reschedule", "{@K,'job':@J,'at':'x'}", ""},
+    {"Release", "{@K,'job':@J,@W}", ""},
+    {"TestNotice", "{@K,'section':'team',@W}", ""},
+    {"AddSchedule",
+     "{@K,'application':'shop','stage':'testing','live':true,'calendar':'03:00 UTC',@W}", ""},
+    {"AddSchedule",
+     "{@K,'application':'shop','stage':'testing','live':true,'calendar':'03:00 UTC',"
+     "'grace_us':-5}",
+     ""},
+    {"AddSchedule", "{@K,'application':'shop','stage':'testing','live':true,'calendar':'x'}", ""},
+    {"RemoveSchedule", "{@K,'schedule':@C,@W}", ""},
+    {"PauseSchedule", "{@K,'schedule':@C,@W}", ""},
+    {"ResumeSchedule", "{@K,'schedule':@C,@W}", ""},
+    {"Lock", "{@K,'application':'shop','stage':'testing',@W}", ""},
+    {"Lock", "{@K,'application':'shop','stage':'testing','reason':'x','until':'x'}", ""},
+    {"Unlock", "{@K,'application':'shop','stage':'testing',@W}", ""},
+    {"Settle", "{@K,'application':'shop','stage':'testing',@W}", ""},
+    {"Settle", "{@K,'application':'shop','stage':'testing','reason':'x','build':1}", ""},
+    {"Adopt", "{@K,'application':'shop','stage':'guarded','builds':[],@W}", ""},
+    {"Adopt",
+     "{@K,'application':'shop','stage':'guarded','reason':'x','builds':[{'release':'/"
+     "','build':1}]}",
+     ""},
+    {"Reload", "{@K,@W}", ""},
+    {"Drain", "{@K,@W}", ""},
+    {"Wait", "{'jobs':[@J],'timeout_us':-5}", "more"},
+    {"Wait", "{'jobs':[]}", "more"},
+    {"Log", "{'job':@J,'after':-5}", "more"},
+    {"ListHistory", "{'after':'x'}", ""},
+    {"ListHistory", "{'since':'x'}", ""},
+    {"ListQueue", "{'after':'5:x'}", ""},
+    {"ListBuilds", "{'application':'shop','after':'x'}", ""},
+    {"ListSchedules", "{'after':'x'}", ""},
+    {"ListNotices", "{'after':'x'}", ""},
+    {"ListAudit", "{'after':'x'}", ""},
+    {"ListAudit", "{'since':'x'}", ""},
+    {"Diff", "{'application':'shop','a':{'release':'1.0','build':1},'after':'x'}", "more"},
+    {"GetManifest", "{'application':'shop','release':'1.0','build':1,'artifact':'site','after':-5}",
+     "more"},
+    {"VerifyAudit", "{'head':'x'}", "more"},
+};
+
+/* Who asks wrongly is told what is wrong, and has changed nothing. */
+START_TEST(test_wrong)
+{
+	begin();
+	ask_plain("AddBuild", "{@K,'application':'shop','release':'1.0','build':1,'artifacts':@0}",
+		  "a");
+	ask_plain("Deploy",
+		  "{@K,'application':'shop','release':'1.0','build':1,'stage':'testing','at':@T}",
+		  "b");
+	ask_plain("AddSchedule",
+		  "{@K,'application':'shop','stage':'production','release':'1.0','build':1,"
+		  "'calendar':'03:00 UTC'}",
+		  "c");
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		uint64_t before;
+		_cleanup_json_ json_t *reply = NULL;
+		const char *failure;
+
+		calm();
+		before = content();
+		reply = call(wrong[i].method, fill(wrong[i].parameters, "wrong"), wrong[i].flag);
+		failure = json_get_string(reply, "error");
+		ck_assert_msg(failure && told(reply) && *told(reply), "%s %s: %s", wrong[i].method,
+			      wrong[i].parameters, failure ? failure : "it is taken");
+		ck_assert_msg(!strstr(failure, "Unknown") && !strstr(failure, "NoSpace"),
+			      "%s %s: %s", wrong[i].method, wrong[i].parameters, failure);
+		calm();
+		ck_assert_msg(content() == before, "%s %s leaves something behind", wrong[i].method,
+			      wrong[i].parameters);
+	}
+	end();
+}
+END_TEST
+
+/* ---- a run */
 
 /* How often the step of the last job ran. */
 static int
@@ -1079,6 +1187,7 @@ main(int argc, char **argv)
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, test_broken);
 	tcase_add_test(tcase, test_no_space);
+	tcase_add_test(tcase, test_wrong);
 	tcase_add_test(tcase, test_run_no_space);
 	tcase_add_test(tcase, test_run_broken);
 	tcase_add_test(tcase, test_run_calls);
