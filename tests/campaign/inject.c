@@ -447,18 +447,22 @@ look(int64_t job, const struct bytes *batch, const struct bytes *reason)
 	}
 }
 
-/* bmd-run is told by a socket: its own arguments are fixed. */
+/* bmd-run is told by a socket, and where its arguments were stands its title: what it is at, by
+ * names alone. */
 static void
-look_at_runner(int64_t job)
+look_at_runner(int64_t job, unsigned number)
 {
 	size_t n;
-	_cleanup_free_ char *argv = slurp("exec.parent", job, &n);
-	const char *number = string_at(argv, n, 3);
+	_cleanup_free_ char *title = slurp("exec.parent", job, &n);
+	_cleanup_free_ char *expect = xasprintf(
+	    "bmd-run: job %lld: shop batch%u/1 to one: step 1 of 2, exec", (long long)job, number);
 
-	if (!string_at(argv, n, 0) ||
-	    strcmp(string_at(argv, n, 1) ? string_at(argv, n, 1) : "", "-c") != 0 || !number ||
-	    atoll(number) != job || string_at(argv, n, 4))
-		complain("job %lld: bmd-run has other arguments than -c FILE JOB", (long long)job);
+	if (strcmp(title, expect) != 0)
+		complain("job %lld: bmd-run shows '%.100s' and not '%s'", (long long)job, title,
+			 expect);
+	for (size_t i = strlen(title); i < n; i++)
+		if (title[i])
+			complain("job %lld: bmd-run shows more behind its title", (long long)job);
 }
 
 static int64_t
@@ -543,7 +547,7 @@ run_batch(unsigned number, const struct bytes *batch)
 		return;
 	}
 	look(job, batch, &reason);
-	look_at_runner(job);
+	look_at_runner(job, number);
 	arrived += BATCH;
 }
 
