@@ -32,10 +32,15 @@ not_in_state(const struct job *job, const char *verb, const char *next, struct e
 			    (long long)job->id, is, verb, next[0] ? ", " : "", next));
 }
 
-/* A job on its way: bmd-run is told, and what it answers decides. */
+/* A job on its way: bmd-run is told, and what it answers decides. Until then its message is why. */
 static int
-cancel_active(struct queue *queue, struct job *job, const struct queue_who *who, struct err *err)
+cancel_active(struct queue *queue, struct job *job, const char *reason, const struct queue_who *who,
+	      struct err *err)
 {
+	if (reason || !job->cancel_by) {
+		free(job->message);
+		job->message = xstrdup(reason);
+	}
 	if (job->cancel_by)
 		job->cancel_now = true;
 	else
@@ -56,7 +61,7 @@ cancel(struct queue *queue, struct job *job, const char *reason, const struct qu
 		return not_in_state(job, "cancelled", "bmctl redeploy goes back", err);
 	if (job->state == JOB_STARTING || job->state == JOB_RUNNING) {
 		*ret_kill = true;
-		r = cancel_active(queue, job, who, err);
+		r = cancel_active(queue, job, reason, who, err);
 	} else {
 		r = queue_end(queue, job, JOB_CANCELLED, who->name, now_us, reason, err);
 	}

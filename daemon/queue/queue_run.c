@@ -324,8 +324,9 @@ not_started(struct queue *queue, struct job *job, const char *reason, bool hold,
 	forget_run(job);
 	if (job->cancel_by) {
 		by = TAKE(job->cancel_by);
-		return queue_end(queue, job, JOB_CANCELLED, by, now_us,
-				 "cancelled before it started", err);
+		why = job->message ? xasprintf("%s (cancelled before it started)", job->message)
+				   : xstrdup("cancelled before it started");
+		return queue_end(queue, job, JOB_CANCELLED, by, now_us, why, err);
 	}
 	if (queue_schedule_stopped(queue, job, &why))
 		return queue_schedule_take_back(queue, job, "bmd", why, now_us, err);
@@ -630,6 +631,8 @@ finish(struct queue *queue, struct job *job, const struct run_result *result, in
        struct err *err)
 {
 	const char *by = result->ended_by[0] ? result->ended_by : NULL;
+	const char *message = result->message[0] ? result->message : NULL;
+	_cleanup_free_ char *reason = NULL;
 	int64_t finished_us = result->finished_us > 0 ? result->finished_us : now_us;
 	enum job_state state = result_state(result);
 	int r;
@@ -644,8 +647,12 @@ finish(struct queue *queue, struct job *job, const struct run_result *result, in
 	job->failed_step = result->failed_step[0] ? xstrdup(result->failed_step) : NULL;
 	if (state == JOB_CANCELLED && !by)
 		by = job->cancel_by;
-	r = queue_end(queue, job, state, by, finished_us,
-		      result->message[0] ? result->message : NULL, err);
+	/* By whom is said anyway; why, only whoever cancelled it knows. */
+	if (state == JOB_CANCELLED && job->cancel_by && job->message) {
+		reason = TAKE(job->message);
+		message = reason;
+	}
+	r = queue_end(queue, job, state, by, finished_us, message, err);
 	if (r < 0)
 		return r;
 	if (state == JOB_SUCCEEDED)

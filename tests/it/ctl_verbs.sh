@@ -323,7 +323,9 @@ running || FAIL "the job does not go on"
 id=$(bmctl --json status till | jq '.stages[0].running')
 expect 0 bmctl cancel "$id" --reason 'enough'
 expect 6 bmctl wait "$id"
-prints "job $id was cancelled"
+prints "job $id was cancelled by $(id -un): enough"
+expect 0 bmctl show "$id"
+prints 'enough'
 OK "Ctrl-C and cancel"
 
 # Who waits or follows does not notice that bmd is killed and started again.
