@@ -215,10 +215,8 @@ store_job_get(struct store *store, int64_t id, struct job *ret_job, struct err *
 
 	store_bind_int(st, 1, id);
 	r = store_row(store, st, err);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return store_job_missing(store, id, err);
+	if (r <= 0)
+		return r < 0 ? r : store_job_missing(store, id, err);
 	read_job(st, ret_job);
 	(void)sqlite3_reset(st);
 	return 0;

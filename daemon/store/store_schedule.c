@@ -139,10 +139,8 @@ store_schedule_get(struct store *store, int64_t id, struct store_schedule *ret_s
 
 	store_bind_int(st, 1, id);
 	r = store_row(store, st, err);
-	if (r < 0)
-		return r;
-	if (r == 0)
-		return store_schedule_missing(id, err);
+	if (r <= 0)
+		return r < 0 ? r : store_schedule_missing(id, err);
 	read_schedule(st, ret_schedule);
 	(void)sqlite3_reset(st);
 	return 0;
