@@ -99,7 +99,7 @@ file_differs(struct comparison *c, int folder, const char *name, const struct st
 		return "other size";
 	if ((st->st_mode & 07777) != (entry->executable ? 0755 : 0644))
 		return "other mode";
-	if (!c->report->always && files_stamp_equal(&known, &found) &&
+	if (stamp != NULL && !c->report->always && files_stamp_equal(&known, &found) &&
 	    st->st_dev == c->stamps->device) {
 		*stamp = known;
 		return NULL;
