@@ -18,7 +18,6 @@
 __typeof__(place_deploy) __real_place_deploy, __wrap_place_deploy;
 __typeof__(folder_claim) __real_folder_claim, __wrap_folder_claim;
 __typeof__(folder_result) __real_folder_result, __wrap_folder_result;
-_Noreturn void _exit(int status);
 
 static const char *claimed = "none", *recorded = "none";
 static pid_t self; /* and no child of it */
