@@ -427,6 +427,27 @@ answers(struct campaign *campaign)
 	return yes;
 }
 
+/* The campaign ends here. What it was at is gone afterwards, so it is told now. */
+static _Noreturn void
+not_back(struct campaign *campaign)
+{
+	char stat[512], where[128], text[512], *end;
+
+	if (campaign->pid == 0) {
+		violation(campaign, "bmd does not come back: it ended, see the end of bmd.log");
+		exit(1);
+	}
+	proc_read(campaign->pid, "stat", stat, sizeof(stat));
+	proc_read(campaign->pid, "wchan", where, sizeof(where));
+	end = strrchr(stat, ')');
+	snprintf(text, sizeof(text),
+		 "bmd does not come back: it is there, in state %c (%s), and does not answer "
+		 "within %d s",
+		 end ? end[2] : '?', where, READY_S);
+	violation(campaign, text);
+	exit(1);
+}
+
 static void
 bmd_ready(struct campaign *campaign)
 {
@@ -436,8 +457,7 @@ bmd_ready(struct campaign *campaign)
 		reap(campaign);
 		if (clock_us(CLOCK_MONOTONIC) - since_us > READY_S * INT64_C(1000000) ||
 		    campaign->pid == 0) {
-			violation(campaign, "bmd does not come back");
-			exit(1);
+			not_back(campaign);
 		}
 		usleep(1000);
 	}
