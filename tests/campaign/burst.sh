@@ -109,7 +109,7 @@ disturb() {
     pick 16
     case $picked in
     0) bmd_kill; BMD_PID=0 ;;
-    1) kill -TERM "$BMD_PID"; wait "$BMD_PID" 2>/dev/null ;;
+    1) kill -TERM "$BMD_PID" 2>/dev/null; wait "$BMD_PID" 2>/dev/null ;;
     2 | 3) ! a_run || kill -STOP "$pid" 2>/dev/null ;;
     4) ! a_run || kill -CONT "$pid" 2>/dev/null ;;
     5) ! a_run || kill -KILL "$pid" 2>/dev/null ;;
