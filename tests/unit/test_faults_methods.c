@@ -1169,8 +1169,8 @@ int
 main(int argc, char **argv)
 {
 	_cleanup_free_ char *self = realpath("/proc/self/exe", NULL);
-	Suite *suite = suite_create("faults_methods");
-	TCase *tcase = tcase_create("faults_methods");
+	Suite *suite;
+	TCase *tcase;
 
 	(void)argc;
 	if (self && strlen(self) > strlen(FAKE) &&
@@ -1184,6 +1184,8 @@ main(int argc, char **argv)
 					      : xasprintf("%s/state", tree);
 	runs = xasprintf("%s-runs", state);
 	socket_path = xasprintf("%s/control", tree);
+	suite = suite_create("faults_methods");
+	tcase = tcase_create("faults_methods");
 	tcase_set_timeout(tcase, 300);
 	tcase_add_test(tcase, test_broken);
 	tcase_add_test(tcase, test_no_space);
