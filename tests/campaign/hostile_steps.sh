@@ -5,12 +5,13 @@
 #
 #   N=     runs (default: each case once, in `make check`; 400 in `make check-hostile`)
 #   SEED=  the order of the cases and the moments of the kills (default: the clock)
+#   SLOW=  how many times slower this machine is than a real one (default 1): so much longer may the flood of output and the line of 1 GiB take
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/it/lib.sh"
 . "$top_srcdir/tests/campaign/pulse.sh"
 . "$top_srcdir/tests/campaign/results.sh"
 
 here=$top_builddir/tests/campaign
-SEED=${SEED:-$(date +%s)}
+SEED=${SEED:-$(date +%s)} SLOW=${SLOW:-1}
 PULSE_PEAK_KIB=1024 LOG_BYTES=$((2 * 1024 * 1024 + 65536))
 violations=0 skips=0
 violation() { echo "VIOLATION $*"; violations=$((violations + 1)); }
@@ -50,7 +51,7 @@ stopped-left |                   | exec = {"$folder/nasty", "stopped-left", "$fo
 deaf         | timeout = "300ms" | exec = {"$folder/nasty", "deaf", "$folder"}         | failed timed out after 300ms          | timed out
 stopped      | timeout = "300ms" | exec = {"$folder/nasty", "stopped", "$folder"}      | failed timed out after 300ms          | timed out
 bomb         | timeout = "1s"    | exec = {"$folder/nasty", "bomb", "$folder"}         | failed timed out after 1s             | timed out
-flood        | timeout = "2s"    | exec = {"$folder/nasty", "flood", "$folder"}        | failed timed out after 2s             | of output were not kept
+flood        | timeout = "$((2 * SLOW))s" | exec = {"$folder/nasty", "flood", "$folder"} | failed timed out after $((2 * SLOW))s | of output were not kept
 line         |                   | exec = {"$folder/nasty", "line", "$folder"}         | succeeded                             | last
 binary       |                   | exec = {"$folder/nasty", "binary", "$folder"}       | succeeded                             | last
 killed       |                   | run = 'kill -9 \$\$'                                | failed killed by signal 9 (KILL)      | killed by signal 9
@@ -176,9 +177,9 @@ batch() {
     done
     rm -f "$HOME_DIR/tree/runner/bmd-run.fault"
 }
-# ended JOB: it does, within a minute and a half; a connection that bmd's end cuts, or a full disk, is no answer.
+# ended JOB: it does, within a minute and a half (or so much longer as the machine is slow); a connection that bmd's end cuts, or a full disk, is no answer.
 ended() {
-    for try in 1 2 3 4 5 6; do
+    for try in $(seq $((6 * SLOW))); do
         bmctl wait "$1" --timeout 15s >/dev/null 2>"$HOME_DIR/err"
         case $(job "$1" finished 2>/dev/null) in
         [0-9]*) return 0 ;;

@@ -127,7 +127,9 @@ hostile() {
     (cd "$top_srcdir" && tar -c tests/it/lib.sh tests/campaign/*.sh) | inside sh -c "mkdir $tree && tar -C $tree -x" || exit 99
     (cd "$top_builddir" && tar -c daemon/bmd runner/bmd-run import/bmd-import ctl/bmctl tests/campaign/bmd tests/campaign/bmd-run \
         tests/campaign/bmd-import tests/campaign/nasty tests/campaign/pulse) | inside sh -c "mkdir $tree/build && tar -C $tree/build -x" || exit 99
-    inside env top_srcdir=$tree top_builddir=$tree/build SEED="${SEED:-1}" sh $tree/tests/campaign/hostile_steps.sh >"$WORK/hostile" 2>&1
+    slow=1
+    [ "$ACCEL" = kvm ] || slow=8 # an emulated processor
+    inside env top_srcdir=$tree top_builddir=$tree/build SEED="${SEED:-1}" SLOW=$slow sh $tree/tests/campaign/hostile_steps.sh >"$WORK/hostile" 2>&1
     status=$?
     sed 's/^/    /' "$WORK/hostile"
     [ $status = 0 ] || FAIL "hostile steps"
