@@ -78,20 +78,6 @@ queue_set_highest(struct queue *queue, int64_t folder_highest, struct err *err)
 	return 0;
 }
 
-int
-queue_bad_parameter(struct err *err, const char *name, int r)
-{
-	err_field(err, "parameter", json_string(name));
-	return r;
-}
-
-int
-queue_rule(struct err *err, enum err_rule rule, int r)
-{
-	err_rule(err, rule);
-	return r;
-}
-
 static void
 fill_event(struct event *event, const struct job *job)
 {

@@ -87,10 +87,21 @@ struct queue {
 void queue_tell(struct queue *queue, enum event_kind kind, const struct job *job,
 		const char *format, ...) _printf_(4, 5);
 
-/* R, the answer of err_set(), with the NAME of the parameter that is wrong. */
-int queue_bad_parameter(struct err *err, const char *name, int r);
-/* The same with the rule that refuses. */
-int queue_rule(struct err *err, enum err_rule rule, int r);
+/* R, the answer of err_set(), with the NAME of the parameter that is wrong, or the RULE that
+ * refuses; here, so that who reads one file at a time sees that it is below 0. */
+static inline int
+queue_bad_parameter(struct err *err, const char *name, int r)
+{
+	err_field(err, "parameter", json_string(name));
+	return r;
+}
+
+static inline int
+queue_rule(struct err *err, enum err_rule rule, int r)
+{
+	err_rule(err, rule);
+	return r;
+}
 
 /* Moves JOB to a state that may follow its own, and writes it. */
 int queue_move(struct queue *queue, struct job *job, enum job_state to, struct err *err);
