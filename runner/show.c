@@ -32,8 +32,9 @@ behind(char *const *texts, size_t n, char *end)
 void
 show_init(int argc, char **argv)
 {
+	static char **moved; /* for as long as anybody may hold what getenv() gave him */
 	size_t n = 0;
-	char **moved, *end;
+	char *end;
 
 	while (environ[n])
 		n++;
