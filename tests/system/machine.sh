@@ -204,6 +204,7 @@ power() {
     OK "the button of reset: lost, and mended"
 }
 
+believed() { [ "$(bm --json status | jq '[.warnings[] | select(test("clock"))] | length')" = 0 ]; }
 asleep() { monitor info status | grep -q suspended; }
 # at SECONDS GRACE STAGE: a job so far ahead on the wall clock.
 at() { queue deploy many 1 --to "$3" --at "@$(($(inside date +%s) + $1))" --grace "$2"; }
@@ -217,6 +218,7 @@ sleep_over() { # falls asleep at once; awake again 10 s after $due
 }
 sleeps() {
     inside grep -qw mem /sys/power/state || { echo "skipped: sleep: this kernel cannot suspend to memory"; return; }
+    retry believed || FAIL "the clock does not settle: $(bm status)" # this boot may be younger than clock-settle, which would be a reason, too
     in_flight redeploy shop 1.0.1
     late=$(at 60 10min s1)
     elapsed=$(queue deploy many 1 --to s2 --at +60s)
