@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -24,6 +25,8 @@
 #include "common/xalloc.h"
 #include "runner/child.h"
 
+#define OOM_SCORE      100 /* of a step, at least; as a user's services have under systemd */
+#define OOM_SCORE_TEXT "100"
 #define CHILD_FAILED 125 /* exit code of a child that reports why; nobody shows it */
 #define GROUPS_MAX   65536
 #define STARTS_MAX   7 /* within 0.3 s */
@@ -163,16 +166,16 @@ signals_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* bmd and bmd-run are what the kernel is to end last for want of memory, and a step is nobody
- * special. A step that cannot be told so has the better of it, which harms nobody. */
+/* Short of memory the kernel ends the largest, and of a bomb each process is small: any step goes before
+ * bmd and bmd-run. Whoever may not even say that has the better of it, which harms nobody. */
 static void
-oom_reset(void)
+oom_first(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	char text[16];
+	char text[16] = "";
 
-	if (fd >= 0 && read(fd, text, sizeof(text)) > 0 && text[0] == '-')
-		(void)!pwrite(fd, "0", 1, 0);
+	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && atoi(text) < OOM_SCORE)
+		(void)!pwrite(fd, OOM_SCORE_TEXT, strlen(OOM_SCORE_TEXT), 0);
 	if (fd >= 0)
 		close(fd);
 }
@@ -323,7 +326,7 @@ child_side(const struct child *child, int null_fd, int out, int err, int report_
 	if (child->cgroup_fd >= 0 && write(child->cgroup_fd, "0", 1) != 1)
 		give_up(report_fd, "could not enter the cgroup of the steps: %s", strerror(errno));
 	signals_reset();
-	oom_reset();
+	oom_first();
 	umask(022);
 	if (streams_set(child->in > 0 ? child->in : null_fd, out, err) < 0)
 		give_up(report_fd, "could not set up the step's streams: %s", strerror(errno));

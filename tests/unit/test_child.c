@@ -118,12 +118,12 @@ START_TEST(nothing_is_inherited)
 }
 END_TEST
 
-/* What the unit of bmd-run sets for it is not for its steps; an unfriendly score stays. */
+/* What the unit of bmd-run sets for it is not for its steps, which go first; a score that is worse stays. */
 START_TEST(no_step_is_spared_when_memory_is_short)
 {
 	static const struct {
 		const char *ours, *steps;
-	} scores[] = {{"-500", "0\n"}, {"300", "300\n"}};
+	} scores[] = {{"-500", "100\n"}, {"0", "100\n"}, {"300", "300\n"}};
 	struct seen seen;
 
 	for (size_t i = 0; i < ARRAY_SIZE(scores); i++) {
