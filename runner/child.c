@@ -166,8 +166,9 @@ signals_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Short of memory the kernel ends the largest, and of a bomb each process is small: any step goes before
- * bmd and bmd-run. Whoever may not even say that has the better of it, which harms nobody. */
+/* Short of memory the kernel ends the largest, and of a bomb each process is small: any step goes
+ * before bmd and bmd-run. Whoever may not even say that has the better of it, which harms
+ * nobody. */
 static void
 oom_first(void)
 {
