@@ -43,13 +43,23 @@ kill_tree() {
     kill -KILL "$1" 2>/dev/null
     for child in $below; do kill_tree "$child"; done
 }
+# end_run PID: a bmd-run, which kills what its steps are; a fork bomb is not to be killed one by one.
+end_run() {
+    tries=0
+    while [ -d "/proc/$1" ] && [ $tries -lt 50 ]; do
+        kill -TERM "$1" 2>/dev/null && kill -CONT "$1" 2>/dev/null # the second TERM waits for no grace
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    kill_tree "$1"
+}
 finish() {
     status=$?
     trap - EXIT
     eval "$AT_EXIT"
     [ -z "$BMD_PID" ] || { kill -KILL "$BMD_PID" 2>/dev/null; wait "$BMD_PID" 2>/dev/null; }
     # What a test killed bmd over may still run: nothing of this folder's outlives the test.
-    for pid in $(run_pids); do kill_tree "$pid"; done
+    for pid in $(run_pids); do end_run "$pid"; done
     rm -rf "$HOME_DIR"
     exit "$status"
 }
