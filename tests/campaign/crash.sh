@@ -61,7 +61,7 @@ HOOK
 fi
 if [ -n "${GUESTS:-}" ]; then
     name=clients unit=attacks
-    kind="hostile clients: every split of a frame, garbage, mutants, nesting, over-long, never reading, never writing, 10,000 idle, a storm of connections, dying mid-stream, false uploads, descriptors; beside $CLIENTS polite clients (\`make check-hostile\`)"
+    kind="hostile clients: every split of a frame, garbage, mutants, nesting, over-long, of many small values, never reading, never writing, hoarding halves of messages, 10,000 idle, a storm of connections, dying mid-stream, false uploads, descriptors; beside $CLIENTS polite clients (\`make check-hostile\`)"
     users=
     if [ "$(id -u)" = 0 ]; then
         users="games uucp"
